@@ -1,0 +1,125 @@
+"""Make the golden vectors that hold the engine to the reference: `python scripts/golden.py`, where torch and openunmix
+are installed.
+
+A tiny Open-Unmix with random weights separates a few seconds of noise. Its state dicts and everything the reference
+computes on the way go into one compressed .npz each, small enough to commit.
+"""
+
+import argparse
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import torch
+
+# openunmix imports torchaudio only to load files.
+sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
+from openunmix.filtering import wiener  # noqa: E402
+from openunmix.model import OpenUnmix, Separator  # noqa: E402
+
+FOLDER = Path(__file__).parent.parent / "tests" / "parity"
+TARGETS = ("vocals", "drums", "bass", "other")
+
+
+def network(
+    hidden: int, bins: int, max_bin: int, seed: int, unidirectional: bool = False
+) -> OpenUnmix:
+    """An Open-Unmix whose every parameter and running statistic is random, as none of them is after training."""
+    rng = np.random.default_rng(seed)
+    mean, deviation = rng.uniform(0.5, 2, (2, bins))
+    torch.manual_seed(seed)
+    model = OpenUnmix(
+        bins, 2, hidden, 3, unidirectional, input_mean=mean, input_scale=deviation, max_bin=max_bin
+    )
+    for norm in (model.bn1, model.bn2, model.bn3):
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+        torch.nn.init.uniform_(norm.bias, -0.5, 0.5)
+        norm.running_mean.uniform_(-0.5, 0.5)
+        norm.running_var.uniform_(0.5, 1.5)
+    torch.nn.init.uniform_(model.output_scale, 0.1, 0.4)
+    torch.nn.init.uniform_(model.output_mean, 0.1, 0.4)
+    model.freeze()
+    return model
+
+
+def music(samples: int, seed: int) -> np.ndarray:
+    """Chords that change, with noise bursts: (2, samples) float32 with a different balance on each side."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(samples) / 44100
+    audio = np.zeros((2, samples))
+    for start in np.arange(0, time[-1], 0.5):
+        since = time - start
+        envelope = np.where(since >= 0, np.exp(-4 * np.maximum(since, 0)), 0)
+        for frequency in rng.uniform(60, 3000, 4):
+            note = np.sin(2 * np.pi * frequency * since) * envelope
+            audio += rng.uniform(0, 0.15, (2, 1)) * note
+        audio += rng.uniform(0, 0.1, (2, 1)) * rng.standard_normal(samples) * envelope**4
+    return audio.astype(np.float32)
+
+
+def layers(model: OpenUnmix, magnitude: torch.Tensor) -> dict[str, np.ndarray]:
+    """What each layer gives, in the engine's layout: (frames, …) of one segment."""
+    x = magnitude.permute(3, 0, 1, 2)[..., : model.nb_bins]
+    x = (x + model.input_mean) * model.input_scale
+    fc1 = torch.tanh(model.bn1(model.fc1(x.reshape(len(x), -1))))
+    lstm = model.lstm(fc1[:, None])[0][:, 0]
+    fc2 = torch.relu(model.bn2(model.fc2(torch.cat([fc1, lstm], -1))))
+    estimate = model(magnitude)[0].permute(2, 0, 1)
+    return {k: v.numpy() for k, v in dict(fc1=fc1, lstm=lstm, fc2=fc2, estimate=estimate).items()}
+
+
+def vectors(hidden: int, n_fft: int, hop: int, max_bin: int, samples: int) -> dict[str, np.ndarray]:
+    """Inputs, weights and results of every stage for one configuration."""
+    bins = n_fft // 2 + 1
+    models = {t: network(hidden, bins, max_bin, seed) for seed, t in enumerate(TARGETS)}
+    mixture = torch.from_numpy(music(samples, 1))[None]
+    out = {"mixture": mixture[0].numpy()}
+    for residual in (False, True):
+        separator = Separator(models, niter=1, residual=residual, n_fft=n_fft, n_hop=hop)
+        separator.freeze()
+        with torch.no_grad():
+            out["residual" if residual else "estimates"] = separator(mixture)[0].numpy()
+    with torch.no_grad():
+        spectrum = separator.stft(mixture)
+        magnitude = separator.complexnorm(spectrum)
+        out["spectrum"] = torch.view_as_complex(spectrum)[0].permute(2, 0, 1).numpy()
+        for key, value in layers(models["vocals"], magnitude).items():
+            out[f"layers.{key}"] = value
+    for target, model in models.items():
+        for key, value in model.state_dict().items():
+            if not key.endswith("num_batches_tracked"):
+                out[f"{target}.{key}"] = value.numpy()
+    return out
+
+
+def wiener_vectors() -> dict[str, np.ndarray]:
+    """The filter on loud and quiet mixtures, with exact zeros in one and in both channels."""
+    rng = np.random.default_rng(5)
+    out = {}
+    for name, level in {"quiet": 1.0, "loud": 200.0}.items():
+        mixture = level * rng.standard_normal((7, 2, 33, 2)).astype(np.float32)
+        mixture[2, :, 5] = 0
+        mixture[3, 0, 6:9] = 0
+        masks = rng.uniform(0, 1, (4, 7, 2, 33)).astype(np.float32)
+        stft = torch.from_numpy(mixture).permute(0, 2, 1, 3)
+        spectrograms = torch.from_numpy(masks).permute(1, 3, 2, 0) * stft.norm(dim=-1)[..., None]
+        estimates = wiener(spectrograms, stft.clone(), iterations=1)
+        out[f"{name}.mixture"] = mixture
+        out[f"{name}.masks"] = masks
+        out[f"{name}.estimates"] = estimates.permute(4, 0, 2, 1, 3).contiguous().numpy()
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output", type=Path, default=FOLDER, metavar="DIR")
+    folder = parser.parse_args().output
+    # Two windows of the Wiener filter, the second one short.
+    tiny = vectors(hidden=16, n_fft=128, hop=32, max_bin=47, samples=32 * 320 + 7)
+    np.savez_compressed(folder / "network.npz", **tiny)
+    np.savez_compressed(folder / "wiener.npz", **wiener_vectors())
+
+
+if __name__ == "__main__":
+    main()

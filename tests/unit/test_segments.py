@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from umx import segments
+
+
+@given(
+    samples=st.integers(1, 100_000),
+    workers=st.integers(1, 9),
+    lanes=st.integers(1, 5),
+    overlap=st.integers(1, 200),
+)
+def test_plan_covers_the_song_with_even_work(
+    samples: int, workers: int, lanes: int, overlap: int
+) -> None:
+    batches = segments.plan(samples, workers, segment=1000, overlap=overlap, lanes=lanes)
+    starts = [start for batch in batches for start in batch.starts]
+    length = batches[0].length
+    assert {(len(b.starts), b.length) for b in batches} == {(len(batches[0].starts), length)}
+    assert len(batches[0].starts) <= lanes
+    assert length <= max(1000, overlap + 1)
+    assert starts[0] == 0
+    assert set(np.diff(starts)) <= {length - overlap}
+    assert samples <= starts[-1] + length < samples + max(1, len(starts))
+    if len(starts) >= lanes * workers:
+        assert len(batches) % workers == 0
+
+
+def test_nothing_to_plan_for_an_empty_song() -> None:
+    assert segments.plan(0) == []
+
+
+def test_short_song_is_one_segment_of_its_own_length() -> None:
+    assert segments.plan(1234, workers=4) == [segments.Batch((0,), 1234)]
+
+
+def test_cut_fills_up_with_silence() -> None:
+    audio = np.ones((2, 10), np.float32)
+    cut = segments.cut(audio, segments.Batch((0, 6), 8))
+    assert cut.shape == (2, 2, 8)
+    assert cut[1, 0].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+
+
+@given(samples=st.integers(2000, 20_000), workers=st.integers(1, 3))
+def test_faded_segments_add_up_to_the_song(samples: int, workers: int) -> None:
+    audio = np.random.default_rng(1).standard_normal((2, samples)).astype(np.float32)
+    batches = segments.plan(samples, workers, segment=1500, overlap=300)
+    pieces = [piece for batch in batches for piece in segments.cut(audio, batch)]
+    joiner = segments.Joiner(300)
+    stretches = []
+    for i, piece in enumerate(pieces):
+        last = i == len(pieces) - 1
+        segments.fade(piece, 300, i == 0, last)
+        stretches.append(joiner.add(piece, last))
+    joined = np.concatenate(stretches, axis=-1)[:, :samples]
+    np.testing.assert_allclose(joined, audio, atol=1e-6)
+
+
+def test_fade_is_triangular() -> None:
+    segment = np.ones((1, 8), np.float32)
+    segments.fade(segment, 4, first=False, last=True)
+    assert segment[0].tolist() == pytest.approx([0.125, 0.375, 0.625, 0.875, 1, 1, 1, 1])

@@ -1,0 +1,116 @@
+"""Audio on a desktop: reading songs, resampling, writing stems. Arrays are float32 (channels, samples)."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .types import Float
+
+HALF = np.float32(np.sqrt(0.5))
+DOWNMIX: Mapping[int, Float] = {
+    # Web Audio's down-mixing of quad and 5.1 (left, right, centre, low, side left, side right) to stereo, so that a
+    # file sounds the same from the command line and in the page.
+    4: np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5]], np.float32),
+    6: np.array([[1, 0, HALF, 0, HALF, 0], [0, 1, HALF, 0, 0, HALF]], np.float32),
+}
+
+
+class AudioError(ValueError):
+    """A file that can't be read as audio, or written."""
+
+
+def to_stereo(audio: Float) -> Float:
+    """(samples,) or (channels, samples) to (2, samples).
+
+    Quad and 5.1 are mixed down as browsers do it; of any other count, the odd channels' mean goes to the left and the
+    even ones' to the right. Raises ValueError for other shapes.
+    """
+    if audio.ndim == 1:
+        audio = audio[np.newaxis]
+    if audio.ndim != 2 or len(audio) == 0:
+        raise ValueError(f"Audio should be (samples,) or (channels, samples), not of shape {audio.shape}.")
+    channels = len(audio)
+    if channels == 1:
+        return np.repeat(audio, 2, axis=0)
+    if channels == 2:
+        return audio
+    if channels in DOWNMIX:
+        return DOWNMIX[channels] @ audio
+    return np.stack([audio[0::2].mean(axis=0), audio[1::2].mean(axis=0)])
+
+
+def resample(audio: Float, source: int, target: int) -> Float:
+    """(channels, samples) at `source` Hz to `target` Hz."""
+    if source == target:
+        return audio
+    import soxr  # compiled, and needed on desktops only: browsers resample as they decode
+
+    resampled: Float = soxr.resample(audio.T, source, target).T
+    return resampled
+
+
+def fit(audio: Float, samples: int) -> Float:
+    """Cut or extend with zeros to exactly `samples` samples, where resampling has rounded differently."""
+    short = max(0, samples - audio.shape[-1])
+    return np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, short)])[..., :samples]
+
+
+def to_int16(audio: Float) -> tuple[NDArray[np.int16], int]:
+    """Round to 16 bits, (…) float to (…) int16, and count the samples that were too loud for them.
+
+    Those are limited to full scale, not the whole stem turned down: stems keep their level, so they still sum to the
+    mixture and to each other's karaoke. NaN becomes silence.
+    """
+    scaled = np.rint(np.nan_to_num(audio, nan=0.0, posinf=2.0, neginf=-2.0) * 32768)
+    # Full scale itself is one step above the largest 16-bit value; that is rounding, not a loss worth counting.
+    loud = int(np.count_nonzero((scaled > 32768) | (scaled < -32768)))
+    return np.clip(scaled, -32768, 32767).astype(np.int16), loud
+
+
+def read(path: Path, sample_rate: int) -> Float:
+    """Read any file that libsndfile knows, as stereo at `sample_rate`: float32 (2, samples).
+
+    Raises AudioError, naming the file.
+    """
+    import soundfile
+
+    try:
+        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(f"{path} can't be read as audio: {error}") from error
+    if len(audio) == 0:
+        raise AudioError(f"{path} holds no audio.")
+    return resample(to_stereo(np.ascontiguousarray(audio.T)), rate, sample_rate)
+
+
+def write_stems(paths: Mapping[str, Path], stretches: Iterable[Mapping[str, Float]], rate: int) -> int:
+    """Write stems as 16-bit WAV while they come in, stretch by stretch: each (2, n) by name.
+
+    A file appears under its name only when it is whole. Returns how many samples had to be limited to full scale.
+    """
+    import soundfile
+
+    loud = 0
+    parts = {name: path.with_name(path.name + ".part") for name, path in paths.items()}
+    try:
+        with ExitStack() as stack:
+            files = {
+                name: stack.enter_context(
+                    soundfile.SoundFile(part, "w", rate, 2, "PCM_16", format="WAV")
+                )
+                for name, part in parts.items()
+            }
+            for stretch in stretches:
+                for name, file in files.items():
+                    samples, limited = to_int16(stretch[name].T)
+                    loud += limited
+                    file.write(samples)
+        for name, part in parts.items():
+            part.replace(paths[name])
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    return loud

@@ -1,0 +1,92 @@
+"""How a song is cut into overlapping segments, and how their estimates become one again.
+
+Neighbouring segments share `overlap` samples, over which one fades out linearly as the next fades in (a triangular
+cross-fade, as in Demucs). Segments are separated several at a time, in lockstep, so a network's weights are read once
+for all of them; such a batch is the unit of work of a worker.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .types import Float
+
+SEGMENT = 600 * 1024
+"""The longest segment, in samples: two windows of the Wiener filter, 13.9 seconds."""
+OVERLAP = 44100
+"""Samples that neighbouring segments share."""
+LANES = 4
+"""Segments in lockstep: as many as the kernels' registers take at a time."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive segments of equal length, separated in lockstep."""
+
+    starts: tuple[int, ...]
+    length: int
+
+
+def plan(
+    samples: int,
+    workers: int = 1,
+    segment: int = SEGMENT,
+    overlap: int = OVERLAP,
+    lanes: int = LANES,
+) -> list[Batch]:
+    """Cut a song into batches of equal size, as many for one worker as for the next, in the song's order.
+
+    Segments get as much shorter than `segment` as it takes for the work to come out even, so that no worker is left
+    alone with the end of the song. The last one may reach past the end by less than one sample a segment.
+    """
+    if samples <= 0:
+        return []
+    count = max(1, -(-(samples - overlap) // (segment - overlap)))
+    batches = min(count, -(-count // (lanes * workers)) * workers)
+    each = -(-count // batches)
+    count = each * batches
+    if count == 1:
+        return [Batch((0,), samples)]
+    stride = -(-(samples - overlap) // count)
+    return [
+        Batch(tuple(i * stride for i in range(b * each, (b + 1) * each)), stride + overlap)
+        for b in range(batches)
+    ]
+
+
+def cut(audio: Float, batch: Batch) -> Float:
+    """The mixture of a batch: (channels, samples) to (segments, channels, length), zeros past the end."""
+    out = np.zeros((len(batch.starts), len(audio), batch.length), np.float32)
+    for segment, start in zip(out, batch.starts, strict=True):
+        piece = audio[:, start : start + batch.length]
+        segment[:, : piece.shape[1]] = piece
+    return out
+
+
+def fade(estimates: Float, overlap: int, first: bool, last: bool) -> None:
+    """Fade a segment's estimates (…, length) in and out where it has neighbours, in place.
+
+    first, last: whether the segment begins or ends the song; those ends stay as they are.
+    """
+    rising = (np.arange(overlap, dtype=np.float32) + np.float32(0.5)) / np.float32(overlap)
+    if not first:
+        estimates[..., :overlap] *= rising
+    if not last:
+        estimates[..., -overlap:] *= rising[::-1]
+
+
+class Joiner:
+    """Adds faded segments up to one signal, a stretch at a time."""
+
+    def __init__(self, overlap: int):
+        self.overlap = overlap
+        self._tail: Float | None = None
+
+    def add(self, estimates: Float, last: bool) -> Float:
+        """Take the next segment (…, length), faded; return the stretch that no later segment changes."""
+        if self._tail is not None:
+            estimates[..., : self.overlap] += self._tail
+        if last:
+            return estimates
+        self._tail = estimates[..., -self.overlap :].copy()
+        return estimates[..., : -self.overlap]

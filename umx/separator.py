@@ -1,0 +1,173 @@
+"""From a mixture to its stems: `separate` for one call, `Separator` for many."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from . import audio as audio_files
+from . import segments, stft, wiener
+from .kernels import Engine, choose
+from .openunmix import OpenUnmix
+from .types import Float
+from .weights import Model, find_model, load_model
+
+DEFAULT_MODEL = "umx-mini"
+RESIDUAL = "residual"
+AGGREGATES: Mapping[str, tuple[str, ...]] = {"karaoke": ("bass", "drums", "other")}
+"""Stems that are sums of targets: by name, the targets that they need."""
+
+Progress = Callable[[float], None]
+
+
+def with_aggregates(
+    estimates: Float, targets: Sequence[str], aggregates: Mapping[str, tuple[str, ...]] = AGGREGATES
+) -> dict[str, Float]:
+    """Name the estimates (targets, …) and add every aggregate whose targets are all there."""
+    stems = dict(zip(targets, estimates, strict=True))
+    for name, parts in aggregates.items():
+        if set(parts) <= set(targets):
+            stems[name] = np.sum([stems[part] for part in parts], axis=0)
+    return stems
+
+
+class Separator:
+    """A model ready to separate mixtures at its own sample rate and channel count."""
+
+    def __init__(
+        self,
+        model: Model,
+        engine: Engine | None = None,
+        targets: Sequence[str] | None = None,
+        residual: bool = False,
+    ):
+        """targets: those to estimate, all of the model's by default; residual: add what they leave as one more.
+
+        A single target always gets a residual beside it inside, because the Wiener filter weighs targets against each
+        other; it is returned only where asked for.
+        Raises ValueError for a target that the model doesn't have.
+        """
+        wanted = tuple(targets or model.targets)
+        for target in wanted:
+            if target not in model.targets:
+                names = ", ".join(model.targets)
+                raise ValueError(f"The model {model.manifest.name} has no target {target!r}, only {names}.")
+        self.manifest = model.manifest
+        self.engine = engine or choose()
+        self.networks = [OpenUnmix(model.targets[t], model.manifest, self.engine) for t in wanted]
+        self.residual = residual
+        self.targets = (*wanted, RESIDUAL) if residual else wanted
+
+    def process(self, mixture: Float, progress: Progress | None = None) -> Iterator[Float]:
+        """Separate B segments in lockstep, and give them one by one.
+
+        mixture: float32 (B, channels, samples).
+        progress: called with the fraction of the work that is done, 0 to 1.
+        Yields float32 (targets, channels, samples) for each segment, in order.
+        """
+        report = progress or (lambda fraction: None)
+        samples = mixture.shape[-1]
+        n_fft = self.manifest.n_fft
+        # Reflection needs more than half a frame of audio.
+        shortage = max(0, n_fft - samples)
+        padded = stft.pad(np.pad(mixture, ((0, 0), (0, 0), (0, shortage))), n_fft)
+        magnitude = self._magnitude(padded)
+        encoded = []
+        # The networks are most of the work: the filter and the inverse transform count as one network.
+        steps = len(self.networks) + 1
+        for done, network in enumerate(self.networks, 1):
+            encoded.append(network.encode(magnitude)[0])
+            report(done / steps)
+        del magnitude
+        for index, signal in enumerate(padded):
+            estimates = self._synthesise(signal, [e[index] for e in encoded], samples)
+            if self.residual:
+                estimates[-1] = mixture[index] - estimates[:-1].sum(axis=0)
+            report((steps - 1 + (index + 1) / len(padded)) / steps)
+            yield estimates
+
+    def stream(self, mixture: Float, progress: Progress | None = None) -> Iterator[Float]:
+        """Separate a whole song, giving its stems a stretch at a time, in order.
+
+        mixture: float32 (channels, samples). Yields float32 (targets, channels, n); the n add up to samples.
+        """
+        samples = mixture.shape[-1]
+        batches = segments.plan(samples)
+        joiner = segments.Joiner(segments.OVERLAP)
+        count = sum(len(batch.starts) for batch in batches)
+        given = index = 0
+        for number, batch in enumerate(batches):
+
+            def report(fraction: float, number: int = number) -> None:
+                if progress:
+                    progress((number + fraction) / len(batches))
+
+            for estimates in self.process(segments.cut(mixture, batch), report):
+                last = index == count - 1
+                segments.fade(estimates, segments.OVERLAP, index == 0, last)
+                stretch = joiner.add(estimates, last)[..., : samples - given]
+                given += stretch.shape[-1]
+                index += 1
+                yield stretch
+
+    def separate(self, mixture: Float, progress: Progress | None = None) -> Float:
+        """Separate a whole song in memory: float32 (channels, samples) to (targets, channels, samples)."""
+        empty = np.zeros((len(self.targets), len(mixture), 0), np.float32)
+        return np.concatenate([empty, *self.stream(mixture, progress)], axis=-1)
+
+    def _magnitude(self, padded: Float) -> Float:
+        """What the networks see: float32 (B, frames, channels, max_bin)."""
+        spectra = []
+        for signal in padded:
+            # One segment at a time: complex spectra of all of them would be the largest array in memory.
+            spectrum = stft.spectrum(signal, self.manifest.n_fft, self.manifest.hop)
+            spectra.append(self.engine.magnitude(spectrum[..., : self.manifest.max_bin]))
+        return np.stack(spectra)
+
+    def _synthesise(self, padded: Float, encoded: Sequence[Float], samples: int) -> Float:
+        """Masks, Wiener filter and inverse STFT of one segment, window by window.
+
+        padded: float32 (channels, samples + n_fft); encoded: float32 (frames, hidden_size) a network.
+        Returns float32 (targets, channels, samples).
+        """
+        n_fft, hop = self.manifest.n_fft, self.manifest.hop
+        frames = len(encoded[0])
+        inverse = stft.Inverse((len(self.targets),), len(padded), frames, n_fft, hop)
+        for window in wiener.windows(frames):
+            audio = padded[:, window.start * hop : (window.stop - 1) * hop + n_fft]
+            mixture = stft.spectrum(audio, n_fft, hop)
+            masks = np.stack([n.mask(e[window]) for n, e in zip(self.networks, encoded, strict=True)])
+            if self.residual or len(masks) == 1:
+                masks = wiener.with_residual(masks)
+            estimates = self.engine.wiener(masks, mixture)
+            inverse.add(estimates[: len(self.targets)], window.start)
+        return inverse.signal(samples)
+
+
+def separate(
+    audio: Float,
+    sample_rate: int,
+    model: str | Path = DEFAULT_MODEL,
+    targets: Sequence[str] | None = None,
+    residual: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Float]:
+    """Separate a song into stems: one per target, and the aggregates that they make up (karaoke).
+
+    audio: float (samples,) or (channels, samples), at any sample rate; one channel is given to both sides.
+    model: a model's name or folder, see `weights.find_model`.
+    Returns float32 (2, samples) by name, at the sample rate and length of the input; with `residual`, the targets and
+    "residual" sum to the mixture.
+    Raises WeightsError for a model that can't be found or read, ValueError for audio of another shape.
+    """
+    separator = Separator(load_model(find_model(model)), targets=targets, residual=residual)
+    mixture = audio_files.to_stereo(np.asarray(audio, np.float32))
+    rate = separator.manifest.sample_rate
+    samples = mixture.shape[-1]
+    estimates = separator.separate(audio_files.resample(mixture, sample_rate, rate), progress)
+    if rate != sample_rate:
+        estimates = np.stack([audio_files.resample(e, rate, sample_rate) for e in estimates])
+        estimates = audio_files.fit(estimates, samples)
+        if residual:
+            estimates[-1] = mixture - estimates[:-1].sum(axis=0)
+    return with_aggregates(estimates, separator.targets)

@@ -1,0 +1,91 @@
+"""Short-time Fourier transform and its inverse, as `torch.stft` and `torch.istft` compute them for Open-Unmix.
+
+Periodic Hann window, centred frames with reflected edges, one-sided spectrum, not normalised. Spectrograms are laid out
+(…, frames, channels, bins), so that all channels of a frame lie side by side: that is one row of the network's input.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from .types import Complex, Float
+
+
+@cache
+def hann(n_fft: int) -> Float:
+    """The periodic Hann window, float32 (n_fft,)."""
+    phase = np.arange(n_fft) * (2 * np.pi / n_fft)
+    return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+
+
+def frame_count(samples: int, hop: int) -> int:
+    """How many centred frames cover `samples` samples."""
+    return 1 + samples // hop
+
+
+def pad(audio: Float, n_fft: int) -> Float:
+    """Reflect n_fft // 2 samples at both ends of the last axis, so that frame t is centred on sample t * hop."""
+    edges = [(0, 0)] * (audio.ndim - 1) + [(n_fft // 2, n_fft // 2)]
+    return np.pad(audio, edges, mode="reflect")
+
+
+def spectrum(padded: Float, n_fft: int, hop: int) -> Complex:
+    """Transform every whole frame of `padded`.
+
+    padded: float32 (…, channels, samples). Returns complex64 (…, frames, channels, n_fft // 2 + 1).
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=-1)[..., ::hop, :]
+    return np.fft.rfft(np.swapaxes(frames, -2, -3) * hann(n_fft)).astype(np.complex64, copy=False)
+
+
+def stft(audio: Float, n_fft: int = 4096, hop: int = 1024) -> Complex:
+    """Transform whole signals.
+
+    audio: float32 (…, channels, samples), longer than n_fft // 2.
+    Returns complex64 (…, 1 + samples // hop, channels, n_fft // 2 + 1).
+    """
+    return spectrum(pad(audio, n_fft), n_fft, hop)
+
+
+class Inverse:
+    """The inverse transform of one signal whose frames arrive a stretch at a time, in any order.
+
+    Only the sum of the windowed frames is kept, never their spectra. `hop` must divide `n_fft`.
+    """
+
+    def __init__(self, lead: tuple[int, ...], channels: int, frames: int, n_fft: int, hop: int):
+        """lead: the axes before the frames, such as (targets,); frames: how many there are in all."""
+        self.n_fft, self.hop, self.frames = n_fft, hop, frames
+        self._blocks = np.zeros((*lead, frames + n_fft // hop - 1, channels, hop), np.float32)
+
+    def add(self, spectra: Complex, start: int) -> None:
+        """Add the frames start, start + 1, … : complex64 (*lead, n, channels, bins)."""
+        frames = np.fft.irfft(spectra, self.n_fft).astype(np.float32, copy=False)
+        frames *= hann(self.n_fft)
+        count = frames.shape[-3]
+        for k in range(self.n_fft // self.hop):
+            piece = frames[..., k * self.hop : (k + 1) * self.hop]
+            self._blocks[..., start + k : start + k + count, :, :] += piece
+
+    def signal(self, samples: int) -> Float:
+        """The finished signal, float32 (*lead, channels, samples)."""
+        blocks = np.moveaxis(self._blocks / self._envelope(), -2, -3)
+        whole = blocks.reshape(*blocks.shape[:-2], -1)
+        return whole[..., self.n_fft // 2 : self.n_fft // 2 + samples]
+
+    def _envelope(self) -> Float:
+        """What the squared windows sum to, (blocks, 1, hop): constant but for the signal's ends."""
+        power = (hann(self.n_fft) ** 2).reshape(-1, 1, self.hop)
+        total = np.zeros((self._blocks.shape[-3], 1, self.hop), np.float32)
+        for k in range(len(power)):
+            total[k : k + self.frames] += power[k]
+        # The very first sample of the padding is under a window of zero only; it is cut off anyway.
+        return np.maximum(total, np.float32(1e-11))
+
+
+def istft(spectra: Complex, samples: int, n_fft: int = 4096, hop: int = 1024) -> Float:
+    """Invert `stft`: complex64 (…, frames, channels, bins) to float32 (…, channels, samples)."""
+    *lead, frames, channels, _ = spectra.shape
+    inverse = Inverse(tuple(lead), channels, frames, n_fft, hop)
+    inverse.add(spectra, 0)
+    return inverse.signal(samples)
