@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+import umx
+from umx import segments
+from umx.kernels.reference import Numpy
+from umx.separator import Separator, with_aggregates
+from umx.weights import Model, find_model, load_model
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model(find_model("umx-mini"))
+
+
+def noise(samples: int, channels: int = 2) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    return (0.1 * rng.standard_normal((channels, samples))).astype(np.float32)
+
+
+def test_aggregates_are_sums_of_the_targets_that_are_there() -> None:
+    estimates = np.arange(3, dtype=np.float32)[:, np.newaxis, np.newaxis] * np.ones((1, 2, 4))
+    stems = with_aggregates(estimates, ("bass", "drums", "other"))
+    assert stems["karaoke"].tolist() == [[3.0] * 4] * 2
+    assert "karaoke" not in with_aggregates(estimates[:2], ("bass", "drums"))
+
+
+@pytest.mark.parametrize("samples", [0, 1, 100, 2049, 5000])
+def test_stems_are_as_long_as_the_mixture(model: Model, samples: int) -> None:
+    mixture = noise(samples)
+    separator = Separator(model, Numpy(), residual=True)
+    estimates = separator.separate(mixture)
+    assert separator.targets[-1] == "residual"
+    assert estimates.shape == (5, 2, samples)
+    np.testing.assert_allclose(estimates.sum(axis=0), mixture, atol=1e-6)
+
+
+def test_segments_join_to_what_one_pass_gives_at_their_middle(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixture = noise(5 * 44100)
+    separator = Separator(model, Numpy(), targets=["drums"])
+    whole = separator.separate(mixture)
+    monkeypatch.setattr(segments.plan, "__defaults__", (1, 3 * 44100, segments.OVERLAP, 2))
+    fractions: list[float] = []
+    joined = separator.separate(mixture, fractions.append)
+    assert joined.shape == whole.shape
+    error = np.linalg.norm(joined - whole) / np.linalg.norm(whole)
+    assert error < 0.3
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1.0)
+
+
+def test_one_target_alone(model: Model) -> None:
+    estimates = Separator(model, Numpy(), targets=["vocals"]).separate(noise(3000))
+    assert estimates.shape == (1, 2, 3000)
+
+
+def test_unknown_target_is_named(model: Model) -> None:
+    with pytest.raises(ValueError, match="flute"):
+        Separator(model, Numpy(), targets=["flute"])
+
+
+@pytest.mark.parametrize("rate", [44100, 22050, 48000])
+def test_separate_keeps_rate_and_length(rate: int) -> None:
+    mixture = noise(7001, 1)
+    stems = umx.separate(mixture[0], rate, residual=True)
+    assert set(stems) == {"vocals", "drums", "bass", "other", "residual", "karaoke"}
+    assert {stem.shape for stem in stems.values()} == {(2, 7001)}
+    total = sum(stems[t] for t in ("vocals", "drums", "bass", "other", "residual"))
+    np.testing.assert_allclose(total, np.repeat(mixture, 2, axis=0), atol=1e-6)

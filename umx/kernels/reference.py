@@ -1,0 +1,76 @@
+"""The engine in plain numpy: the readable reference that the others are held to."""
+
+import numpy as np
+
+from ..types import Complex, Float
+from . import Activation
+from .layers import Linear, LstmLayer
+
+EPSILON = np.float32(1e-10)
+
+
+def sigmoid(x: Float) -> Float:
+    # In terms of tanh, which doesn't overflow.
+    return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
+
+
+class Numpy:
+    """Every product is numpy's. 8-bit weights become float just before their product, so they stay small in memory."""
+
+    name = "numpy"
+
+    def pack(self, linear: Linear) -> Linear:
+        return linear
+
+    def product(self, x: Float, weight: Float) -> Float:
+        """x @ weight.T: (rows, inputs) with (outputs, inputs) to (rows, outputs)."""
+        return x @ weight.T
+
+    def linear(self, x: Float, layer: Linear, activation: Activation) -> Float:
+        y = self.product(x, layer.weight.astype(np.float32))
+        y = y * layer.scale + layer.bias
+        if activation == "tanh":
+            return np.tanh(y)
+        if activation == "relu":
+            return np.maximum(y, np.float32(0))
+        return y
+
+    def lstm(
+        self,
+        x: Float,
+        layer: LstmLayer,
+        state: tuple[Float, Float],
+        reverse: bool,
+        out: Float,
+    ) -> tuple[Float, Float]:
+        sequences, frames, inputs = x.shape
+        gates = self.linear(x.reshape(-1, inputs), layer.input, "none")
+        gates = gates.reshape(sequences, frames, -1)
+        recurrent = layer.recurrent.weight * layer.recurrent.scale[:, np.newaxis]
+        h, c = state
+        for t in reversed(range(frames)) if reverse else range(frames):
+            i, f, g, o = np.split(gates[:, t] + self.product(h, recurrent), 4, axis=1)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            h = sigmoid(o) * np.tanh(c)
+            out[:, t] = h
+        return h, c
+
+    def magnitude(self, spectrum: Complex) -> Float:
+        return np.abs(spectrum)
+
+    def wiener(self, masks: Float, mixture: Complex) -> Complex:
+        # openunmix.filtering.atan2 writes 1 into the mixture where it is exactly zero, and filters that.
+        x = np.where(mixture == 0, np.complex64(1), mixture)
+        y = masks * mixture
+        level = max(np.float32(1), np.abs(x).max() / np.float32(10))
+        x, y = x / level, y / level
+        power = np.mean(y.real**2 + y.imag**2, axis=2)  # (targets, frames, bins)
+        # Spatial covariance of each target and bin, over all frames: (targets, channels, channels, bins)
+        covariance = np.einsum("jtaf,jtbf->jabf", y, y.conj())
+        covariance /= (power.sum(axis=1) + EPSILON)[:, np.newaxis, np.newaxis]
+        # Covariance of the mixture as the model has it: (frames, bins, channels, channels)
+        model = np.einsum("jtf,jabf->tfab", power, covariance)
+        model += np.sqrt(EPSILON) * np.eye(mixture.shape[1], dtype=np.float32)
+        whitened = np.einsum("tfab,tbf->taf", np.linalg.inv(model), x)
+        estimates = np.einsum("jtf,jabf,tbf->jtaf", power, covariance, whitened)
+        return (estimates * level).astype(np.complex64)
