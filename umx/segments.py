@@ -42,7 +42,7 @@ def plan(
     if samples <= 0:
         return []
     count = max(1, -(-(samples - overlap) // (segment - overlap)))
-    batches = min(count, -(-count // (lanes * workers)) * workers)
+    batches = count if count < workers else -(-count // (lanes * workers)) * workers
     each = -(-count // batches)
     count = each * batches
     if count == 1:

@@ -45,7 +45,7 @@ class Numpy:
     ) -> tuple[Float, Float]:
         sequences, frames, inputs = x.shape
         gates = self.linear(x.reshape(-1, inputs), layer.input, "none")
-        gates = gates.reshape(sequences, frames, -1)
+        gates = gates.reshape(sequences, frames, len(layer.input.scale))
         recurrent = layer.recurrent.weight * layer.recurrent.scale[:, np.newaxis]
         h, c = state
         for t in reversed(range(frames)) if reverse else range(frames):

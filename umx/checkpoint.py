@@ -1,0 +1,280 @@
+"""Read a PyTorch checkpoint (.pth) into numpy, without torch and without running its pickle.
+
+Both formats that `torch.save` has had: a zip archive (since 1.6) and a sequence of pickles. A pickle is a program; this
+module knows the few instructions and the few names that tensors in dictionaries need, acts them out on plain data, and
+refuses all others. Nothing is imported, called or allocated at a file's request.
+"""
+
+import pickletools
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+LARGEST_PICKLE = 1 << 24
+STORAGES = {
+    "torch.FloatStorage": np.dtype("<f4"),
+    "torch.DoubleStorage": np.dtype("<f8"),
+    "torch.HalfStorage": np.dtype("<f2"),
+    "torch.LongStorage": np.dtype("<i8"),
+    "torch.IntStorage": np.dtype("<i4"),
+}
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint of tensors, or asks for more than reading; says what was found."""
+
+
+class Name(NamedTuple):
+    """Something that a pickle would import."""
+
+    path: str
+
+
+class Storage(NamedTuple):
+    """Numbers kept elsewhere in the file."""
+
+    key: str
+    dtype: np.dtype[Any]
+    count: int
+
+
+class View(NamedTuple):
+    """A tensor: where its numbers lie in a storage."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors of a state dict by name. Raises CheckpointError, naming the file."""
+    try:
+        with path.open("rb") as file:
+            return read_file(file)
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {error.strerror or error}.") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def read_file(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    """The same from an open file."""
+    if zipfile.is_zipfile(file):
+        return _read_zip(file)
+    file.seek(0)
+    return _read_legacy(file)
+
+
+def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            pickles = [name for name in names if name.endswith("/data.pkl")]
+            if len(pickles) != 1:
+                raise CheckpointError("this zip file is no PyTorch checkpoint")
+            folder = pickles[0].removesuffix("data.pkl")
+            order = folder + "byteorder"
+            if order in names and _member(archive, order, 16) != b"little":
+                raise CheckpointError("its numbers are big-endian, which is not supported")
+
+            def load(storage: Storage) -> NDArray[Any]:
+                size = storage.count * storage.dtype.itemsize
+                data = _member(archive, f"{folder}data/{storage.key}", size)
+                return np.frombuffer(data, storage.dtype)
+
+            program = BytesIO(_member(archive, pickles[0], LARGEST_PICKLE))
+            return _tensors(_interpret(program), load)
+    except (zipfile.BadZipFile, KeyError, RuntimeError, EOFError) as error:
+        raise CheckpointError(f"the archive is damaged: {error}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    info = archive.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise CheckpointError(f"{name} is compressed, which PyTorch never does")
+    if info.file_size > limit:
+        raise CheckpointError(f"{name} has {info.file_size} bytes, more than the {limit} it should")
+    return archive.read(info)
+
+
+def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    if _interpret(file) != LEGACY_MAGIC:
+        raise CheckpointError("it is no PyTorch checkpoint")
+    if _interpret(file) != LEGACY_PROTOCOL:
+        raise CheckpointError("it is a PyTorch checkpoint of an unknown protocol")
+    system = _interpret(file)
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise CheckpointError("its numbers are big-endian, which is not supported")
+    content = _interpret(file)
+    keys = _interpret(file)
+    views = _views(content)
+    storages = {view.storage.key: view.storage for view in views.values()}
+    if not isinstance(keys, list) or set(keys) != set(storages):
+        raise CheckpointError("its list of storages is not that of its tensors")
+    loaded = {}
+    for key in keys:
+        storage = storages[key]
+        count = int.from_bytes(file.read(8), "little")
+        if count != storage.count:
+            raise CheckpointError(f"storage {key} has {count} numbers instead of {storage.count}")
+        loaded[key] = np.frombuffer(_exactly(file, count * storage.dtype.itemsize), storage.dtype)
+    return _tensors(content, lambda storage: loaded[storage.key])
+
+
+def _exactly(file: BinaryIO, size: int) -> bytes:
+    """Read `size` bytes, asking first whether the file has so many."""
+    here = file.tell()
+    end = file.seek(0, 2)
+    file.seek(here)
+    if end - here < size:
+        raise CheckpointError("the file ends early")
+    return file.read(size)
+
+
+def _views(content: Any) -> dict[str, View]:
+    """The tensors in a state dict, or in the one that a training checkpoint keeps under "state_dict"."""
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict):
+        raise CheckpointError("it holds no dictionary of tensors")
+    views = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, View)}
+    if not views:
+        raise CheckpointError("it holds no tensors")
+    return views
+
+
+def _tensors(content: Any, load: Callable[[Storage], NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    out = {}
+    for name, (storage, offset, shape, strides) in _views(content).items():
+        reach = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+        numbers = load(storage)
+        if prod(shape) > len(numbers) or (prod(shape) and offset + reach >= len(numbers)):
+            raise CheckpointError(f"tensor {name!r} reaches past the end of its storage")
+        size = storage.dtype.itemsize
+        view = np.lib.stride_tricks.as_strided(
+            numbers[offset:], shape, [stride * size for stride in strides], writeable=False
+        )
+        out[name] = view.copy()
+    return out
+
+
+def _interpret(file: BinaryIO) -> Any:
+    """Act out one pickle on plain data: Name, Storage and View stand for what it would import and build."""
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[int, Any] = {}
+
+    def since_mark() -> list[Any]:
+        start = marks.pop()
+        items = stack[start:]
+        del stack[start:]
+        return items
+
+    try:
+        for opcode, argument, _ in pickletools.genops(file):
+            match opcode.name:
+                case "PROTO" | "FRAME":
+                    pass
+                case "STOP":
+                    return stack.pop()
+                case "MARK":
+                    marks.append(len(stack))
+                case "NONE":
+                    stack.append(None)
+                case "NEWTRUE" | "NEWFALSE":
+                    stack.append(opcode.name == "NEWTRUE")
+                case (
+                    "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT" | "BINUNICODE"
+                    | "SHORT_BINUNICODE" | "BINSTRING" | "SHORT_BINSTRING"
+                ):  # fmt: skip
+                    stack.append(argument)
+                case "EMPTY_DICT":
+                    stack.append({})
+                case "EMPTY_LIST":
+                    stack.append([])
+                case "EMPTY_TUPLE":
+                    stack.append(())
+                case "TUPLE":
+                    stack.append(tuple(since_mark()))
+                case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                    count = int(opcode.name[-1])
+                    stack[-count:] = [tuple(stack[-count:])]
+                case "APPEND":
+                    value = stack.pop()
+                    _a(list, stack[-1]).append(value)
+                case "APPENDS":
+                    items = since_mark()
+                    _a(list, stack[-1]).extend(items)
+                case "SETITEM":
+                    value, key = stack.pop(), stack.pop()
+                    _a(dict, stack[-1])[key] = value
+                case "SETITEMS":
+                    items = since_mark()
+                    _a(dict, stack[-1]).update(zip(items[::2], items[1::2], strict=True))
+                case "BINPUT" | "LONG_BINPUT":
+                    memo[argument] = stack[-1]
+                case "MEMOIZE":
+                    memo[len(memo)] = stack[-1]
+                case "BINGET" | "LONG_BINGET":
+                    stack.append(memo[argument])
+                case "GLOBAL":
+                    stack.append(Name(argument.replace(" ", ".")))
+                case "STACK_GLOBAL":
+                    name, module = stack.pop(), stack.pop()
+                    stack.append(Name(f"{module}.{name}"))
+                case "BINPERSID":
+                    stack.append(_storage(stack.pop()))
+                case "REDUCE":
+                    arguments, function = stack.pop(), stack.pop()
+                    stack.append(_call(function, arguments))
+                case "BUILD":
+                    stack.pop()  # a state dict's _metadata
+                    _a(dict, stack[-1])
+                case other:
+                    raise CheckpointError(f"its pickle has the instruction {other}")
+    except CheckpointError:
+        raise
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
+        raise CheckpointError(f"its pickle is damaged or none at all ({error})") from error
+    raise CheckpointError("its pickle has no end")
+
+
+def _a(kind: type, value: Any) -> Any:
+    """`value`, which must be of exactly this plain kind: a View is a tuple, but no list."""
+    if type(value) is not kind:
+        raise CheckpointError(f"its pickle changes a {type(value).__name__} as if it were a {kind.__name__}")
+    return value
+
+
+def _storage(reference: Any) -> Storage:
+    match reference:
+        case ("storage", Name(path), str(key), _, int(count), *_) if path in STORAGES and count >= 0:
+            return Storage(key, STORAGES[path], count)
+    raise CheckpointError(f"its pickle refers to {str(reference)[:200]}")
+
+
+def _call(function: Any, arguments: Any) -> Any:
+    """What the pickle would get from calling `function`, for the few functions that tensors need."""
+    match function, arguments:
+        case Name("collections.OrderedDict"), ():
+            return {}
+        case Name("torch._utils._rebuild_parameter"), (View() as view, *_):
+            return view
+        case (
+            Name("torch._utils._rebuild_tensor_v2"),
+            (Storage() as storage, int(offset), tuple(shape), tuple(strides), *_),
+        ):
+            numbers = (offset, *shape, *strides)
+            if len(shape) == len(strides) and all(type(n) is int and n >= 0 for n in numbers):
+                return View(storage, offset, shape, strides)
+    name = function.path if isinstance(function, Name) else str(function)[:100]
+    raise CheckpointError(f"its pickle calls {name}, which is not needed for tensors")

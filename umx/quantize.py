@@ -1,0 +1,98 @@
+"""From a checkpoint's float tensors to ours: fold what is linear into the layers, then 8 bits a weight.
+
+Folding: batch norm after a matrix is a scale and a bias a row, and so are output scale and mean. The input's shift
+goes into the first bias; its scale, which ranges over orders of magnitude, stays a vector of its own.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .types import Float
+from .weights import Tensor
+
+BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's
+LARGEST = 127
+
+
+class ShapeError(ValueError):
+    """A checkpoint that isn't an Open-Unmix."""
+
+
+def fold(state: Mapping[str, Float]) -> dict[str, Float]:
+    """Turn one target's state dict into our layers, still in float32.
+
+    Returns the tensors that `weights.shapes` names, with float weights. Raises ShapeError, naming what is missing.
+    """
+    try:
+        return _fold({key: np.asarray(value, np.float64) for key, value in state.items()})
+    except KeyError as error:
+        raise ShapeError(f"The checkpoint has no {error}, so it is no Open-Unmix.") from error
+
+
+def quantize(folded: Mapping[str, Float]) -> dict[str, Tensor]:
+    """Give every matrix 8-bit integers; its rows' scales take up the step sizes."""
+    out: dict[str, Tensor] = dict(folded)
+    for key in folded:
+        if key.endswith(".weight"):
+            scale = key.removesuffix("weight") + "scale"
+            out[key], step = quantize_rows(folded[key])
+            out[scale] = folded[scale] * step
+    return out
+
+
+def quantize_rows(matrix: Float) -> tuple[Tensor, Float]:
+    """matrix ≈ integers * step[:, None]: int8 (rows, columns) and float32 (rows,).
+
+    A row's step is the one of a few candidates with the least squared error: a single large weight may be cut off
+    where that serves the others.
+    """
+    peak = np.maximum(np.abs(matrix).max(axis=1), np.float32(1e-30))
+    best = np.full(len(matrix), np.inf, np.float32)
+    integers = np.zeros(matrix.shape, np.int8)
+    steps = np.ones(len(matrix), np.float32)
+    for part in (1.0, 0.9, 0.8, 0.7, 0.6):
+        step = (peak * np.float32(part / LARGEST)).astype(np.float32)
+        rounded = np.clip(np.rint(matrix / step[:, np.newaxis]), -LARGEST, LARGEST)
+        error = np.square(rounded * step[:, np.newaxis] - matrix).sum(axis=1)
+        better = error < best
+        integers[better], steps[better], best[better] = rounded[better], step[better], error[better]
+    return integers, steps
+
+
+def _fold(state: Mapping[str, np.ndarray]) -> dict[str, Float]:
+    out: dict[str, np.ndarray] = {"input_scale": state["input_scale"]}
+
+    def norm(name: str) -> tuple[np.ndarray, np.ndarray]:
+        scale = state[f"{name}.weight"] / np.sqrt(state[f"{name}.running_var"] + BATCH_NORM_EPSILON)
+        return scale, state[f"{name}.bias"] - state[f"{name}.running_mean"] * scale
+
+    def put(name: str, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray | None) -> None:
+        out[f"{name}.weight"], out[f"{name}.scale"] = weight, scale
+        if bias is not None:
+            out[f"{name}.bias"] = bias
+
+    scale, bias = norm("bn1")
+    channels = state["fc1.weight"].shape[1] // len(state["input_scale"])
+    shift = np.tile(state["input_mean"] * state["input_scale"], channels)
+    put("fc1", state["fc1.weight"], scale, bias + scale * (state["fc1.weight"] @ shift))
+
+    layer = 0
+    while f"lstm.weight_ih_l{layer}" in state:
+        for direction, suffix in (("forward", ""), ("backward", "_reverse")):
+            end = f"l{layer}{suffix}"
+            if f"lstm.weight_ih_{end}" not in state:
+                continue
+            weight, recurrent = state[f"lstm.weight_ih_{end}"], state[f"lstm.weight_hh_{end}"]
+            ones = np.ones(len(weight))
+            bias = state[f"lstm.bias_ih_{end}"] + state[f"lstm.bias_hh_{end}"]
+            put(f"lstm.{layer}.{direction}.input", weight, ones, bias)
+            put(f"lstm.{layer}.{direction}.recurrent", recurrent, ones, None)
+        layer += 1
+
+    put("fc2", state["fc2.weight"], *norm("bn2"))
+    scale, bias = norm("bn3")
+    output_scale = np.tile(state["output_scale"], channels)
+    output_mean = np.tile(state["output_mean"], channels)
+    put("fc3", state["fc3.weight"], scale * output_scale, bias * output_scale + output_mean)
+    return {key: np.ascontiguousarray(value, np.float32) for key, value in out.items()}
