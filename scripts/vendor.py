@@ -11,7 +11,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -107,8 +107,13 @@ def install(
     part.replace(path)
 
 
-if __name__ == "__main__":
+def run(command: Callable[[], object]) -> None:
+    """Run a script's command; a file that can't be had ends it with a message instead of a traceback."""
     try:
-        vendor()
+        command()
     except VendorError as error:
-        sys.exit(f"vendor: {error}")
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    run(vendor)

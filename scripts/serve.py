@@ -1,0 +1,71 @@
+"""Serve the page from this checkout and open it: `python3 scripts/serve.py`."""
+
+import argparse
+import webbrowser
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from build import ROOT, prepare
+from vendor import run
+
+PORT = 8000
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Static files with the types that browsers insist on, whatever the machine's own table says."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
+        ".gz": "application/gzip",
+        ".html": "text/html; charset=utf-8",
+        ".js": "text/javascript",
+        ".json": "application/json",
+        ".mjs": "text/javascript",
+        ".py": "text/x-python; charset=utf-8",
+        ".wasm": "application/wasm",
+        ".whl": "application/zip",
+    }
+
+    def log_message(self, *args: object) -> None:
+        """Keep the terminal for what matters."""
+
+
+def server(folder: Path, port: int = 0, prefix: str = "/") -> ThreadingHTTPServer:
+    """A server of `folder` on this computer alone, on a free port if `port` is taken or 0.
+
+    prefix: the path under which it lies, such as "/some/where/"; everything else is not found.
+    """
+
+    class Prefixed(Handler):
+        def translate_path(self, path: str) -> str:
+            if not path.startswith(prefix):
+                return str(folder / "nothing here")
+            return super().translate_path("/" + path[len(prefix) :])
+
+    handler: Callable[..., Prefixed] = partial(Prefixed, directory=str(folder))
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError:
+        return ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--no-open", action="store_true", help="don't open a browser")
+    args = parser.parse_args()
+    prepare()
+    with server(ROOT, args.port) as http:
+        url = f"http://localhost:{http.server_port}/"
+        print(f"The page is at {url} (stop with Ctrl-C).", flush=True)
+        if not args.no_open:
+            webbrowser.open(url)
+        try:
+            http.serve_forever()
+        except KeyboardInterrupt:
+            print()
+
+
+if __name__ == "__main__":
+    run(main)
