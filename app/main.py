@@ -40,15 +40,16 @@ class Page:
         self.song = self.player = self.downloads = self.manifest = None
         self.engine_fraction = 0.0
         config = {
-            "interpreter": address("app/vendor/pyodide/pyodide.mjs"),
             "packages": ["numpy", address("app/vendor/umx/umx-0.1.0-py3-none-any.whl")],
             "packages_cache": "passthrough",  # straight to Pyodide, without micropip
             "sync_main_only": True,  # no SharedArrayBuffer, so no special headers
         }
+        interpreter = address("app/vendor/pyodide/pyodide.mjs")
+        options = {"type": "pyodide", "version": interpreter, "config": config}
         size = int(parameter("workers", default_size()))
         view.element("workers").value = size
         url = address("weights/" + parameter("model", "umx-mini") + "/")
-        self.pool = Pool(size, config, url, self.engine_progress)
+        self.pool = Pool(size, options, url, self.engine_progress)
         self.task = None
 
     def listen(self):

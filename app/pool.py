@@ -18,8 +18,9 @@ class WorkerError(Exception):
 class Worker:
     """One worker, which answers one request at a time."""
 
-    def __init__(self, config):
-        self.worker = PyWorker("./app/worker.py", to_js({"type": "pyodide", "config": config}))
+    def __init__(self, options):
+        """options: PyScript's, with the interpreter's address as "version"."""
+        self.worker = PyWorker("./app/worker.py", to_js(options))
         self.resolve = self.reject = self.listener = None
         self.worker.addEventListener("message", create_proxy(self.hear))
         self.worker.addEventListener("error", create_proxy(self.fail))
@@ -77,15 +78,15 @@ def default_size():
 class Pool:
     """Workers that have all loaded the same model."""
 
-    def __init__(self, size, config, model_url, on_progress):
-        self.size, self.config, self.model_url = size, config, model_url
+    def __init__(self, size, options, model_url, on_progress):
+        self.size, self.options, self.model_url = size, options, model_url
         self.on_progress = on_progress
         self.workers = []
         self.loaded = None
 
     def start(self):
         """Begin to make the workers; `await pool.loaded` gives each one's answer to "load"."""
-        self.workers = [Worker(self.config) for _ in range(self.size)]
+        self.workers = [Worker(self.options) for _ in range(self.size)]
         self.loaded = asyncio.create_task(self.load())
 
     async def load(self):

@@ -13,7 +13,7 @@ from .types import Float
 
 SEGMENT = 600 * 1024
 """The longest segment, in samples: two windows of the Wiener filter, 13.9 seconds."""
-OVERLAP = 44100
+OVERLAP = 22050
 """Samples that neighbouring segments share."""
 LANES = 4
 """Segments in lockstep: as many as the kernels' registers take at a time."""

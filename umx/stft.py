@@ -34,8 +34,16 @@ def spectrum(padded: Float, n_fft: int, hop: int) -> Complex:
 
     padded: float32 (…, channels, samples). Returns complex64 (…, frames, channels, n_fft // 2 + 1).
     """
-    frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft, axis=-1)[..., ::hop, :]
-    return np.fft.rfft(np.swapaxes(frames, -2, -3) * hann(n_fft)).astype(np.complex64, copy=False)
+    *lead, channels, samples = padded.shape
+    *steps, channel_step, sample_step = padded.strides
+    # Not sliding_window_view: it would stand for every sample's frame, more than 32-bit addresses reach.
+    frames = np.lib.stride_tricks.as_strided(
+        padded,
+        (*lead, 1 + (samples - n_fft) // hop, channels, n_fft),
+        (*steps, hop * sample_step, channel_step, sample_step),
+        writeable=False,
+    )
+    return np.fft.rfft(frames * hann(n_fft)).astype(np.complex64, copy=False)
 
 
 def stft(audio: Float, n_fft: int = 4096, hop: int = 1024) -> Complex:

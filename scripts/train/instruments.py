@@ -40,7 +40,7 @@ FILE_NAMES = (
     ("clap", r"clap"),
     ("high tom", r"tom.?(1|hi|_mid)"),
     ("low tom", r"tom|ft_"),
-    ("percussion", r"cow|tamb|shak|conga|bongo|agogo|clave|djemb|dunun|kenk|sangb|cajon|snap|bell|perc|tabla"),
+    ("percussion", r"cow|tamb|shak|conga|bongo|agogo|clave|djemb|dunun|kenk|sangb|cajon|snap|bell|perc|tabla|beats"),
 )
 LOUDNESS = {
     "kick": 1.0, "snare": 0.9, "rim": 0.6, "clap": 0.7, "hat": 0.32, "open": 0.3, "ride": 0.3, "crash": 0.45,
@@ -226,7 +226,7 @@ def trim(x: Audio, seconds: float = 2.5) -> Audio | None:
 
 
 def kits(sources: Path, fonts: Fonts) -> dict[str, Kit]:
-    """Every sampled drum kit by name."""
+    """Every sampled drum kit by name, among them some without a kick or a snare."""
     found: dict[str, Kit] = {}
 
     def add(kit: str, piece: str | None, strength: float, sound: Audio) -> None:
@@ -250,7 +250,7 @@ def kits(sources: Path, fonts: Fonts) -> dict[str, Kit]:
             for velocity in (45, 80, 100, 120) if not bank else (60, 115):
                 notes = [Note(0, 2, key, velocity)]
                 add(name, piece, velocity / 127, fonts.play(font, program, notes, seconds, bank=bank))
-    return {name: kit for name, kit in found.items() if {"kick", "snare"} <= kit.keys()}
+    return found
 
 
 def piece_of(name: str) -> str | None:

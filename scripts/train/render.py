@@ -78,7 +78,8 @@ def song(seed: int, studio: Studio) -> Audio:
 def drums(r: Rng, plan: Song, studio: Studio) -> Audio:
     """A kit, sometimes with pieces of another, its pieces and their bus treated as engineers do."""
     kits = list(studio.kits.values())
-    kit = instruments.drum_machine(r) if r.random() < 0.2 else dict(kits[int(r.integers(len(kits)))])
+    whole = [kit for kit in kits if {"kick", "snare"} <= kit.keys()]
+    kit = instruments.drum_machine(r) if r.random() < 0.2 else dict(whole[int(r.integers(len(whole)))])
     if r.random() < 0.35:
         guest = instruments.drum_machine(r) if r.random() < 0.3 else kits[int(r.integers(len(kits)))]
         kit |= {piece: sounds for piece, sounds in guest.items() if r.random() < 0.4}

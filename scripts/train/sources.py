@@ -46,7 +46,7 @@ KITS = {
 
 HELD_OUT = {
     "voices": {"flite-rms", "kokoro-jf_nezumi", "joe"},
-    "kits": {"red-zeppelin", "BJA_Pacific"},
+    "kits": {"BJA_Pacific"},
     "fonts": {"musescore"},
 }
 """Heard in validation songs only."""

@@ -10,7 +10,6 @@ from .reference import Numpy
 
 LIBRARY = Path("/usr/lib/libopenblas.so")
 """Where Pyodide's package "openblas" puts it."""
-
 ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112  # cblas.h
 
 
@@ -20,20 +19,20 @@ class OpenBlas(Numpy):
     name = "openblas"
 
     def __init__(self) -> None:
+        if not LIBRARY.exists():
+            # Emscripten remembers a library that failed to load, and fails again once it is there.
+            raise FileNotFoundError(LIBRARY)
         self._sgemm = ctypes.CDLL(str(LIBRARY)).cblas_sgemm
         integer, number, array = ctypes.c_int, ctypes.c_float, ctypes.c_void_p
-        self._sgemm.argtypes = [
-            *[integer] * 6,
-            *[number, array, integer, array, integer],
-            *[number, array, integer],
-        ]
+        operands = [number, array, integer, array, integer]
+        self._sgemm.argtypes = [*[integer] * 6, *operands, number, array, integer]
         self._sgemm.restype = None
 
     def product(self, x: Float, weight: Float) -> Float:
         x, weight = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(weight, np.float32)
         (rows, inputs), outputs = x.shape, len(weight)
         y = np.empty((rows, outputs), np.float32)
-        operands = (1.0, x.ctypes.data, inputs, weight.ctypes.data, inputs)
         shape = (ROW_MAJOR, AS_IS, TRANSPOSED, rows, outputs, inputs)
+        operands = (1.0, x.ctypes.data, inputs, weight.ctypes.data, inputs)
         self._sgemm(*shape, *operands, 0.0, y.ctypes.data, outputs)
         return y
