@@ -4,25 +4,27 @@
     python3 scripts/evaluate.py SONGS --model umx-mini
 
 SONGS is a folder with one folder a song, as in MUSDB18-HQ: mixture.wav, vocals.wav, drums.wav, bass.wav, other.wav.
-Targets whose file is missing are not scored. The signal-to-distortion ratio in dB is given for
+Targets whose file is missing or silent are not scored. The signal-to-distortion ratio in dB is given for
 
   mixture  the mixture taken for the estimate
   mask     the model's masks with the mixture's phase
   wiener   the model as it is used, with the Wiener filter
   oracle   the ratio mask that the true stems make: no model that masks magnitudes gets much further
 
-in two measures: "plain" is 10·log10(|s|²/|s − ŝ|²) over a whole song; "bss" is the median over seconds of BSS eval v4, as
-published scores are, where museval is installed. Tables show the mean over songs of the first and the median of the
+in two measures: "plain" is 10·log10(|s|²/|s − ŝ|²) over a whole song; "bss" is the median over seconds of BSS eval v4,
+as published scores are. Tables show the mean over songs of the first and the median of the
 second, with the smallest and the largest.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -33,7 +35,10 @@ from umx.separator import Separator
 from umx.types import Complex, Float
 from umx.weights import Model, find_model, load_model
 
+SILENCE = 1e-4  # a stem with no sample above this is not there
 METHODS = ("mixture", "mask", "wiener", "oracle")
+Ratios = NDArray[np.float64]  # in dB
+MEASURES = ("plain", "bss")
 Scores = dict[str, dict[str, dict[str, float]]]  # method, target, measure
 
 
@@ -46,8 +51,8 @@ class MixturePhase:
     def __getattr__(self, name: str) -> object:
         return getattr(self.engine, name)
 
-    def wiener(self, masks: Float, mixture: Complex) -> Complex:
-        return masks * mixture
+    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
+        yield masks * mixture
 
 
 def main() -> None:
@@ -56,56 +61,66 @@ def main() -> None:
     )
     parser.add_argument("songs", type=Path)
     parser.add_argument("--model", default="umx-mini", help="a model's name or folder")
-    parser.add_argument("--seconds", type=float, help="score only so much from the middle of each song")
-    parser.add_argument("--plain", action="store_true", help="leave BSS eval out: it takes long")
+    parser.add_argument(
+        "--seconds", type=float, help="score only so much from the middle of each song"
+    )
     parser.add_argument("--json", type=Path, help="write every song's scores to this file")
     options = parser.parse_args()
     model = load_model(find_model(options.model))
     folders = sorted(path.parent for path in options.songs.glob("*/mixture.wav"))
     if not folders:
         parser.error(f"{options.songs} has no song: no folder in it holds a mixture.wav.")
-    measures = {"plain": plain} | ({} if options.plain else bss_eval())
+    targets = list(model.targets)
     songs = {}
     for folder in folders:
-        songs[folder.name] = score(load(folder, model, options.seconds), model, measures)
-        print(f"{folder.name}\n{table({folder.name: songs[folder.name]})}\n", flush=True)
-    print(f"{len(songs)} songs, model {model.manifest.name}\n{table(songs)}")
+        found = score(load(folder, model, options.seconds), model)
+        songs[folder.name] = found
+        print(f"{folder.name}\n{table({folder.name: found}, targets)}\n", flush=True)
+    print(f"{len(songs)} songs, model {model.manifest.name}")
+    print(table(songs, targets))
     if options.json:
         result = {"model": model.manifest.name, "songs": songs}
         options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
 
 def load(folder: Path, model: Model, seconds: float | None) -> dict[str, Float]:
-    """The mixture and the stems that are there, each float32 (2, samples)."""
-    out = {}
+    """The mixture and those stems that are there and sound, each float32 (2, samples)."""
+    audio = {}
     for name in ("mixture", *model.targets):
         path = folder / f"{name}.wav"
         if name == "mixture" or path.exists():
-            out[name] = read(path, model.manifest.sample_rate)
-    samples = min(audio.shape[1] for audio in out.values())
+            audio[name] = read(path, model.manifest.sample_rate)
+    samples = min(x.shape[1] for x in audio.values())
     length = min(samples, round(seconds * model.manifest.sample_rate)) if seconds else samples
     start = (samples - length) // 2
-    return {name: audio[:, start : start + length] for name, audio in out.items()}
+    audio = {name: x[:, start : start + length] for name, x in audio.items()}
+    return {name: x for name, x in audio.items() if name == "mixture" or np.abs(x).max() > SILENCE}
 
 
-def score(audio: dict[str, Float], model: Model, measures: dict[str, Callable]) -> Scores:
+def score(audio: dict[str, Float], model: Model) -> Scores:
     """One song's scores."""
     mixture = audio["mixture"]
     stems = {name: x for name, x in audio.items() if name != "mixture"}
+    if not stems:
+        return {method: {} for method in METHODS}
     engine = choose()
     estimates = {
         "mixture": dict.fromkeys(stems, mixture),
-        "mask": separate(model, MixturePhase(engine), mixture),
+        "mask": separate(model, cast(Engine, MixturePhase(engine)), mixture),
         "wiener": separate(model, engine, mixture),
         "oracle": oracle(mixture, stems, complete=len(stems) == len(model.targets)),
     }
-    return {
-        method: {
-            name: {measure: f(stem, estimates[method][name]) for measure, f in measures.items()}
-            for name, stem in stems.items()
+    true = np.stack(list(stems.values()))
+    scores: Scores = {}
+    for method in METHODS:
+        found = np.stack([estimates[method][name] for name in stems])
+        rate = model.manifest.sample_rate
+        values = {"plain": plain(true, found), "bss": bss_eval(true, found, rate)}
+        scores[method] = {
+            target: {name: float(v[i]) for name, v in values.items() if np.isfinite(v[i])}
+            for i, target in enumerate(stems)
         }
-        for method in METHODS
-    }
+    return scores
 
 
 def separate(model: Model, engine: Engine, mixture: Float) -> dict[str, Float]:
@@ -125,47 +140,51 @@ def oracle(mixture: Float, stems: dict[str, Float], complete: bool) -> dict[str,
     }
 
 
-def plain(stem: Float, estimate: Float) -> float:
-    """10·log10 of the stem's energy over the error's; nan for a silent stem."""
-    energy = float(np.square(stem, dtype=np.float64).sum())
-    error = float(np.square(stem - estimate, dtype=np.float64).sum())
-    return 10 * np.log10(energy / max(error, 1e-20)) if energy > 1e-6 else np.nan
+def plain(stems: Float, estimates: Float) -> Ratios:
+    """10·log10 of the stems' energy over the errors', a target each."""
+    energy = np.square(stems, dtype=np.float64).sum(axis=(1, 2))
+    error = np.square(stems - estimates, dtype=np.float64).sum(axis=(1, 2))
+    ratios: Ratios = 10 * np.log10(energy / np.maximum(error, 1e-20))
+    return ratios
 
 
-def bss_eval() -> dict[str, Callable[[Float, Float], float]]:
-    """The measure "bss", where museval is installed."""
-    try:
-        import museval
-    except ImportError:
-        return {}
+def bss_eval(stems: Float, estimates: Float, rate: int) -> Ratios:
+    """The median over seconds of BSS eval v4's SDR, a target each; nan where there is no second to judge.
 
-    def median(stem: Float, estimate: Float) -> float:
-        if not stem.any():
-            return np.nan
-        ratios = museval.evaluate(stem.T[np.newaxis], estimate.T[np.newaxis])[0]
-        return float(np.nanmedian(ratios))
+    Its distortion filters cancel out of this ratio (not out of SIR and SAR), so that nothing remains to be solved:
+    it is the plain ratio of each second, as `museval.evaluate` gives it. As there, seconds count for no target in
+    which one of them, or its estimate, is silent. Vincent et al., TASLP 2006; Stöter et al., LVA/ICA 2018.
+    """
+    seconds = stems.shape[-1] // rate
+    ratios = np.full((len(stems), seconds), np.nan)
+    for i in range(seconds):
+        part = slice(i * rate, (i + 1) * rate)
+        true, found = stems[..., part], estimates[..., part]
+        if true.any(axis=(1, 2)).all() and found.any(axis=(1, 2)).all():
+            ratios[:, i] = plain(true, found)
+    known = np.isfinite(ratios).all(axis=0)
+    if not known.any():
+        return np.full(len(stems), np.nan)
+    medians: Ratios = np.median(ratios[:, known], axis=1)
+    return medians
 
-    return {"bss": median}
 
-
-def table(songs: dict[str, Scores]) -> str:
+def table(songs: dict[str, Scores], targets: Sequence[str]) -> str:
     """A line for every method and measure, a column for every target, and the mean over targets."""
-    first = next(iter(songs.values()))
-    targets = list(dict.fromkeys(t for s in songs.values() for t in s["wiener"]))
-    measures = list(first["wiener"][next(iter(first["wiener"]))])
     lines = [f"{'':16}" + "".join(f"{name:>24}" for name in targets) + f"{'mean':>8}"]
     for method in METHODS:
-        for measure in measures:
+        for measure in MEASURES:
             columns = [column(songs, method, target, measure) for target in targets]
             cells = "".join(f"{cell(values, measure):>24}" for values in columns)
-            middle = np.mean([summary(values, measure) for values in columns])
+            middle = np.nanmean([summary(values, measure) for values in columns])
             lines.append(f"{method + ' ' + measure:16}" + cells + f"{middle:8.2f}")
     return "\n".join(lines)
 
 
 def column(songs: dict[str, Scores], method: str, target: str, measure: str) -> np.ndarray:
-    values = [s[method][target][measure] for s in songs.values() if target in s[method]]
-    return np.array([v for v in values if np.isfinite(v)])
+    """The scores of the songs that have them, (songs,)."""
+    scores = [song[method].get(target, {}).get(measure) for song in songs.values()]
+    return np.array([score for score in scores if score is not None])
 
 
 def summary(values: np.ndarray, measure: str) -> float:
@@ -175,7 +194,9 @@ def summary(values: np.ndarray, measure: str) -> float:
 
 
 def cell(values: np.ndarray, measure: str) -> str:
-    """The summary, and the range where there is one."""
+    """The summary, and the range where there is one; a dash where nothing was scored."""
+    if not len(values):
+        return "–"
     text = f"{summary(values, measure):.2f}"
     return f"{text} ({values.min():.2f} … {values.max():.2f})" if len(values) > 1 else text
 

@@ -2,7 +2,7 @@
 are installed.
 
 A tiny Open-Unmix with random weights separates a few seconds of noise. Its state dicts and everything the reference
-computes on the way go into one compressed .npz each, small enough to commit.
+computes on the way go into one compressed .npz each, small enough to commit. Beside them, a checkpoint in both formats.
 """
 
 import argparse
@@ -66,7 +66,8 @@ def layers(model: OpenUnmix, magnitude: torch.Tensor) -> dict[str, np.ndarray]:
     lstm = model.lstm(fc1[:, None])[0][:, 0]
     fc2 = torch.relu(model.bn2(model.fc2(torch.cat([fc1, lstm], -1))))
     estimate = model(magnitude)[0].permute(2, 0, 1)
-    return {k: v.numpy() for k, v in dict(fc1=fc1, lstm=lstm, fc2=fc2, estimate=estimate).items()}
+    stages = {"fc1": fc1, "lstm": lstm, "fc2": fc2, "estimate": estimate}
+    return {k: v.numpy() for k, v in stages.items()}
 
 
 def vectors(hidden: int, n_fft: int, hop: int, max_bin: int, samples: int) -> dict[str, np.ndarray]:
@@ -111,14 +112,34 @@ def wiener_vectors() -> dict[str, np.ndarray]:
     return out
 
 
+def checkpoint() -> dict[str, torch.Tensor]:
+    """A state dict of every type and layout of tensor that a checkpoint may hold."""
+    shared = torch.arange(12.0)
+    return {
+        "matrix": torch.arange(6.0).reshape(2, 3),
+        "transposed": torch.arange(6.0).reshape(2, 3).T,
+        "parameter": torch.nn.Parameter(torch.tensor([1.5, -2.5])),
+        "half": torch.tensor([0.5, 65504], dtype=torch.float16),
+        "double": torch.tensor([1e300, -1e-300], dtype=torch.float64),
+        "long": torch.tensor(1 << 62),
+        "int": torch.tensor([[-1], [1 << 30]], dtype=torch.int32),
+        "empty": torch.zeros(0, 3),
+        "part": shared[3:9],
+        "every second": shared[::2],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=FOLDER, metavar="DIR")
     folder = parser.parse_args().output
     # Two windows of the Wiener filter, the second one short.
     tiny = vectors(hidden=16, n_fft=128, hop=32, max_bin=47, samples=32 * 320 + 7)
-    np.savez_compressed(folder / "network.npz", **tiny)
-    np.savez_compressed(folder / "wiener.npz", **wiener_vectors())
+    np.savez_compressed(folder / "network.npz", **tiny)  # type: ignore[arg-type]
+    np.savez_compressed(folder / "wiener.npz", **wiener_vectors())  # type: ignore[arg-type]
+    for form in ("zip", "legacy"):
+        path = folder / f"checkpoint.{form}.pth"
+        torch.save(checkpoint(), path, _use_new_zipfile_serialization=form == "zip")
 
 
 if __name__ == "__main__":

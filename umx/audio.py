@@ -16,6 +16,8 @@ DOWNMIX: Mapping[int, Float] = {
     4: np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5]], np.float32),
     6: np.array([[1, 0, HALF, 0, HALF, 0], [0, 1, HALF, 0, 0, HALF]], np.float32),
 }
+LOUDEST = 1e6
+"""Beyond it, squares of spectra would be too much for 32-bit floats."""
 
 
 class AudioError(ValueError):
@@ -31,7 +33,9 @@ def to_stereo(audio: Float) -> Float:
     if audio.ndim == 1:
         audio = audio[np.newaxis]
     if audio.ndim != 2 or len(audio) == 0:
-        raise ValueError(f"Audio should be (samples,) or (channels, samples), not of shape {audio.shape}.")
+        raise ValueError(
+            f"Audio should be (samples,) or (channels, samples), not of shape {audio.shape}."
+        )
     channels = len(audio)
     if channels == 1:
         return np.repeat(audio, 2, axis=0)
@@ -40,6 +44,15 @@ def to_stereo(audio: Float) -> Float:
     if channels in DOWNMIX:
         return DOWNMIX[channels] @ audio
     return np.stack([audio[0::2].mean(axis=0), audio[1::2].mean(axis=0)])
+
+
+def make_finite(audio: Float) -> None:
+    """Make NaN silence, and keep infinities and what is as good as infinite in bounds, in place.
+
+    Files of float samples may hold any of it; one such sample would take its whole segment with it.
+    """
+    np.nan_to_num(audio, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+    np.clip(audio, -LOUDEST, LOUDEST, out=audio)
 
 
 def resample(audio: Float, source: int, target: int) -> Float:
@@ -83,10 +96,13 @@ def read(path: Path, sample_rate: int) -> Float:
         raise AudioError(f"{path} can't be read as audio: {error}") from error
     if len(audio) == 0:
         raise AudioError(f"{path} holds no audio.")
+    make_finite(audio)
     return resample(to_stereo(np.ascontiguousarray(audio.T)), rate, sample_rate)
 
 
-def write_stems(paths: Mapping[str, Path], stretches: Iterable[Mapping[str, Float]], rate: int) -> int:
+def write_stems(
+    paths: Mapping[str, Path], stretches: Iterable[Mapping[str, Float]], rate: int
+) -> int:
     """Write stems as 16-bit WAV while they come in, stretch by stretch: each (2, n) by name.
 
     A file appears under its name only when it is whole. Returns how many samples had to be limited to full scale.

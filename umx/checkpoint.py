@@ -6,8 +6,11 @@ refuses all others. Nothing is imported, called or allocated at a file's request
 """
 
 import pickletools
+import struct
 import zipfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from io import BytesIO
 from math import prod
 from pathlib import Path
@@ -18,8 +21,9 @@ from numpy.typing import NDArray
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-LARGEST_PICKLE = 1 << 24
-STORAGES = {
+LARGEST_PICKLE = 1 << 20  # bytes; an object may take a hundred times its instruction
+ZIP_MAGIC = b"PK\x03\x04"
+STORAGES: dict[str, np.dtype[Any]] = {
     "torch.FloatStorage": np.dtype("<f4"),
     "torch.DoubleStorage": np.dtype("<f8"),
     "torch.HalfStorage": np.dtype("<f2"),
@@ -43,7 +47,7 @@ class Storage(NamedTuple):
 
     key: str
     dtype: np.dtype[Any]
-    count: int
+    length: int
 
 
 class View(NamedTuple):
@@ -71,6 +75,9 @@ def read_file(file: BinaryIO) -> dict[str, NDArray[Any]]:
     if zipfile.is_zipfile(file):
         return _read_zip(file)
     file.seek(0)
+    if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
+        raise CheckpointError("the archive ends early; fetch it again")
+    file.seek(0)
     return _read_legacy(file)
 
 
@@ -87,13 +94,26 @@ def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
                 raise CheckpointError("its numbers are big-endian, which is not supported")
 
             def load(storage: Storage) -> NDArray[Any]:
-                size = storage.count * storage.dtype.itemsize
+                size = storage.length * storage.dtype.itemsize
                 data = _member(archive, f"{folder}data/{storage.key}", size)
+                if len(data) != size:
+                    raise CheckpointError(
+                        f"storage {storage.key} has {len(data)} bytes, not {size}"
+                    )
                 return np.frombuffer(data, storage.dtype)
 
             program = BytesIO(_member(archive, pickles[0], LARGEST_PICKLE))
-            return _tensors(_interpret(program), load)
-    except (zipfile.BadZipFile, KeyError, RuntimeError, EOFError) as error:
+            return _tensors(_views(_interpret(program)), load)
+    except CheckpointError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        struct.error,
+        KeyError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+    ) as error:
         raise CheckpointError(f"the archive is damaged: {error}") from error
 
 
@@ -107,27 +127,29 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
-    if _interpret(file) != LEGACY_MAGIC:
+    head = BytesIO(file.read(LARGEST_PICKLE))
+    if _interpret(head) != LEGACY_MAGIC:
         raise CheckpointError("it is no PyTorch checkpoint")
-    if _interpret(file) != LEGACY_PROTOCOL:
+    if _interpret(head) != LEGACY_PROTOCOL:
         raise CheckpointError("it is a PyTorch checkpoint of an unknown protocol")
-    system = _interpret(file)
+    system = _interpret(head)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise CheckpointError("its numbers are big-endian, which is not supported")
-    content = _interpret(file)
-    keys = _interpret(file)
-    views = _views(content)
+    views = _views(_interpret(head))
+    keys = _interpret(head)
     storages = {view.storage.key: view.storage for view in views.values()}
-    if not isinstance(keys, list) or set(keys) != set(storages):
+    are_keys = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not are_keys or sorted(keys) != sorted(storages):
         raise CheckpointError("its list of storages is not that of its tensors")
+    file.seek(head.tell())
     loaded = {}
     for key in keys:
         storage = storages[key]
         count = int.from_bytes(file.read(8), "little")
-        if count != storage.count:
-            raise CheckpointError(f"storage {key} has {count} numbers instead of {storage.count}")
+        if count != storage.length:
+            raise CheckpointError(f"storage {key} has {count} numbers instead of {storage.length}")
         loaded[key] = np.frombuffer(_exactly(file, count * storage.dtype.itemsize), storage.dtype)
-    return _tensors(content, lambda storage: loaded[storage.key])
+    return _tensors(views, lambda storage: loaded[storage.key])
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:
@@ -141,7 +163,10 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
 
 
 def _views(content: Any) -> dict[str, View]:
-    """The tensors in a state dict, or in the one that a training checkpoint keeps under "state_dict"."""
+    """The tensors in a state dict, or in the one that a training checkpoint keeps under "state_dict".
+
+    No number belongs to two of them: otherwise a small file could ask for any amount of memory.
+    """
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict):
@@ -149,20 +174,33 @@ def _views(content: Any) -> dict[str, View]:
     views = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, View)}
     if not views:
         raise CheckpointError("it holds no tensors")
+    storages: dict[str, Storage] = {}
+    used: Counter[str] = Counter()
+    for name, (storage, offset, shape, strides) in views.items():
+        if storages.setdefault(storage.key, storage) != storage:
+            raise CheckpointError(f"storage {storage.key} has two types or sizes")
+        reach = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+        if prod(shape) and offset + reach >= storage.length:
+            raise CheckpointError(f"tensor {name!r} reaches past the end of its storage")
+        used[storage.key] += prod(shape)
+        if used[storage.key] > storage.length:
+            raise CheckpointError(f"tensors ask for more than there is in storage {storage.key}")
     return views
 
 
-def _tensors(content: Any, load: Callable[[Storage], NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _tensors(
+    views: Mapping[str, View], load: Callable[[Storage], NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Copies of the tensors. load: reads a storage's numbers, all of them."""
+    load = lru_cache(maxsize=1)(load)  # the weights of an LSTM may be parts of one storage
     out = {}
-    for name, (storage, offset, shape, strides) in _views(content).items():
-        reach = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    for name, (storage, offset, shape, strides) in views.items():
         numbers = load(storage)
-        if prod(shape) > len(numbers) or (prod(shape) and offset + reach >= len(numbers)):
-            raise CheckpointError(f"tensor {name!r} reaches past the end of its storage")
-        size = storage.dtype.itemsize
-        view = np.lib.stride_tricks.as_strided(
-            numbers[offset:], shape, [stride * size for stride in strides], writeable=False
-        )
+        steps = [stride * storage.dtype.itemsize for stride in strides]
+        try:
+            view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
+        except (ValueError, OverflowError) as error:
+            raise CheckpointError(f"tensor {name!r} has an impossible shape: {error}") from error
         out[name] = view.copy()
     return out
 
@@ -172,6 +210,7 @@ def _interpret(file: BinaryIO) -> Any:
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
+    argument: Any
 
     def since_mark() -> list[Any]:
         start = marks.pop()
@@ -216,10 +255,10 @@ def _interpret(file: BinaryIO) -> Any:
                     _a(list, stack[-1]).extend(items)
                 case "SETITEM":
                     value, key = stack.pop(), stack.pop()
-                    _a(dict, stack[-1])[key] = value
+                    _put(stack[-1], [key], [value])
                 case "SETITEMS":
                     items = since_mark()
-                    _a(dict, stack[-1]).update(zip(items[::2], items[1::2], strict=True))
+                    _put(stack[-1], items[::2], items[1::2])
                 case "BINPUT" | "LONG_BINPUT":
                     memo[argument] = stack[-1]
                 case "MEMOIZE":
@@ -229,7 +268,7 @@ def _interpret(file: BinaryIO) -> Any:
                 case "GLOBAL":
                     stack.append(Name(argument.replace(" ", ".")))
                 case "STACK_GLOBAL":
-                    name, module = stack.pop(), stack.pop()
+                    name, module = _a(str, stack.pop()), _a(str, stack.pop())
                     stack.append(Name(f"{module}.{name}"))
                 case "BINPERSID":
                     stack.append(_storage(stack.pop()))
@@ -251,15 +290,27 @@ def _interpret(file: BinaryIO) -> Any:
 def _a(kind: type, value: Any) -> Any:
     """`value`, which must be of exactly this plain kind: a View is a tuple, but no list."""
     if type(value) is not kind:
-        raise CheckpointError(f"its pickle changes a {type(value).__name__} as if it were a {kind.__name__}")
+        raise CheckpointError(
+            f"its pickle uses a {type(value).__name__} as if it were a {kind.__name__}"
+        )
     return value
+
+
+def _put(target: Any, keys: list[Any], values: list[Any]) -> None:
+    """Put items into a dictionary. Tuples are no keys: hashing one can take for ever, or all of the stack."""
+    if not all(type(key) in (str, int) for key in keys):
+        raise CheckpointError("its pickle has a key that is neither a name nor a number")
+    _a(dict, target).update(zip(keys, values, strict=True))
 
 
 def _storage(reference: Any) -> Storage:
     match reference:
-        case ("storage", Name(path), str(key), _, int(count), *_) if path in STORAGES and count >= 0:
-            return Storage(key, STORAGES[path], count)
-    raise CheckpointError(f"its pickle refers to {str(reference)[:200]}")
+        case ("storage", Name(path), str(key), _, int(length), *_) if (
+            path in STORAGES and length >= 0
+        ):
+            return Storage(key, STORAGES[path], length)
+    kind = reference[1] if type(reference) is tuple and len(reference) > 1 else reference
+    raise CheckpointError(f"its pickle refers to {_title(kind)}, which is no storage of numbers")
 
 
 def _call(function: Any, arguments: Any) -> Any:
@@ -276,5 +327,9 @@ def _call(function: Any, arguments: Any) -> Any:
             numbers = (offset, *shape, *strides)
             if len(shape) == len(strides) and all(type(n) is int and n >= 0 for n in numbers):
                 return View(storage, offset, shape, strides)
-    name = function.path if isinstance(function, Name) else str(function)[:100]
-    raise CheckpointError(f"its pickle calls {name}, which is not needed for tensors")
+    raise CheckpointError(f"its pickle calls {_title(function)}, which is not needed for tensors")
+
+
+def _title(value: Any) -> str:
+    """What an error message calls a value; never the value itself, which may be without end."""
+    return value.path if isinstance(value, Name) else f"a {type(value).__name__}"

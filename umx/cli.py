@@ -21,7 +21,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True)
     sub = commands.add_parser("separate", help="write the stems of songs as WAV files")
     sub.add_argument("songs", nargs="+", type=Path, metavar="SONG")
-    sub.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR", help="default: here")
+    sub.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="default: here"
+    )
     sub.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
     sub.add_argument(
         "--stems",

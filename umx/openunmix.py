@@ -22,17 +22,22 @@ class OpenUnmix:
     def __init__(self, tensors: Mapping[str, Tensor], manifest: Manifest, engine: Engine):
         """tensors: one target's weights by name, as `weights.load_model` returns them."""
 
+        self.size = 0  # weights to multiply with for every frame
+
         def linear(name: str) -> Linear:
             weight = tensors[f"{name}.weight"]
             rows = len(weight)
+            self.size += weight.size
             scale = tensors.get(f"{name}.scale", np.ones(rows, np.float32))
             bias = tensors.get(f"{name}.bias", np.zeros(rows, np.float32))
-            return engine.pack(Linear(weight, scale, bias))
+            floats = np.asarray(scale, np.float32), np.asarray(bias, np.float32)
+            return engine.pack(Linear(weight, *floats))
 
         directions = ("forward", "backward") if manifest.bidirectional else ("forward",)
         self.engine = engine
         self.output = (manifest.channels, manifest.bins)
-        self.input_scale = tensors["input_scale"]
+        # A copy: a view would keep the whole file in memory.
+        self.input_scale: Float = np.array(tensors["input_scale"], np.float32)
         self.fc1, self.fc2, self.fc3 = linear("fc1"), linear("fc2"), linear("fc3")
         self.lstm = Lstm(
             [
@@ -56,8 +61,11 @@ class OpenUnmix:
         Returns float32 (B, frames, hidden_size) and the LSTM's state after the last frame.
         """
         sequences, frames = magnitude.shape[:2]
-        rows = (magnitude * self.input_scale).reshape(sequences * frames, -1)
-        x = self.engine.linear(rows, self.fc1, "tanh").reshape(sequences, frames, -1)
+        x = np.empty((sequences, frames, len(self.fc1.scale)), np.float32)
+        for sequence, spectra in zip(x, magnitude, strict=True):
+            # One at a time: scaled magnitudes of all would be the largest array in memory.
+            rows = (spectra * self.input_scale).reshape(frames, -1)
+            sequence[:] = self.engine.linear(rows, self.fc1, "tanh")
         y, state = self.lstm(x, state)
         skip = np.concatenate([x, y], axis=-1).reshape(sequences * frames, -1)
         return self.engine.linear(skip, self.fc2, "relu").reshape(sequences, frames, -1), state

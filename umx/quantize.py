@@ -1,18 +1,22 @@
-"""From a checkpoint's float tensors to ours: fold what is linear into the layers, then 8 bits a weight.
+"""From a checkpoint's float tensors to ours: fold what is linear into the layers, then 8 bits a weight, or fewer.
 
 Folding: batch norm after a matrix is a scale and a bias a row, and so are output scale and mean. The input's shift
 goes into the first bias; its scale, which ranges over orders of magnitude, stays a vector of its own.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .steps import LARGEST, coarse_steps
 from .types import Float
 from .weights import Tensor
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's
-LARGEST = 127
+PRESETS = {"web": 3.0, "best": None}
+"""Bits of entropy a weight: as few as serve, to travel; or all that its eight bits can hold."""
 
 
 class ShapeError(ValueError):
@@ -25,19 +29,60 @@ def fold(state: Mapping[str, Float]) -> dict[str, Float]:
     Returns the tensors that `weights.shapes` names, with float weights. Raises ShapeError, naming what is missing.
     """
     try:
-        return _fold({key: np.asarray(value, np.float64) for key, value in state.items()})
+        return _fold({key: _precise(value) for key, value in state.items()})
     except KeyError as error:
-        raise ShapeError(f"The checkpoint has no {error}, so it is no Open-Unmix.") from error
+        raise ShapeError(f"it has no {error}, so it is no Open-Unmix.") from error
+    except ValueError as error:
+        raise ShapeError(f"its tensors don't fit together: {error}.") from error
 
 
-def quantize(folded: Mapping[str, Float]) -> dict[str, Tensor]:
-    """Give every matrix 8-bit integers; its rows' scales take up the step sizes."""
+def mean_inputs(state: Mapping[str, NDArray[Any]]) -> dict[str, Float]:
+    """What some layers see on average, float32 (inputs,) by name, as far as a state dict tells.
+
+    fc1 sees magnitudes, whose mean was kept to shift them by; fc3 sees rectified outputs of a batch norm, which are as
+    good as normally distributed, with deviation and mean as the norm's weight and bias say.
+    """
+    channels = state["fc1.weight"].shape[1] // len(state["input_scale"])
+    magnitudes = np.tile(-state["input_mean"] * state["input_scale"], channels)
+    z = np.linspace(-5, 5, 101)
+    density = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
+    normal = state["bn2.bias"][:, np.newaxis] + state["bn2.weight"][:, np.newaxis] * z
+    rectified = np.maximum(normal, 0) @ density
+    return {"fc1": magnitudes.astype(np.float32), "fc3": rectified.astype(np.float32)}
+
+
+def quantize(
+    folded: Mapping[str, Float], preset: str, means: Mapping[str, Float] | None = None
+) -> dict[str, Tensor]:
+    """Give every matrix 8-bit integers; its rows' scales take up the step sizes.
+
+    preset: one of PRESETS; means: `mean_inputs`, for biases to make up for what rounding does to an average input
+    (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019).
+    """
+    bits = PRESETS[preset]
+    return round_weights(folded, coarse_steps(folded, bits) if bits else {}, means or {})
+
+
+def round_weights(
+    folded: Mapping[str, Float], steps: Mapping[str, Float], means: Mapping[str, Float]
+) -> dict[str, Tensor]:
+    """Round matrices to the given steps, or with `quantize_rows` where there are none.
+
+    steps: float32 (rows,) by matrix, no smaller than the row's largest weight divided by 127; means: as `quantize`'s.
+    """
     out: dict[str, Tensor] = dict(folded)
-    for key in folded:
+    for key, weight in folded.items():
         if key.endswith(".weight"):
-            scale = key.removesuffix("weight") + "scale"
-            out[key], step = quantize_rows(folded[key])
-            out[scale] = folded[scale] * step
+            name = key.removesuffix(".weight")
+            if name in steps:
+                step = steps[name]
+                integers = np.rint(weight / step[:, np.newaxis]).astype(np.int8)
+            else:
+                integers, step = quantize_rows(weight)
+            out[key], out[f"{name}.scale"] = integers, folded[f"{name}.scale"] * step
+            if name in means:
+                lost = (weight - integers * step[:, np.newaxis]) @ means[name]
+                out[f"{name}.bias"] = folded[f"{name}.bias"] + folded[f"{name}.scale"] * lost
     return out
 
 
@@ -58,6 +103,11 @@ def quantize_rows(matrix: Float) -> tuple[Tensor, Float]:
         better = error < best
         integers[better], steps[better], best[better] = rounded[better], step[better], error[better]
     return integers, steps
+
+
+def _precise(value: NDArray[Any]) -> NDArray[Any]:
+    """Vectors in double precision; matrices, which stay as they are, without another copy of them."""
+    return np.asarray(value, np.float32 if value.ndim > 1 else np.float64)
 
 
 def _fold(state: Mapping[str, np.ndarray]) -> dict[str, Float]:

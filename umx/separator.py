@@ -1,6 +1,7 @@
 """From a mixture to its stems: `separate` for one call, `Separator` for many."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ from . import segments, stft, wiener
 from .kernels import Engine, choose
 from .openunmix import OpenUnmix
 from .types import Float
-from .weights import Model, find_model, load_model
+from .weights import Model, Tensor, find_model, load_model
 
 DEFAULT_MODEL = "umx-mini"
 RESIDUAL = "residual"
 AGGREGATES: Mapping[str, tuple[str, ...]] = {"karaoke": ("bass", "drums", "other")}
 """Stems that are sums of targets: by name, the targets that they need."""
+FILTERING = 4_000_000
+"""How many of a network's weights take as long as a target's Wiener filter and inverse transform, as measured."""
 
 Progress = Callable[[float], None]
 
@@ -51,12 +54,36 @@ class Separator:
         for target in wanted:
             if target not in model.targets:
                 names = ", ".join(model.targets)
-                raise ValueError(f"The model {model.manifest.name} has no target {target!r}, only {names}.")
+                raise ValueError(
+                    f"The model {model.manifest.name} has no target {target!r}, only {names}."
+                )
         self.manifest = model.manifest
         self.engine = engine or choose()
-        self.networks = [OpenUnmix(model.targets[t], model.manifest, self.engine) for t in wanted]
         self.residual = residual
-        self.targets = (*wanted, RESIDUAL) if residual else wanted
+        self.networks: dict[str, OpenUnmix] = {}
+        for target in wanted:
+            self.add(target, model.targets[target])
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What `process` gives, in this order."""
+        return (*self.networks, RESIDUAL) if self.residual else tuple(self.networks)
+
+    def add(self, target: str, tensors: Mapping[str, Tensor]) -> None:
+        """Estimate one more target, with its weights as `weights.read_target` returns them."""
+        self.networks[target] = OpenUnmix(tensors, self.manifest, self.engine)
+
+    def only(self, targets: Sequence[str]) -> "Separator":
+        """One that estimates some of the targets, in the model's order, and what they leave as a residual.
+
+        It shares its networks with this one. Raises ValueError if this one has none of the targets.
+        """
+        part = copy(self)
+        part.networks = {t: network for t, network in self.networks.items() if t in targets}
+        part.residual = True
+        if not part.networks:
+            raise ValueError(f"None of the targets {', '.join(targets)} is there to be chosen.")
+        return part
 
     def process(self, mixture: Float, progress: Progress | None = None) -> Iterator[Float]:
         """Separate B segments in lockstep, and give them one by one.
@@ -68,22 +95,23 @@ class Separator:
         report = progress or (lambda fraction: None)
         samples = mixture.shape[-1]
         n_fft = self.manifest.n_fft
-        # Reflection needs more than half a frame of audio.
-        shortage = max(0, n_fft - samples)
-        padded = stft.pad(np.pad(mixture, ((0, 0), (0, 0), (0, shortage))), n_fft)
-        magnitude = self._magnitude(padded)
+        shortage = n_fft - samples
+        if shortage > 0:  # reflection needs more than half a frame of audio
+            mixture = np.pad(mixture, ((0, 0), (0, 0), (0, shortage)))
+        magnitude = self._magnitude(mixture)
         encoded = []
-        # The networks are most of the work: the filter and the inverse transform count as one network.
-        steps = len(self.networks) + 1
-        for done, network in enumerate(self.networks, 1):
+        done, filtering = 0, FILTERING * len(self.networks)
+        work = sum(network.size for network in self.networks.values()) + filtering
+        for network in self.networks.values():
             encoded.append(network.encode(magnitude)[0])
-            report(done / steps)
+            done += network.size
+            report(done / work)
         del magnitude
-        for index, signal in enumerate(padded):
+        for index, signal in enumerate(mixture):
             estimates = self._synthesise(signal, [e[index] for e in encoded], samples)
             if self.residual:
-                estimates[-1] = mixture[index] - estimates[:-1].sum(axis=0)
-            report((steps - 1 + (index + 1) / len(padded)) / steps)
+                estimates[-1] = signal[:, :samples] - estimates[:-1].sum(axis=0)
+            report((done + filtering * (index + 1) / len(mixture)) / work)
             yield estimates
 
     def stream(self, mixture: Float, progress: Progress | None = None) -> Iterator[Float]:
@@ -115,32 +143,40 @@ class Separator:
         empty = np.zeros((len(self.targets), len(mixture), 0), np.float32)
         return np.concatenate([empty, *self.stream(mixture, progress)], axis=-1)
 
-    def _magnitude(self, padded: Float) -> Float:
-        """What the networks see: float32 (B, frames, channels, max_bin)."""
-        spectra = []
-        for signal in padded:
+    def _magnitude(self, mixture: Float) -> Float:
+        """What the networks see of B segments: float32 (B, frames, channels, max_bin)."""
+        n_fft, hop = self.manifest.n_fft, self.manifest.hop
+        frames = stft.frame_count(mixture.shape[-1], hop)
+        out = np.empty((len(mixture), frames, mixture.shape[1], self.manifest.max_bin), np.float32)
+        for index, signal in enumerate(mixture):
             # One segment at a time: complex spectra of all of them would be the largest array in memory.
-            spectrum = stft.spectrum(signal, self.manifest.n_fft, self.manifest.hop)
-            spectra.append(self.engine.magnitude(spectrum[..., : self.manifest.max_bin]))
-        return np.stack(spectra)
+            spectrum = self.engine.spectrum(stft.pad(signal, n_fft), n_fft, hop)
+            out[index] = self.engine.magnitude(spectrum)[..., : self.manifest.max_bin]
+        return out
 
-    def _synthesise(self, padded: Float, encoded: Sequence[Float], samples: int) -> Float:
+    def _synthesise(self, mixture: Float, encoded: Sequence[Float], samples: int) -> Float:
         """Masks, Wiener filter and inverse STFT of one segment, window by window.
 
-        padded: float32 (channels, samples + n_fft); encoded: float32 (frames, hidden_size) a network.
-        Returns float32 (targets, channels, samples).
+        mixture: float32 (channels, n), with zeros behind what is shorter than a frame; encoded: float32
+        (frames, hidden_size) a network; samples: how many to give. Returns float32 (targets, channels, samples).
         """
         n_fft, hop = self.manifest.n_fft, self.manifest.hop
         frames = len(encoded[0])
-        inverse = stft.Inverse((len(self.targets),), len(padded), frames, n_fft, hop)
+        padded = stft.pad(mixture, n_fft)
+        lead = (len(self.targets),)
+        inverse = stft.Inverse(lead, len(padded), frames, n_fft, hop, self.engine.overlap_add)
         for window in wiener.windows(frames):
             audio = padded[:, window.start * hop : (window.stop - 1) * hop + n_fft]
-            mixture = stft.spectrum(audio, n_fft, hop)
-            masks = np.stack([n.mask(e[window]) for n, e in zip(self.networks, encoded, strict=True)])
+            spectra = self.engine.spectrum(audio, n_fft, hop)
+            masks = np.empty((len(encoded), *spectra.shape), np.float32)
+            for index, network in enumerate(self.networks.values()):
+                masks[index] = network.mask(encoded[index][window])
             if self.residual or len(masks) == 1:
                 masks = wiener.with_residual(masks)
-            estimates = self.engine.wiener(masks, mixture)
-            inverse.add(estimates[: len(self.targets)], window.start)
+            start = window.start
+            for estimates in self.engine.wiener(masks, spectra):
+                inverse.add(estimates[: len(self.targets)], start)
+                start += estimates.shape[1]
         return inverse.signal(samples)
 
 

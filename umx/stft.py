@@ -4,18 +4,23 @@ Periodic Hann window, centred frames with reflected edges, one-sided spectrum, n
 (…, frames, channels, bins), so that all channels of a frame lie side by side: that is one row of the network's input.
 """
 
+from collections.abc import Callable
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 
 from .types import Complex, Float
+
+OverlapAdd: TypeAlias = Callable[[Complex, Float, int, int, int], None]
 
 
 @cache
 def hann(n_fft: int) -> Float:
     """The periodic Hann window, float32 (n_fft,)."""
     phase = np.arange(n_fft) * (2 * np.pi / n_fft)
-    return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+    window: Float = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+    return window
 
 
 def frame_count(samples: int, hop: int) -> int:
@@ -43,7 +48,9 @@ def spectrum(padded: Float, n_fft: int, hop: int) -> Complex:
         (*steps, hop * sample_step, channel_step, sample_step),
         writeable=False,
     )
-    return np.fft.rfft(frames * hann(n_fft)).astype(np.complex64, copy=False)
+    # In C order, which `frames`, being a view of a signal, would not give by itself.
+    windowed = np.multiply(frames, hann(n_fft), order="C")
+    return np.fft.rfft(windowed).astype(np.complex64, copy=False)
 
 
 def stft(audio: Float, n_fft: int = 4096, hop: int = 1024) -> Complex:
@@ -55,40 +62,61 @@ def stft(audio: Float, n_fft: int = 4096, hop: int = 1024) -> Complex:
     return spectrum(pad(audio, n_fft), n_fft, hop)
 
 
+def overlap_add(spectra: Complex, signal: Float, n_fft: int, hop: int, start: int) -> None:
+    """Add the windowed inverse transforms of the frames start, start + 1, … to a signal, in place.
+
+    spectra: complex64 (frames, channels, bins); signal: float32 (channels, samples), padded as `spectrum` takes it.
+    """
+    frames = np.fft.irfft(spectra, n_fft).astype(np.float32, copy=False)
+    frames *= hann(n_fft)
+    blocks = signal.reshape(len(signal), -1, hop)
+    stop = start + len(frames)
+    for k in range(n_fft // hop):
+        piece = np.moveaxis(frames[..., k * hop : (k + 1) * hop], 1, 0)
+        blocks[:, start + k : stop + k] += piece
+
+
 class Inverse:
-    """The inverse transform of one signal whose frames arrive a stretch at a time, in any order.
+    """The inverse transform of signals whose frames arrive a stretch at a time, in any order.
 
     Only the sum of the windowed frames is kept, never their spectra. `hop` must divide `n_fft`.
     """
 
-    def __init__(self, lead: tuple[int, ...], channels: int, frames: int, n_fft: int, hop: int):
+    def __init__(
+        self,
+        lead: tuple[int, ...],
+        channels: int,
+        frames: int,
+        n_fft: int,
+        hop: int,
+        overlap_add: OverlapAdd = overlap_add,
+    ):
         """lead: the axes before the frames, such as (targets,); frames: how many there are in all."""
         self.n_fft, self.hop, self.frames = n_fft, hop, frames
-        self._blocks = np.zeros((*lead, frames + n_fft // hop - 1, channels, hop), np.float32)
+        self._overlap_add = overlap_add
+        self._sum = np.zeros((*lead, channels, (frames - 1) * hop + n_fft), np.float32)
 
     def add(self, spectra: Complex, start: int) -> None:
         """Add the frames start, start + 1, … : complex64 (*lead, n, channels, bins)."""
-        frames = np.fft.irfft(spectra, self.n_fft).astype(np.float32, copy=False)
-        frames *= hann(self.n_fft)
-        count = frames.shape[-3]
-        for k in range(self.n_fft // self.hop):
-            piece = frames[..., k * self.hop : (k + 1) * self.hop]
-            self._blocks[..., start + k : start + k + count, :, :] += piece
+        for signal in np.ndindex(spectra.shape[:-3]):
+            # One signal at a time: frames of all of them would be the largest array in memory.
+            self._overlap_add(spectra[signal], self._sum[signal], self.n_fft, self.hop, start)
 
     def signal(self, samples: int) -> Float:
-        """The finished signal, float32 (*lead, channels, samples)."""
-        blocks = np.moveaxis(self._blocks / self._envelope(), -2, -3)
-        whole = blocks.reshape(*blocks.shape[:-2], -1)
-        return whole[..., self.n_fft // 2 : self.n_fft // 2 + samples]
+        """The finished signal, float32 (*lead, channels, samples), in the memory of the sum: ask once."""
+        inner = slice(self.n_fft // 2, self.n_fft // 2 + samples)
+        signal = self._sum[..., inner]
+        signal /= self._envelope()[inner]
+        return signal
 
     def _envelope(self) -> Float:
-        """What the squared windows sum to, (blocks, 1, hop): constant but for the signal's ends."""
-        power = (hann(self.n_fft) ** 2).reshape(-1, 1, self.hop)
-        total = np.zeros((self._blocks.shape[-3], 1, self.hop), np.float32)
+        """What the squared windows sum to, (padded samples,): constant but for the signal's ends."""
+        power = (hann(self.n_fft) ** 2).reshape(-1, self.hop)
+        total = np.zeros((self._sum.shape[-1] // self.hop, self.hop), np.float32)
         for k in range(len(power)):
             total[k : k + self.frames] += power[k]
         # The very first sample of the padding is under a window of zero only; it is cut off anyway.
-        return np.maximum(total, np.float32(1e-11))
+        return np.maximum(total, np.float32(1e-11)).reshape(-1)
 
 
 def istft(spectra: Complex, samples: int, n_fft: int = 4096, hop: int = 1024) -> Float:

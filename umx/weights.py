@@ -7,7 +7,6 @@ The safetensors package is a compiled one that Pyodide 0.27 doesn't have; the fo
 bytes, so we read it here. https://github.com/huggingface/safetensors
 """
 
-import gzip
 import hashlib
 import json
 import math
@@ -28,7 +27,8 @@ MANIFEST = "manifest.json"
 GZIP_MAGIC = b"\x1f\x8b"
 LARGEST_HEADER = 1 << 16
 LARGEST_TARGET = 1 << 30  # bytes
-DTYPES = {"I8": np.dtype(np.int8), "F32": np.dtype("<f4")}
+MOST_LAYERS = 16
+DTYPES: dict[str, np.dtype[Any]] = {"I8": np.dtype(np.int8), "F32": np.dtype("<f4")}
 
 Tensor: TypeAlias = Int8 | Float
 Shapes: TypeAlias = dict[str, tuple[str, tuple[int, ...]]]
@@ -76,7 +76,7 @@ class Manifest:
     def parse(cls, text: str, where: str) -> "Manifest":
         """Read and check a manifest. Raises WeightsError, naming `where` it came from."""
         try:
-            content = json.loads(text)
+            content = _json(text)
         except ValueError as error:
             raise WeightsError(f"{where} is not a model's manifest: it is no JSON.") from error
         if not isinstance(content, dict) or "format" not in content:
@@ -116,6 +116,8 @@ class Manifest:
             raise ValueError("hidden_size should be even")
         if not all(isinstance(v, int | float) for v in self.quality.values()):
             raise ValueError("quality should be numbers")
+        if self.layers > MOST_LAYERS:  # before they are listed, which would fill the memory
+            raise ValueError("layers should be fewer")
         needed = sum(_bytes(dtype, shape) for dtype, shape in shapes(self).values())
         if needed > LARGEST_TARGET:
             raise ValueError("its network is too large")
@@ -127,6 +129,8 @@ class Manifest:
             for digest in (entry.sha256, entry.unpacked_sha256):
                 if not re.fullmatch(r"[0-9a-f]{64}", digest):
                     raise ValueError(f"{digest!r} is no sha256")
+            if type(entry.size) is not int or type(entry.unpacked_size) is not int:
+                raise ValueError(f"the sizes of {entry.file} should be whole numbers")
             if not needed <= entry.unpacked_size <= needed + LARGEST_HEADER:
                 raise ValueError(f"{entry.file} should hold {needed} bytes of weights")
             if not 0 < entry.size <= entry.unpacked_size + LARGEST_HEADER:
@@ -216,15 +220,21 @@ def write_model(
     folder.mkdir(parents=True, exist_ok=True)
     entries = {}
     for target, tensors in targets.items():
-        plain = serialise(tensors)
-        # mtime 0: otherwise the hash would change with the time of day
-        packed = gzip.compress(plain, 9, mtime=0)
-        name = f"{target}.safetensors.gz"
-        (folder / name).write_bytes(packed)
-        entries[target] = WeightFile(name, len(packed), _hash(packed), len(plain), _hash(plain))
+        entries[target], data = pack(target, tensors)
+        (folder / entries[target].file).write_bytes(data)
     manifest = Manifest.parse(Manifest(targets=entries, **fields).text(), str(folder / MANIFEST))
     (folder / MANIFEST).write_text(manifest.text(), "utf-8")
     return manifest
+
+
+def pack(target: str, tensors: Mapping[str, Tensor]) -> tuple[WeightFile, bytes]:
+    """One target as it travels: its entry in the manifest, and the content of the file that it names."""
+    plain = serialise(tensors)
+    # What repeats among weights is chance, and a match costs more than it saves.
+    packer = zlib.compressobj(9, wbits=31, strategy=zlib.Z_HUFFMAN_ONLY)
+    packed = packer.compress(plain) + packer.flush()
+    name = f"{target}.safetensors.gz"
+    return WeightFile(name, len(packed), _hash(packed), len(plain), _hash(plain)), packed
 
 
 def serialise(tensors: Mapping[str, Tensor]) -> bytes:
@@ -277,7 +287,7 @@ def _parse(data: bytes, expected: Shapes, where: str) -> dict[str, Tensor]:
     if len(data) < 8 or length > min(LARGEST_HEADER, len(data) - 8):
         raise WeightsError(f"{where} is no safetensors file.")
     try:
-        header = json.loads(data[8 : 8 + length])
+        header = _json(data[8 : 8 + length])
     except ValueError as error:
         raise WeightsError(f"{where} is no safetensors file: its header is no JSON.") from error
     if not isinstance(header, dict):
@@ -300,6 +310,14 @@ def _parse(data: bytes, expected: Shapes, where: str) -> dict[str, Tensor]:
     if end != len(body):
         raise WeightsError(f"{where} goes on after its last tensor.")
     return tensors
+
+
+def _json(text: str | bytes) -> Any:
+    """Parse JSON. Raises ValueError for what is none."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _begin(entry: Any) -> int:

@@ -87,7 +87,9 @@ def test_fc2(golden: dict[str, np.ndarray], network: OpenUnmix, magnitude: np.nd
     assert error(encoded[0], golden["layers.fc2"]) < 1e-4
 
 
-def test_whole_network(golden: dict[str, np.ndarray], network: OpenUnmix, magnitude: np.ndarray) -> None:
+def test_whole_network(
+    golden: dict[str, np.ndarray], network: OpenUnmix, magnitude: np.ndarray
+) -> None:
     encoded, _ = network.encode(magnitude[..., :47])
     estimate = network.mask(encoded[0]) * magnitude[0]
     assert error(estimate, golden["layers.estimate"]) < 1e-4
@@ -98,7 +100,7 @@ def test_wiener(level: str) -> None:
     with np.load(Path(__file__).with_name("wiener.npz")) as vectors:
         mixture = vectors[f"{level}.mixture"]
         reference = vectors[f"{level}.estimates"]
-        estimates = Numpy().wiener(
+        (estimates,) = Numpy().wiener(
             vectors[f"{level}.masks"], (mixture[..., 0] + 1j * mixture[..., 1]).astype(np.complex64)
         )
     assert error(np.stack([estimates.real, estimates.imag], axis=-1), reference) < 1e-4
@@ -115,4 +117,3 @@ def test_residual_beside_the_targets(golden: dict[str, np.ndarray], model: Model
     (estimates,) = separator.process(golden["mixture"][np.newaxis])
     assert error(estimates[:4], golden["residual"][:4]) < 1e-4
     np.testing.assert_allclose(estimates.sum(axis=0), golden["mixture"], atol=1e-6)
-

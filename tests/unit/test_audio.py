@@ -94,9 +94,21 @@ def test_stems_appear_only_when_whole(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         audio.write_stems({"bass": path}, broken(), 44100)
     assert list(tmp_path.iterdir()) == []
-    loud = audio.write_stems({"bass": path}, [{"bass": np.full((2, 10), 1.5, np.float32)}] * 2, 44100)
+    loud = audio.write_stems(
+        {"bass": path}, [{"bass": np.full((2, 10), 1.5, np.float32)}] * 2, 44100
+    )
     assert loud == 40
     written, rate = soundfile.read(path, dtype="int16")
     assert rate == 44100
     assert written.shape == (20, 2)
     assert (written == 32767).all()
+
+
+def test_samples_that_are_no_numbers_become_some(tmp_path: Path) -> None:
+    odd = tone(100).T.astype(np.float32)
+    odd[10], odd[20], odd[30], odd[40] = np.nan, np.inf, -np.inf, 1e30
+    soundfile.write(tmp_path / "odd.wav", odd, 22050, "FLOAT")
+    found = audio.read(tmp_path / "odd.wav", 22050).T
+    assert found[[10, 20, 30, 40], 0].tolist() == [0, 1, -1, audio.LOUDEST]
+    rest = np.delete(np.arange(100), [10, 20, 30, 40])
+    np.testing.assert_array_equal(found[rest], odd[rest])

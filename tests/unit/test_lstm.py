@@ -56,9 +56,7 @@ def test_sequences_in_lockstep_equal_one_by_one() -> None:
 def test_equals_torch(directions: int) -> None:
     torch = pytest.importorskip("torch")
     lstm, x = stack(directions), sequences(2, 30)
-    theirs = torch.nn.LSTM(
-        INPUTS, WIDTH, LAYERS, batch_first=True, bidirectional=directions == 2
-    )
+    theirs = torch.nn.LSTM(INPUTS, WIDTH, LAYERS, batch_first=True, bidirectional=directions == 2)
     state = {}
     for i, layer in enumerate(lstm.layers):
         for suffix, direction in zip(("", "_reverse"), layer, strict=False):

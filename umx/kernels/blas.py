@@ -2,6 +2,7 @@
 
 import ctypes
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,8 @@ class OpenBlas(Numpy):
             raise FileNotFoundError(LIBRARY)
         self._sgemm = ctypes.CDLL(str(LIBRARY)).cblas_sgemm
         integer, number, array = ctypes.c_int, ctypes.c_float, ctypes.c_void_p
-        operands = [number, array, integer, array, integer]
-        self._sgemm.argtypes = [*[integer] * 6, *operands, number, array, integer]
+        operands: list[Any] = [number, array, integer, array, integer]
+        self._sgemm.argtypes = [integer] * 6 + [*operands, number, array, integer]
         self._sgemm.restype = None
 
     def product(self, x: Float, weight: Float) -> Float:

@@ -1,7 +1,10 @@
 """The engine in plain numpy: the readable reference that the others are held to."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from .. import stft
 from ..types import Complex, Float
 from . import Activation
 from .layers import Linear, LstmLayer
@@ -11,7 +14,8 @@ EPSILON = np.float32(1e-10)
 
 def sigmoid(x: Float) -> Float:
     # In terms of tanh, which doesn't overflow.
-    return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
+    y: Float = np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
+    return y
 
 
 class Numpy:
@@ -58,7 +62,7 @@ class Numpy:
     def magnitude(self, spectrum: Complex) -> Float:
         return np.abs(spectrum)
 
-    def wiener(self, masks: Float, mixture: Complex) -> Complex:
+    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
         # openunmix.filtering.atan2 writes 1 into the mixture where it is exactly zero, and filters that.
         x = np.where(mixture == 0, np.complex64(1), mixture)
         y = masks * mixture
@@ -73,4 +77,12 @@ class Numpy:
         model += np.sqrt(EPSILON) * np.eye(mixture.shape[1], dtype=np.float32)
         whitened = np.einsum("tfab,tbf->taf", np.linalg.inv(model), x)
         estimates = np.einsum("jtf,jabf,tbf->jtaf", power, covariance, whitened)
-        return (estimates * level).astype(np.complex64)
+        yield (estimates * level).astype(np.complex64)
+
+    def spectrum(self, padded: Float, n_fft: int, hop: int) -> Complex:
+        return stft.spectrum(padded, n_fft, hop)
+
+    def overlap_add(
+        self, spectra: Complex, signal: Float, n_fft: int, hop: int, start: int
+    ) -> None:
+        stft.overlap_add(spectra, signal, n_fft, hop, start)

@@ -1,0 +1,366 @@
+"""Measure the site as built, in Chromium: `python3 scripts/bench.py`. See docs/benchmark.md for what the figures mean.
+
+Where torch and openunmix are installed (pip install torch openunmix), the reference is measured in the same run.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import test
+from build import ROOT, build
+from environment import PYTHON
+from serve import server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+RATE = 44100
+RUNS = 3
+PREFIX = "/bench/"
+PATIENCE = 3_600_000  # milliseconds
+FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+BARE_PAGE = """<!doctype html><meta charset="utf-8"><script type="module">
+const count = Number(new URLSearchParams(location.search).get("workers"));
+const ready = Array.from({length: count}, () => new Promise((resolve) => {
+  new Worker("bare.js", {type: "module"}).onmessage = resolve;
+}));
+await Promise.all(ready);
+performance.mark("umx:ready");
+document.documentElement.dataset.state = "ready";
+</script>"""
+BARE_WORKER = """import {loadPyodide} from "./app/vendor/pyodide/pyodide.mjs";
+const pyodide = await loadPyodide({packages: ["numpy"]});
+pyodide.runPython("import numpy");
+postMessage("ready");
+"""
+
+
+@dataclass
+class Result:
+    """The figures of one configuration; medians, with the smallest and largest of the runs where there are several."""
+
+    model: str
+    seconds: int  # of music
+    workers: int  # threads, for the reference
+    engine: str
+    browser: str
+    real_time_factor: float  # seconds of work for a second of music
+    spread: list[float]
+    first_stems: float = 0  # seconds from the drop to the first finished stretch
+    ready: float = (
+        0  # seconds from opening the page, files cached, to a pool that has loaded the model
+    )
+    bare_ready: float = 0  # the same for as many workers with nothing but Pyodide and numpy
+    megabytes_loaded: float = 0  # on the first visit
+    peak_memory_mb: float = 0  # of all the browser's processes, above an empty page
+    stages: dict[str, float] = field(
+        default_factory=dict
+    )  # seconds of all workers for a second of music
+
+
+def main() -> None:
+    args = parser().parse_args()
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory() as work:
+        site = build(Path(work) / "site")
+        (site / "bare.html").write_text(BARE_PAGE)
+        (site / "bare.js").write_text(BARE_WORKER)
+        songs = {seconds: song(Path(work), seconds) for seconds in args.seconds}
+        for model in args.model:
+            name = model.replace(":", "-")
+            if model.startswith("random:"):
+                random_model(site / "weights" / name, int(model.removeprefix("random:")))
+            for workers in args.workers:
+                with opened(site, Path(work) / f"profile {name} {workers}") as context:
+                    for result in in_browser(context, name, workers, songs):
+                        results.append(report(result))
+        if not args.no_reference:
+            for model in args.model:
+                for result in reference(model, min(args.seconds)):
+                    results.append(report(result))
+    if args.json:
+        Path(args.json).write_text(json.dumps({"runs": [asdict(r) for r in results]}, indent=1))
+    print()
+    print_table(results)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    several: dict[str, Any] = {"nargs": "+", "metavar": "N"}
+    top.add_argument(
+        "--model", nargs="+", default=["random:1024", "umx-mini"], metavar="NAME",
+        help="of weights/, or random:HIDDEN for a seeded one of that size (default: %(default)s)",
+    )  # fmt: skip
+    top.add_argument("--seconds", type=int, default=[60, 240], help="of music", **several)
+    top.add_argument("--workers", type=int, default=[1, os.cpu_count() or 2], **several)
+    top.add_argument("--browser", choices=["chromium"], default="chromium")
+    top.add_argument("--no-reference", action="store_true", help="leave PyTorch out")
+    top.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    return top
+
+
+def song(folder: Path, seconds: int) -> Path:
+    """Seeded noise and tones that come and go, as 16-bit WAV."""
+    import wave
+
+    import numpy as np
+
+    rng = np.random.default_rng(seconds)
+    t = np.arange(seconds * RATE) / RATE
+    audio = 0.02 * rng.standard_normal((len(t), 2))
+    for _ in range(20):
+        tone = np.sin(2 * np.pi * rng.uniform(50, 5000) * t) * np.sin(rng.uniform(0.5, 9) * t)
+        audio += 0.03 * tone[:, np.newaxis] * rng.uniform(0, 1, 2)
+    path = folder / f"{seconds} s.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes((audio * 32767).clip(-32768, 32767).astype("<i2").tobytes())
+    return path
+
+
+def random_model(folder: Path, hidden: int) -> None:
+    """A model of the shape of UMX-L and any hidden size, with weights that keep signals at their level."""
+    import numpy as np
+
+    from umx.weights import read_manifest, shapes, write_model
+
+    manifest = asdict(read_manifest(ROOT / "weights" / "umx-mini"))
+    targets = list(manifest.pop("targets"))
+    manifest |= {"name": folder.name, "title": folder.name, "hidden_size": hidden}
+    template = read_manifest(ROOT / "weights" / "umx-mini")
+    layout = shapes(type(template)(targets=template.targets, **manifest))
+    rng = np.random.default_rng(hidden)
+
+    def tensor(name: str, dtype: str, shape: tuple[int, ...]) -> Any:
+        if dtype == "I8":
+            return rng.integers(-60, 61, shape, np.int8)
+        if name.endswith(".scale"):
+            inputs = layout[name.replace("scale", "weight")][1][1]
+            return np.full(shape, 1 / 35 / inputs**0.5, np.float32)
+        return rng.uniform(-0.1, 0.1, shape).astype(np.float32)
+
+    weights = {t: {n: tensor(n, *kind) for n, kind in layout.items()} for t in targets}
+    write_model(folder, weights, **manifest)
+
+
+@contextmanager
+def opened(site: Path, profile: Path) -> "Iterator[BrowserContext]":
+    """A browser with a profile of its own, at the site under a path prefix."""
+    from playwright.sync_api import sync_playwright
+
+    with server(site, prefix=PREFIX) as http, sync_playwright() as playwright:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        with playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=test.find_browser(),
+            args=FLAGS,
+            base_url=f"http://localhost:{http.server_port}{PREFIX}",
+        ) as context:
+            yield context
+        http.shutdown()
+
+
+def in_browser(
+    context: "BrowserContext", model: str, workers: int, songs: dict[int, Path]
+) -> Iterator[Result]:
+    """Open the page as a visitor does who was there before, and separate each song a few times."""
+    page = context.pages[0]
+    empty = memory()
+    loaded = megabytes(page, f"?model={model}&workers={workers}")
+    ready = [ready_after(page, f"?model={model}&workers={workers}") for _ in range(RUNS)]
+    bare = [ready_after(page, f"bare.html?workers={workers}") for _ in range(RUNS)]
+    page.goto(f"?model={model}&workers={workers}")
+    settled(page, "ready")
+    for seconds, path in songs.items():
+        with peak_memory() as peak:
+            separate(page, path)  # to warm up: the browser compiles what runs often
+        runs = [separate(page, path) for _ in range(RUNS)]
+        factors = [run["total"] / seconds for run in runs]
+        yield Result(
+            model,
+            seconds,
+            workers,
+            (page.locator("#details").text_content() or "").removeprefix("Engine: ").split(";")[0],
+            context.browser.version if context.browser else "chromium",
+            real_time_factor=statistics.median(factors),
+            spread=[min(factors), max(factors)],
+            first_stems=statistics.median(run["first"] for run in runs),
+            ready=statistics.median(ready),
+            bare_ready=statistics.median(bare),
+            megabytes_loaded=loaded,
+            peak_memory_mb=peak() - empty,
+            stages={name: spent / seconds for name, spent in stages(page).items()},
+        )
+
+
+def settled(page: "Page", state: str) -> None:
+    page.locator(f"html[data-state={state}]").wait_for(timeout=PATIENCE)
+
+
+def ready_after(page: "Page", url: str) -> float:
+    """Seconds from opening a page to its workers being ready."""
+    page.goto(url)
+    settled(page, "ready")
+    return float(page.evaluate("performance.getEntriesByName('umx:ready')[0].startTime")) / 1000
+
+
+def megabytes(page: "Page", url: str) -> float:
+    """What the first visit fetches."""
+    sizes: list[int] = []
+    count: Callable[[Any], None] = lambda r: sizes.append(r.sizes()["responseBodySize"])  # noqa: E731
+    page.context.on("requestfinished", count)
+    ready_after(page, url)
+    page.context.remove_listener("requestfinished", count)
+    return sum(sizes) / 1e6
+
+
+def separate(page: "Page", path: Path) -> dict[str, float]:
+    """Seconds from the drop to the first finished stretch and to the end."""
+    page.evaluate("performance.clearMarks()")
+    for worker in page.workers:
+        worker.evaluate("performance.clearMeasures()")
+    page.set_input_files("#file", path)
+    page.evaluate(
+        """() => new Promise((resolve) => {
+            const look = () => performance.getEntriesByName("umx:done").length ? resolve() : setTimeout(look, 50);
+            look();
+        })"""
+    )
+    begin, first, done = (
+        float(page.evaluate(f"performance.getEntriesByName('umx:{mark}')[0].startTime")) / 1000
+        for mark in ("begin", "first-stems", "done")
+    )
+    return {"first": first - begin, "total": done - begin}
+
+
+def stages(page: "Page") -> dict[str, float]:
+    """Seconds that the engine's functions took for the last song, summed over all workers."""
+    total: dict[str, float] = {}
+    for worker in page.workers:
+        script = "performance.getEntriesByType('measure').map(e => [e.name, e.duration / 1000])"
+        for name, seconds in worker.evaluate(script):
+            total[name] = total.get(name, 0) + seconds
+    return total
+
+
+def memory() -> float:
+    """Megabytes that the browser's processes, children of this one, have for themselves."""
+    import psutil
+
+    total = 0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "node" not in process.name():
+                # Shared pages, such as the browser's own program, count once.
+                total += getattr(process.memory_full_info(), "pss", 0) or process.memory_info().rss
+        except psutil.Error:
+            continue  # it has just ended
+    return total / 1e6
+
+
+@contextmanager
+def peak_memory() -> Iterator[Callable[[], float]]:
+    """Look at the memory again and again; the function that this gives tells the most that was seen."""
+    most, over = 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not over.wait(0.5):
+            most = max(most, memory())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: most
+    finally:
+        over.set()
+        thread.join()
+
+
+def reference(model: str, seconds: int) -> Iterator[Result]:
+    """The PyPI package openunmix on PyTorch, with random weights: its speed doesn't depend on them."""
+    try:
+        import torch
+        from golden import OpenUnmix, Separator
+    except ImportError:
+        print("torch and openunmix are not installed: no reference is measured.", file=sys.stderr)
+        return
+    from umx.weights import find_model, read_manifest
+
+    named = not model.startswith("random:")
+    hidden = read_manifest(find_model(model)).hidden_size if named else int(model.split(":")[1])
+    networks = {
+        target: OpenUnmix(nb_bins=2049, nb_channels=2, hidden_size=hidden, max_bin=1487).eval()
+        for target in ("vocals", "drums", "bass", "other")
+    }
+    separator = Separator(networks, niter=1)
+    audio = 0.1 * torch.randn(1, 2, seconds * RATE)
+    for threads in sorted({1, os.cpu_count() or 1}):
+        torch.set_num_threads(threads)
+        factors = []
+        with torch.no_grad():
+            separator(audio[..., : 10 * RATE])
+            for _ in range(RUNS):
+                begun = time.perf_counter()
+                separator(audio)
+                factors.append((time.perf_counter() - begun) / seconds)
+        yield Result(
+            model, seconds, threads, f"PyTorch {torch.__version__}", "none",
+            real_time_factor=statistics.median(factors), spread=[min(factors), max(factors)],
+        )  # fmt: skip
+
+
+def report(result: Result) -> Result:
+    print(json.dumps(asdict(result)), flush=True)
+    return result
+
+
+def print_table(results: list[Result]) -> None:
+    """As Markdown."""
+    rows = [
+        "model | engine | workers | music | real-time factor (spread) | first stems | ready (bare) | peak memory",
+        "--- | --- | --- | --- | --- | --- | --- | ---",
+    ]
+    for r in results:
+        low, high = r.spread
+        rows.append(
+            f"{r.model} | {r.engine} | {r.workers} | {r.seconds} s | "
+            f"{r.real_time_factor:.3f} ({low:.3f} to {high:.3f}) | {r.first_stems:.1f} s | "
+            f"{r.ready:.1f} s ({r.bare_ready:.1f} s) | {r.peak_memory_mb:.0f} MB"
+        )
+    print("\n".join(f"| {row} |" for row in rows))
+    best = {(r.model.replace(":", "-"), r.workers): r for r in results if r.browser == "none"}
+    for r in results:
+        native = best.get((r.model, r.workers))
+        if r.browser != "none" and native:
+            ratio = native.real_time_factor / r.real_time_factor
+            print(
+                f"{r.model}, {r.workers} workers, {r.seconds} s: {ratio:.2f} times as fast as PyTorch."
+            )
+
+
+if __name__ == "__main__":
+    if Path(sys.prefix) != PYTHON.parent.parent and not os.environ.get("VIRTUAL_ENV"):
+        test.make_environment()
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+    sys.path.insert(0, str(ROOT))
+    main()

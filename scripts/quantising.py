@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Measure what fewer bits a weight cost: the tables of docs/quantising.md.
+
+    python3 scripts/quantising.py CHECKPOINTS SONGS
+
+CHECKPOINTS is a folder as openunmix's training leaves it, SONGS one as scripts/evaluate.py wants it; of songs without
+stems only the noise is measured, not the SDR.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from evaluate import load
+
+from umx import checkpoint
+from umx.convert import TARGETS, describe, read_folder
+from umx.kernels.reference import Numpy
+from umx.openunmix import OpenUnmix
+from umx.quantize import fold, mean_inputs, quantize, round_weights
+from umx.separator import Separator
+from umx.steps import coarse_steps
+from umx.stft import stft
+from umx.types import Float
+from umx.weights import Manifest, Model, Tensor, pack
+
+BITS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
+Folded = Mapping[str, Mapping[str, Float]]
+Song = dict[str, Float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoints", type=Path)
+    parser.add_argument("songs", type=Path)
+    parser.add_argument(
+        "--seconds", type=float, default=12, help="of each song (default: %(default)s)"
+    )
+    options = parser.parse_args()
+    paths, signal = read_folder(options.checkpoints)
+    states = {t: checkpoint.read(paths[t]) for t in TARGETS}
+    texts = dict.fromkeys(("name", "title", "licence", "credit", "source", "preset"), "")
+    fields: dict[str, Any] = {**texts, **signal, **describe(states[TARGETS[0]])}
+    manifest = Manifest(targets={}, **fields)
+    exact = {t: fold(state) for t, state in states.items()}
+    folders = sorted(path.parent for path in options.songs.glob("*/mixture.wav"))
+    if not folders:
+        parser.error(f"{options.songs} has no song: no folder in it holds a mixture.wav.")
+    songs = [load(folder, Model(manifest, exact), options.seconds) for folder in folders]
+    effects(manifest, exact, songs)
+    curve(manifest, exact, {t: mean_inputs(state) for t, state in states.items()}, songs)
+
+
+def effects(manifest: Manifest, exact: Folded, songs: list[Song]) -> None:
+    """Print how loud each matrix's noise is in the masked magnitudes, were its steps as large as its typical weight."""
+    rng = np.random.default_rng(0)
+    magnitudes = [
+        np.abs(stft(song["mixture"], manifest.n_fft, manifest.hop))[np.newaxis] for song in songs
+    ]
+    print("| matrix | " + " | ".join(exact) + " | median |\n" + "| --- " * 6 + "|")
+    noise: dict[str, list[float]] = {}
+    for folded in exact.values():
+        wanted = [masks_applied(manifest, folded, m) for m in magnitudes]
+        level = sum(float(np.square(w).sum()) for w in wanted)
+        steps = coarse_steps(folded, 4.0)
+        for name, step in steps.items():
+            weight = folded[f"{name}.weight"]
+            part = np.sqrt(np.mean(step**2 / np.square(weight).mean()))
+            moved = weight + rng.uniform(-0.5, 0.5, weight.shape).astype(np.float32) * step[:, None]
+            noisy = dict(folded) | {f"{name}.weight": moved}
+            got = [masks_applied(manifest, noisy, m) for m in magnitudes]
+            error = sum(float(np.square(g - w).sum()) for g, w in zip(got, wanted, strict=True))
+            noise.setdefault(name, []).append(10 * np.log10(error / level / part**2))
+    for name, values in noise.items():
+        cells = " | ".join(f"{value:.1f}" for value in (*values, np.median(values)))
+        print(f"| {name} | {cells} |", flush=True)
+
+
+def masks_applied(manifest: Manifest, tensors: Mapping[str, Tensor], magnitude: Float) -> Float:
+    network = OpenUnmix(tensors, manifest, Numpy())
+    (encoded,), _ = network.encode(magnitude[..., : manifest.max_bin])
+    masked: Float = network.mask(encoded) * magnitude[0]
+    return masked
+
+
+def curve(manifest: Manifest, exact: Folded, means: Folded, songs: list[Song]) -> None:
+    """Print size, noise and SDR by bits a weight."""
+    wanted = [separate(manifest, exact, song) for song in songs]
+    weights = sum(t.size for f in exact.values() for k, t in f.items() if k.endswith(".weight"))
+    print("\n| bits a weight | MB | after gzip | SNR in dB: " + " | ".join(exact), end="")
+    print(" | mean | mean SDR |\n" + "| --- " * 9 + "|")
+    print(f"| 32 | {4e-6 * weights:.1f} | | | | | | | {sdr(songs, wanted):.2f} |", flush=True)
+    for bits in (None, *reversed(BITS)):
+        targets: dict[str, dict[str, Tensor]] = {}
+        for target, folded in exact.items():
+            if bits:
+                steps = coarse_steps(folded, bits)
+                targets[target] = round_weights(folded, steps, means[target])
+            else:
+                targets[target] = quantize(folded, "best", means[target])
+        size = sum(pack(target, tensors)[0].size for target, tensors in targets.items())
+        got = [separate(manifest, targets, song) for song in songs]
+        ratios = [
+            [ratio(*pair) for pair in zip(*stems, strict=True)]
+            for stems in zip(wanted, got, strict=True)
+        ]
+        noise = np.mean(ratios, axis=0)
+        cells = " | ".join(f"{value:.1f}" for value in (*noise, noise.mean()))
+        print(
+            f"| {bits or 8} | {size / 1e6:.1f} | {8 * size / weights:.2f} | {cells} "
+            f"| {sdr(songs, got):.2f} |",
+            flush=True,
+        )
+
+
+def separate(manifest: Manifest, targets: Mapping[str, Mapping[str, Tensor]], song: Song) -> Float:
+    return Separator(Model(manifest, targets), Numpy()).separate(song["mixture"])
+
+
+def ratio(wanted: Float, got: Float) -> float:
+    """10·log10(|s|²/|s − ŝ|²) of two signals."""
+    error = np.square(wanted - got, dtype=np.float64).sum()
+    return float(10 * np.log10(np.square(wanted, dtype=np.float64).sum() / error))
+
+
+def sdr(songs: list[Song], estimates: list[Float]) -> float:
+    """The mean over songs and targets."""
+    return float(
+        np.mean(
+            [
+                ratio(song[target], estimate)
+                for song, stems in zip(songs, estimates, strict=True)
+                for target, estimate in zip(TARGETS, stems, strict=True)
+                if target in song
+            ]
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""How near segments of a length and overlap come to the whole song at once: `python3 scripts/segments.py SONG …`.
+
+Prints the table that docs/segments.md keeps: signal-to-noise ratio in dB against the estimates of the undivided song,
+mean over songs and targets, and the work in units of the undivided song's.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import environment
+
+LENGTHS = (150, 300, 600, 1200)  # frames
+OVERLAPS = (0.25, 0.5, 1.0)  # seconds
+RATE, HOP = 44100, 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("songs", nargs="+", type=Path, metavar="SONG")
+    parser.add_argument("--model", default="umx-mini")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="of each song (default: %(default)s)"
+    )
+    args = parser.parse_args()
+    environment.need("numpy", "soundfile", "soxr")
+    sys.path.insert(0, str(environment.ROOT))
+    import numpy as np
+
+    from umx import audio, segments
+    from umx.separator import Separator
+    from umx.types import Float
+    from umx.weights import find_model, load_model
+
+    separator = Separator(load_model(find_model(args.model)))
+    songs = [audio.read(path, RATE)[:, : round(args.seconds * RATE)] for path in args.songs]
+    wholes = [next(separator.process(song[np.newaxis])) for song in songs]
+    print("| frames | overlap | SNR | work |\n| --- | --- | --- | --- |")
+    for frames in LENGTHS:
+        for seconds in OVERLAPS:
+            overlap = round(seconds * RATE)
+            ratios, work = [], 0
+            for song, whole in zip(songs, wholes, strict=True):
+                batches = segments.plan(song.shape[1], 1, frames * HOP, overlap)
+                starts = [start for batch in batches for start in batch.starts]
+                joiner = segments.Joiner(overlap)
+                stretches: list[Float] = []
+                for batch in batches:
+                    for estimates in separator.process(segments.cut(song, batch)):
+                        first, last = not stretches, len(stretches) == len(starts) - 1
+                        segments.fade(estimates, overlap, first, last)
+                        stretches.append(joiner.add(estimates, last))
+                        work += batch.length
+                joined = np.concatenate(stretches, axis=-1)[..., : song.shape[1]]
+                noise = np.linalg.norm(joined - whole, axis=(1, 2))
+                ratios += [20 * np.log10(np.linalg.norm(whole, axis=(1, 2)) / noise)]
+            cost = work / sum(song.shape[1] for song in songs)
+            print(
+                f"| {frames} | {seconds:.2f} s | {np.mean(ratios):.1f} dB | {cost:.3f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Get models, and look after those in weights/.
+
+    python3 scripts/weights.py get umxl               download UMX-L and convert it
+    python3 scripts/weights.py get umxl --from DIR    the same from files that were downloaded by hand
+    python3 scripts/weights.py convert DIR --name X   convert what openunmix's own training left in DIR
+    python3 scripts/weights.py list                   the models here, and those that could be
+    python3 scripts/weights.py verify [NAME …]        check every byte of them
+    python3 scripts/weights.py remove NAME
+
+A download that was interrupted goes on where it stopped; a model appears in weights/ when it is whole. Presets: "web"
+makes the smallest files that don't hurt, "best" spends all eight bits a weight.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import environment
+from download import DownloadError, fetch, matches, sha256, terminal_report
+from index import WEIGHTS, models, write_index
+
+if TYPE_CHECKING:
+    from umx.official import Official
+
+EMBEDDED = "umx-mini"
+
+
+class UsageError(Exception):
+    """Something that the user should read; ends the script."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    environment.need("numpy")
+    sys.path.insert(0, str(environment.ROOT))
+    try:
+        args.run(args)
+    except (UsageError, DownloadError, ValueError) as error:
+        print(f"weights.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    top.add_argument(
+        "--weights", type=Path, default=WEIGHTS, help="where models are (default: %(default)s)"
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    get_parser = commands.add_parser("get", help="download and convert an official model")
+    get_parser.add_argument("name", choices=["umxl", "umxhq"])
+    get_parser.add_argument(
+        "--from", dest="folder", type=Path, metavar="DIR", help="take its .pth files from here"
+    )
+    get_parser.set_defaults(run=get)
+    convert_parser = commands.add_parser("convert", help="convert a model of your own")
+    convert_parser.add_argument("folder", type=Path, metavar="DIR")
+    convert_parser.add_argument("--name", type=model_name, required=True)
+    convert_parser.set_defaults(run=convert)
+    for sub in (get_parser, convert_parser):
+        sub.add_argument(
+            "--preset", choices=["web", "best"], default="web", help="default: %(default)s"
+        )
+    list_parser = commands.add_parser("list", help="list the models here")
+    list_parser.set_defaults(run=show)
+    verify_parser = commands.add_parser("verify", help="check the models here")
+    verify_parser.add_argument("names", type=model_name, nargs="*", metavar="NAME")
+    verify_parser.set_defaults(run=verify)
+    remove_parser = commands.add_parser(
+        "remove", help="delete a model, or what is left of a download"
+    )
+    remove_parser.add_argument("name", type=model_name)
+    remove_parser.set_defaults(run=remove)
+    return top
+
+
+def model_name(text: str) -> str:
+    if not re.fullmatch(r"[\w-]{1,64}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no model's name: letters, digits, - and _ are"
+        )
+    return text
+
+
+def get(args: argparse.Namespace) -> None:
+    from umx.official import OFFICIAL
+
+    if any(
+        (model["name"], model["preset"]) == (args.name, args.preset)
+        for model in models(args.weights)
+    ):
+        print(f"{args.name} is in {args.weights} already; remove it to get it anew.")
+        return
+    official = OFFICIAL[args.name]
+    work = work_folder(args)
+    if args.folder:
+        checkpoints = find(official, args.folder)
+    else:
+        checkpoints = {t: work / name for t, name in official.checkpoints.items()}
+        try:
+            for target, path in checkpoints.items():
+                bring(official.url(target), path, official.digest(target))
+        except DownloadError as error:
+            raise UsageError(by_hand(official, args.name, error)) from error
+    print(f"{official.title} is licensed {official.licence}: {official.source}")
+    build(args, args.name, checkpoints, official.fields())
+
+
+def bring(url: str, path: Path, expected: str) -> None:
+    """Have the file at `path`: it is there already, or is downloaded."""
+    if path.exists() and matches(sha256(path), expected):
+        return
+    fetch(url, path, expected, report=terminal_report(path.name))
+    print(f"{path.name} is here.", flush=True)
+
+
+def by_hand(official: "Official", name: str, error: DownloadError) -> str:
+    links = "\n".join(f"  {official.url(target)}" for target in official.checkpoints)
+    return (
+        f"{official.title} could not be downloaded: {error}.\n"
+        f"Start again to go on from here; or download these files in a browser,\n{links}\n"
+        f"and then: python3 scripts/weights.py get {name} --from FOLDER_OF_THESE_FILES"
+    )
+
+
+def find(official: "Official", folder: Path) -> dict[str, Path]:
+    """The official checkpoints in a folder, by what they are and not by what they are called."""
+    digests = {path: sha256(path) for path in sorted(folder.glob("*.pth"))}
+    found = {}
+    for target, name in official.checkpoints.items():
+        paths = [
+            path for path, digest in digests.items() if matches(digest, official.digest(target))
+        ]
+        if not paths:
+            wrong = folder / name in digests
+            state = "is damaged, its sha256 differs" if wrong else "is missing"
+            raise UsageError(f"{folder / name} {state}; download it from {official.url(target)}")
+        found[target] = paths[0]
+    return found
+
+
+def convert(args: argparse.Namespace) -> None:
+    from umx.convert import read_folder
+
+    checkpoints, signal = read_folder(args.folder)
+    fields = {"title": args.name, "licence": "not stated", "credit": "", "source": ""}
+    build(args, args.name, checkpoints, fields | signal)
+
+
+def build(
+    args: argparse.Namespace, name: str, checkpoints: dict[str, Path], fields: dict[str, Any]
+) -> None:
+    """Convert into a folder beside the others, and then give it its name."""
+    from umx.convert import SIGNAL
+    from umx.convert import convert as convert_checkpoints
+
+    work = work_folder(args) / "model"
+    shutil.rmtree(work, ignore_errors=True)
+    convert_checkpoints(
+        checkpoints,
+        work,
+        args.preset,
+        lambda target: print(f"Converting {target} …", flush=True),
+        **SIGNAL | {"name": name} | fields,
+    )
+    place = args.weights / name
+    if place.exists():
+        place.replace(work_folder(args) / "old")
+    work.replace(place)
+    shutil.rmtree(work_folder(args))
+    write_index(args.weights)
+    size = next(model["size"] for model in models(args.weights) if model["name"] == name)
+    print(f"{name} is in {place}: {size / 1e6:.1f} MB.")
+
+
+def work_folder(args: argparse.Namespace) -> Path:
+    """Where a model is while it isn't whole."""
+    return Path(args.weights) / f"{args.name}.part"
+
+
+def show(args: argparse.Namespace) -> None:
+    from umx.official import OFFICIAL
+
+    here = models(args.weights)
+    for model in here:
+        size = f"{model['size'] / 1e6:.1f} MB"
+        print(
+            f"{model['name']:12} {size:>9}  {model['preset']:5} {model['licence']}  {model['title']}"
+        )
+    for name, official in OFFICIAL.items():
+        if name not in {model["name"] for model in here}:
+            print(f"{name:12} {'not here':>9}  {'':5} {official.licence}  {official.title}")
+
+
+def verify(args: argparse.Namespace) -> None:
+    from umx.weights import WeightsError, load_model
+
+    bad = 0
+    for name in args.names or [model["name"] for model in models(args.weights)]:
+        try:
+            load_model(args.weights / name)
+            print(f"{name}: whole and unchanged")
+        except WeightsError as error:
+            print(f"{name}: {error}")
+            bad += 1
+    if bad:
+        raise UsageError("Get what is damaged again, or remove it.")
+
+
+def remove(args: argparse.Namespace) -> None:
+    if args.name == EMBEDDED:
+        raise UsageError(f"{EMBEDDED} belongs to this repository and stays.")
+    folders = [args.weights / args.name, work_folder(args)]
+    there = [folder for folder in folders if folder.is_dir()]
+    if not there:
+        raise UsageError(f"There is no model {args.name!r} in {args.weights}.")
+    for folder in there:
+        shutil.rmtree(folder)
+    write_index(args.weights)
+    print(f"{args.name} is gone.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

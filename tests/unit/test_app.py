@@ -1,0 +1,116 @@
+"""The parts of the page that need no browser."""
+
+import io
+import math
+
+import numpy as np
+import progress
+import pytest
+import soundfile
+import wav
+from hypothesis import given
+from hypothesis import strategies as st
+
+SUBTYPES = {"16": "PCM_16", "24": "PCM_24", "float": "FLOAT"}
+
+
+@pytest.mark.parametrize("kind", wav.FORMATS)
+@given(frames=st.integers(0, 3000))
+def test_other_programs_read_our_wav_files(kind: str, frames: int) -> None:
+    rng = np.random.default_rng(frames)
+    samples = rng.integers(0, 120, (frames, wav.frame_bytes(kind)), np.uint8).tobytes()
+    with soundfile.SoundFile(io.BytesIO(wav.header(frames, kind) + samples)) as file:
+        assert (file.samplerate, file.channels) == (44100, 2)
+        assert (file.format, file.subtype) == ("WAV", SUBTYPES[kind])
+        assert file.frames == frames
+        found = file.read(dtype="float32")
+    assert found.shape == (frames, 2)
+
+
+def test_samples_keep_their_values() -> None:
+    integers = np.array([[0, -32768], [32767, 1]], "<i2")
+    floats = np.array([[0.25, -1.5], [1e-9, 1]], "<f4")
+    data = wav.header(2, "16") + integers.tobytes()
+    np.testing.assert_array_equal(soundfile.read(io.BytesIO(data), dtype="int16")[0], integers)
+    data = wav.header(2, "float") + floats.tobytes()
+    np.testing.assert_array_equal(soundfile.read(io.BytesIO(data), dtype="float32")[0], floats)
+    wide = np.array([[0, -(1 << 23)], [(1 << 23) - 1, 1]], "<i4")
+    three = wide.view(np.uint8).reshape(2, 2, 4)[..., :3].tobytes()
+    found = soundfile.read(io.BytesIO(wav.header(2, "24") + three), dtype="int32")[0]
+    np.testing.assert_array_equal(found, wide << 8)
+
+
+@pytest.mark.parametrize("kind", wav.FORMATS)
+@given(data=st.data())
+def test_lengths_in_the_header_are_those_of_the_file(kind: str, data: st.DataObject) -> None:
+    most = wav.LARGEST // wav.frame_bytes(kind)
+    frames = data.draw(st.integers(0, most) | st.just(most))
+    header = wav.header(frames, kind)
+    size = frames * wav.frame_bytes(kind)
+    assert (header[:4], header[8:12], header[-8:-4]) == (b"RIFF", b"WAVE", b"data")
+    assert int.from_bytes(header[4:8], "little") == len(header) - 8 + size
+    assert int.from_bytes(header[-4:], "little") == size
+
+
+@pytest.mark.parametrize("kind", wav.FORMATS)
+def test_more_than_a_wav_file_can_hold_is_refused(kind: str) -> None:
+    most = wav.LARGEST // wav.frame_bytes(kind)
+    for frames in (most + 1, 1 << 62):
+        with pytest.raises(ValueError, match="4 GiB"):
+            wav.header(frames, kind)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.data())
+def test_progress_is_the_mean_of_its_parts(fractions: list[float], data: st.DataObject) -> None:
+    tracked = progress.Progress(len(fractions), now=100)
+    order = data.draw(st.permutations(range(len(fractions))))
+    before = tracked.fraction()
+    assert before == 0
+    for part in order:
+        tracked.update(part, fractions[part])
+        assert tracked.fraction() >= before - 1e-12
+        before = tracked.fraction()
+    assert before == pytest.approx(np.mean(fractions))
+
+
+@given(
+    done=st.floats(0.03, 1),
+    begun=st.floats(0, 1e6),
+    spent=st.floats(0, 1e5),
+)
+def test_time_left_is_in_proportion(done: float, begun: float, spent: float) -> None:
+    tracked = progress.Progress(1, begun)
+    tracked.update(0, done)
+    left = tracked.seconds_left(begun + spent)
+    assert left * done == pytest.approx(spent * (1 - done), rel=1e-3, abs=1e-3)
+
+
+def test_too_early_to_tell() -> None:
+    tracked = progress.Progress(10, 0)
+    tracked.update(0, 0.1)
+    assert tracked.seconds_left(5) is None
+    assert progress.spoken(None) == "estimating the time left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "almost done"),
+        (0.4, "almost done"),
+        (0.6, "about 1 s left"),
+        (59.4, "about 59 s left"),
+        (59.6, "about 1 min 0 s left"),
+        (64, "about 1 min 0 s left"),
+        (133.2, "about 2 min 10 s left"),
+        (3600, "about 60 min 0 s left"),
+    ],
+)
+def test_time_left_in_words(seconds: float, words: str) -> None:
+    assert progress.spoken(seconds) == words
+
+
+@given(st.floats(0, 1e7))
+def test_words_are_within_five_seconds(seconds: float) -> None:
+    numbers = [int(word) for word in progress.spoken(seconds).split() if word.isdigit()]
+    told = sum(n * 60**i for i, n in enumerate(reversed(numbers)))
+    assert math.isclose(told, seconds, abs_tol=5.5)

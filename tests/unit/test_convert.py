@@ -1,0 +1,166 @@
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.checkpoints import GOLDEN, golden_state, pth
+from umx.checkpoint import CheckpointError
+from umx.convert import Converter, ConvertError, convert, read_folder
+from umx.kernels.reference import Numpy
+from umx.separator import Separator
+from umx.weights import load_model
+
+TARGETS = ("vocals", "drums", "bass", "other")
+UNUSED = {f"bn{number}.num_batches_tracked" for number in (1, 2, 3)}
+SIGNAL = {"sample_rate": 44100, "n_fft": 128, "hop": 32}
+FIELDS = {"name": "tiny", "title": "Tiny", "licence": "none", "credit": "", "source": ""} | SIGNAL
+
+
+def checkpoints(folder: Path) -> dict[str, Path]:
+    paths = {target: folder / f"{target}.pth" for target in TARGETS}
+    for target, path in paths.items():
+        path.write_bytes(pth(golden_state(target)))
+    return paths
+
+
+def training_folder(folder: Path, **settings: float) -> Path:
+    """What openunmix's training leaves."""
+    signal = {"nfft": 128, "nhop": 32, "sample_rate": 44100.0, "nb_channels": 2} | settings
+    (folder / "separator.json").write_text(json.dumps(signal))
+    for target in checkpoints(folder):
+        (folder / f"{target}.json").write_text(json.dumps({"args": {"target": target}}))
+    return folder
+
+
+def snr(wanted: np.ndarray, got: np.ndarray) -> float:
+    return float(10 * np.log10(np.square(wanted).sum() / np.square(wanted - got).sum()))
+
+
+@pytest.mark.parametrize(("preset", "least"), [("best", 30), ("web", 8)])
+def test_a_converted_model_separates_as_the_reference_does(
+    tmp_path: Path, preset: str, least: float
+) -> None:
+    convert(checkpoints(tmp_path), tmp_path / "model", preset, **FIELDS)
+    model = load_model(tmp_path / "model")
+    assert model.manifest.preset == preset
+    assert tuple(model.targets) == TARGETS
+    with np.load(GOLDEN) as golden:
+        mixture, wanted = golden["mixture"], golden["estimates"]
+    got = Separator(model, Numpy()).separate(mixture)
+    assert snr(wanted, got) > least
+
+
+def test_the_same_checkpoints_give_the_same_bytes(tmp_path: Path) -> None:
+    paths = checkpoints(tmp_path)
+    for name in ("one", "two"):
+        convert(paths, tmp_path / name, "web", **FIELDS)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_keys_of_older_releases_are_left_out(tmp_path: Path) -> None:
+    state = golden_state("bass")
+    extra = state | {"stft.window": np.ones(128, np.float32), "sample_rate": np.float32(44100)}
+    plain, more = (
+        Converter("best", **FIELDS).add("bass", io.BytesIO(pth(s))) for s in (state, extra)
+    )
+    assert plain == more
+
+
+def test_targets_have_their_usual_order_and_progress_names_each(tmp_path: Path) -> None:
+    paths = checkpoints(tmp_path)
+    mixed = {"zither": paths["bass"], **{t: paths[t] for t in reversed(TARGETS)}}
+    named: list[str] = []
+    manifest = convert(mixed, tmp_path / "model", "best", named.append, **FIELDS)
+    assert named == list(manifest.targets) == [*TARGETS, "zither"]
+
+
+def test_a_target_of_another_shape_is_refused_by_name(tmp_path: Path) -> None:
+    paths = checkpoints(tmp_path)
+    state = {key: value for key, value in golden_state("bass").items() if "_l2" not in key}
+    paths["bass"].write_bytes(pth(state))
+    with pytest.raises(ConvertError, match=r"bass\.pth: .*layers 2.*model has 3"):
+        convert(paths, tmp_path / "model", "best", **FIELDS)
+    assert not (tmp_path / "model" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("key", sorted(set(golden_state("vocals")) - UNUSED))
+def test_a_missing_tensor_is_named(key: str) -> None:
+    state = golden_state("vocals")
+    del state[key]
+    with pytest.raises(ConvertError, match="lstm" if key.startswith("lstm") else re.escape(key)):
+        Converter("best", **FIELDS).add("vocals", io.BytesIO(pth(state)))
+
+
+@pytest.mark.parametrize("key", ["fc1.weight", "fc2.weight", "bn3.bias", "lstm.bias_hh_l1"])
+def test_a_misshapen_tensor_is_refused(key: str) -> None:
+    state = golden_state("vocals")
+    state[key] = state[key][..., :-1]
+    with pytest.raises(ConvertError):
+        Converter("best", **FIELDS).add("vocals", io.BytesIO(pth(state)))
+
+
+def test_numbers_that_are_not_finite_are_refused() -> None:
+    state = golden_state("vocals")
+    state["fc2.weight"] = state["fc2.weight"].copy()
+    state["fc2.weight"][3, 4] = np.nan
+    with pytest.raises(ConvertError, match=r"fc2.*not finite"):
+        Converter("best", **FIELDS).add("vocals", io.BytesIO(pth(state)))
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    paths = checkpoints(tmp_path)
+    paths["drums"].write_bytes(b"<!doctype html><title>404</title>")
+    with pytest.raises(ConvertError, match=r"drums\.pth"):
+        convert(paths, tmp_path / "model", "best", **FIELDS)
+    with pytest.raises(CheckpointError):
+        Converter("best", **FIELDS).add("drums", io.BytesIO(b"<!doctype html>"))
+
+
+def test_a_training_folder_says_what_it_holds(tmp_path: Path) -> None:
+    paths, signal = read_folder(training_folder(tmp_path, sample_rate=48000.0))
+    assert signal == {"sample_rate": 48000, "n_fft": 128, "hop": 32}
+    assert paths == {target: tmp_path / f"{target}.pth" for target in TARGETS}
+
+
+def test_a_checkpoint_may_have_its_hash_in_its_name(tmp_path: Path) -> None:
+    training_folder(tmp_path)
+    (tmp_path / "bass.pth").rename(tmp_path / "bass-0123abcd.pth")
+    assert read_folder(tmp_path)[0]["bass"].name == "bass-0123abcd.pth"
+    (tmp_path / "bass-0123abce.pth").write_bytes(b"")
+    with pytest.raises(ConvertError, match=r"several checkpoints bass\.pth"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"nb_channels": 1}, "1 channels"),
+        ({"nhop": 48}, "multiple of nhop"),
+        ({"nhop": 128}, "multiple of nhop"),
+        ({"sample_rate": 44100.5}, "44100.5"),
+        ({"nfft": -4}, "-4"),
+    ],
+)
+def test_what_the_pipeline_cant_do_is_refused(
+    tmp_path: Path, settings: dict[str, float], what: str
+) -> None:
+    with pytest.raises(ConvertError, match=what):
+        read_folder(training_folder(tmp_path, **settings))
+
+
+def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConvertError, match=r"separator\.json"):
+        read_folder(tmp_path)
+    training_folder(tmp_path)
+    (tmp_path / "other.pth").unlink()
+    with pytest.raises(ConvertError, match=r"no checkpoint other\.pth"):
+        read_folder(tmp_path)
+    for path in tmp_path.glob("*.json"):
+        if path.name != "separator.json":
+            path.unlink()
+    with pytest.raises(ConvertError, match=r"no <target>\.json"):
+        read_folder(tmp_path)

@@ -1,0 +1,227 @@
+"""The numpy engine against its definitions in double precision, and the choice between engines."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from umx import kernels
+from umx.kernels import blas, simd
+from umx.kernels.layers import Linear, LstmLayer
+from umx.kernels.reference import Numpy, sigmoid
+
+ENGINE = Numpy()
+sizes = st.integers(1, 9)
+
+
+def matrix(rng: np.random.Generator, outputs: int, inputs: int) -> Linear:
+    weight = rng.integers(-127, 128, (outputs, inputs), np.int8)
+    scale = rng.uniform(0.001, 0.02, outputs).astype(np.float32)
+    return Linear(weight, scale, rng.standard_normal(outputs).astype(np.float32))
+
+
+def exact(x: np.ndarray, layer: Linear) -> np.ndarray:
+    return x.astype(float) @ layer.weight.T.astype(float) * layer.scale + layer.bias
+
+
+@given(rows=sizes, inputs=sizes, outputs=sizes, seed=st.integers(0, 999))
+def test_linear(rows: int, inputs: int, outputs: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, inputs)).astype(np.float32)
+    layer = matrix(rng, outputs, inputs)
+    expected = exact(x, layer)
+    for activation, function in [
+        ("none", lambda y: y),
+        ("tanh", np.tanh),
+        ("relu", lambda y: np.maximum(y, 0)),
+    ]:
+        result = ENGINE.linear(x, ENGINE.pack(layer), activation)
+        assert result.dtype == np.float32
+        np.testing.assert_allclose(result, function(expected), atol=1e-5)
+
+
+@given(st.floats(width=32, allow_nan=False))
+def test_sigmoid_takes_any_number(x: float) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        y = sigmoid(np.array([x], np.float32))
+    assert y.dtype == np.float32
+    expected = 1 / (1 + np.exp(-np.clip(x, -500, 500)))
+    assert y[0] == pytest.approx(expected, abs=1e-6)
+
+
+def lstm(
+    x: np.ndarray, layer: LstmLayer, state: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """torch.nn.LSTM's formulas, frame by frame, forward."""
+    (h, c), out = state, []
+    for frame in np.moveaxis(x, 1, 0):
+        recurrent = h @ (layer.recurrent.weight.T * layer.recurrent.scale.astype(float))
+        i, f, g, o = np.split(exact(frame, layer.input) + recurrent, 4, axis=1)
+        c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o))
+        out.append(h)
+    return np.stack(out, axis=1) if out else np.empty((len(x), 0, h.shape[1])), (h, c)
+
+
+@given(
+    sequences=sizes,
+    frames=st.integers(0, 9),
+    inputs=sizes,
+    width=sizes,
+    reverse=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_lstm(
+    sequences: int, frames: int, inputs: int, width: int, reverse: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((sequences, frames, inputs)).astype(np.float32)
+    layer = LstmLayer(matrix(rng, 4 * width, inputs), matrix(rng, 4 * width, width))
+    h, c = rng.uniform(-1, 1, (2, sequences, width)).astype(np.float32)
+    # The engine writes one direction beside the other's output, which it leaves alone.
+    both = np.full((sequences, frames, 3 * width), 7, np.float32)
+    after = ENGINE.lstm(x, layer, (h, c), reverse, both[..., width : 2 * width])
+    order = slice(None, None, -1 if reverse else 1)
+    expected, expected_after = lstm(x[:, order], layer, (h, c))
+    np.testing.assert_allclose(both[..., width : 2 * width], expected[:, order], atol=1e-5)
+    np.testing.assert_allclose(after[0], expected_after[0], atol=1e-5)
+    np.testing.assert_allclose(after[1], expected_after[1], atol=1e-5)
+    assert (both[..., :width] == 7).all()
+    assert (both[..., 2 * width :] == 7).all()
+
+
+def noise(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.standard_normal((*shape, 2)).astype(np.float32).view(np.complex64)[..., 0]
+
+
+def wiener(masks: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+    """The filter's formulas, bin by bin."""
+    level = max(1, np.abs(mixture).max() / 10)
+    x = mixture.astype(complex) / level
+    y = masks * x
+    out = np.zeros_like(y)
+    targets, frames, channels, bins = y.shape
+    for b in range(bins):
+        spatial = []
+        for j in range(targets):
+            power = (np.abs(y[j, :, :, b]) ** 2).mean(axis=1)
+            total = sum(np.outer(frame, frame.conj()) for frame in y[j, :, :, b])
+            spatial.append(total / (power.sum() + 1e-10))
+        for t in range(frames):
+            parts = [
+                (np.abs(y[j, t, :, b]) ** 2).mean() * spatial[j] for j in range(targets)
+            ]  # covariance of each target in this bin
+            inverse = np.linalg.inv(sum(parts) + 1e-5 * np.eye(channels))
+            for j in range(targets):
+                out[j, t, :, b] = parts[j] @ inverse @ x[t, :, b] * level
+    return out
+
+
+@pytest.mark.parametrize("loudness", [0.5, 1, 300])
+@pytest.mark.parametrize("targets", [2, 4])
+def test_wiener(targets: int, loudness: float) -> None:
+    rng = np.random.default_rng(targets)
+    mixture = np.complex64(loudness) * noise(rng, 7, 2, 5)
+    masks = rng.uniform(0, 1, (targets, 7, 2, 5)).astype(np.float32)
+    (result,) = ENGINE.wiener(masks, mixture)
+    expected = wiener(masks, mixture)
+    assert result.dtype == np.complex64
+    assert np.linalg.norm(result - expected) < 1e-4 * np.linalg.norm(expected)
+
+
+def test_wiener_shares_out_what_there_is() -> None:
+    rng = np.random.default_rng(5)
+    mixture = 3 * noise(rng, 50, 2, 8)
+    masks = rng.uniform(0.2, 1, (3, 50, 2, 8)).astype(np.float32)
+    (estimates,) = ENGINE.wiener(masks, mixture)
+    total = estimates.sum(axis=0)
+    assert np.linalg.norm(total - mixture) < 1e-3 * np.linalg.norm(mixture)
+
+
+@pytest.mark.parametrize("masks", [0, 1])
+def test_wiener_of_silence_is_finite(masks: float) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        (estimates,) = ENGINE.wiener(
+            np.full((4, 5, 2, 3), masks, np.float32), np.zeros((5, 2, 3), np.complex64)
+        )
+    assert np.abs(estimates).max() < 1e-3
+
+
+def test_magnitude() -> None:
+    spectrum = np.array([3 + 4j, 0, -1e-20j, 3e30 + 4e30j], np.complex64)
+    result = ENGINE.magnitude(spectrum)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, [5, 0, 1e-20, 5e30], rtol=1e-6)
+
+
+class Broken(Numpy):
+    """An engine of which one part gives wrong results, as some browsers' do."""
+
+    name = "broken"
+
+    def __init__(self, part: str, factor: float):
+        self.part, self.factor = part, np.float32(factor)
+
+    def linear(self, *arguments):
+        y = super().linear(*arguments)
+        return y * self.factor if self.part == "linear" else y
+
+    def lstm(self, x, layer, state, reverse, out):
+        after = super().lstm(x, layer, state, reverse, out)
+        if self.part == "lstm":
+            out *= self.factor
+        return after
+
+    def magnitude(self, spectrum):
+        y = super().magnitude(spectrum)
+        return y * self.factor if self.part == "magnitude" else y
+
+    def wiener(self, masks, mixture):
+        (y,) = super().wiener(masks, mixture)
+        yield y * self.factor if self.part == "wiener" else y
+
+    def spectrum(self, padded, n_fft, hop):
+        y = super().spectrum(padded, n_fft, hop)
+        return y * np.complex64(self.factor) if self.part == "spectrum" else y
+
+    def overlap_add(self, spectra, signal, n_fft, hop, start):
+        factor = np.complex64(self.factor if self.part == "overlap_add" else 1)
+        super().overlap_add(spectra * factor, signal, n_fft, hop, start)
+
+
+@pytest.mark.parametrize(
+    "part", ["linear", "lstm", "magnitude", "wiener", "spectrum", "overlap_add"]
+)
+@pytest.mark.parametrize("factor", [1.05, 0.5, 0, np.nan, np.inf])
+def test_wrong_results_are_noticed(part: str, factor: float) -> None:
+    with np.errstate(all="ignore"):
+        assert not kernels.agree(Broken(part, factor), ENGINE)
+    assert kernels.agree(Broken(part, 1.0001), ENGINE)
+
+
+def test_the_first_engine_that_is_right_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Numpy:
+        raise OSError("no such library")
+
+    right = Broken("nothing", 1)
+    for candidates, chosen in [
+        ((lambda: right, missing), right),
+        ((missing, lambda: right), right),
+        ((lambda: Broken("wiener", 2), lambda: right), right),
+    ]:
+        for module, name, candidate in zip(
+            (simd, blas), ("Simd", "OpenBlas"), candidates, strict=True
+        ):
+            monkeypatch.setattr(module, name, candidate)
+        assert kernels.choose() is chosen
+    for name in ("Simd", "OpenBlas"):
+        monkeypatch.setattr(simd if name == "Simd" else blas, name, missing)
+    assert type(kernels.choose()) is Numpy
+
+
+def test_a_missing_library_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(blas, "LIBRARY", tmp_path / "libopenblas.so")
+    with pytest.raises(OSError, match="libopenblas"):
+        blas.OpenBlas()

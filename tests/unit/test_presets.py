@@ -1,0 +1,147 @@
+"""How many bits the presets spend, and what the output loses by it."""
+
+import zlib
+
+import numpy as np
+import pytest
+
+from tests.checkpoints import golden_state, random_state
+from umx.quantize import PRESETS, fold, mean_inputs, quantize, round_weights
+from umx.steps import coarse_steps
+from umx.weights import pack, serialise
+
+Tensors = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def state() -> Tensors:
+    return random_state(128, 257, 187)
+
+
+@pytest.fixture(scope="module")
+def folded(state: Tensors) -> Tensors:
+    return fold(state)
+
+
+def entropy(tensors: Tensors) -> float:
+    """Bits a weight, each matrix coded by itself."""
+    total = weights = 0.0
+    for value in tensors.values():
+        if value.dtype == np.int8:
+            _, counts = np.unique(value, return_counts=True)
+            total -= np.sum(counts * np.log2(counts / value.size))
+            weights += value.size
+    return total / weights
+
+
+@pytest.mark.parametrize("bits", [1.5, 2.0, 3.0, 4.0, 5.0])
+def test_steps_spend_the_bits_they_are_given(folded: Tensors, bits: float) -> None:
+    assert entropy(round_weights(folded, coarse_steps(folded, bits), {})) == pytest.approx(
+        bits, abs=0.06
+    )
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 1e4])
+def test_the_bits_dont_depend_on_how_large_the_weights_are(folded: Tensors, factor: float) -> None:
+    louder = {key: value * np.float32(factor) for key, value in folded.items()}
+    assert entropy(quantize(louder, "web")) == pytest.approx(
+        entropy(quantize(folded, "web")), abs=0.02
+    )
+
+
+def test_web_travels_in_less_than_3_2_bits_a_weight(folded: Tensors) -> None:
+    tensors = quantize(folded, "web")
+    plain = serialise({key: value for key, value in tensors.items() if value.dtype == np.int8})
+    weights = sum(value.size for value in tensors.values() if value.dtype == np.int8)
+    packer = zlib.compressobj(9, wbits=31, strategy=zlib.Z_HUFFMAN_ONLY)
+    assert 8 * len(packer.compress(plain) + packer.flush()) / weights < 3.2
+    best = pack("vocals", quantize(folded, "best"))[0]
+    assert pack("vocals", tensors)[0].size < 0.6 * best.size
+
+
+@pytest.mark.parametrize("name", ["fc1", "fc2", "lstm.1.forward.recurrent"])
+def test_rows_with_a_larger_scale_have_smaller_steps(folded: Tensors, name: str) -> None:
+    steps = coarse_steps(folded, 3.0)[name]
+    error = steps * np.abs(folded[f"{name}.scale"])
+    np.testing.assert_allclose(error, np.median(error), rtol=1e-4)
+
+
+def test_loud_bins_have_smaller_steps(folded: Tensors) -> None:
+    steps = coarse_steps(folded, 3.0)["fc3"]
+    peak = np.abs(folded["fc3.weight"]).max(axis=1)
+    free = (steps > 1.01 * peak / 127) & (
+        steps < 0.99 * peak
+    )  # neither at its least nor at its most
+    assert free.mean() > 0.9
+    loudness = np.tile(np.pad(1 / folded["input_scale"], (0, 257 - 187), "edge"), 2)
+    error = (steps * np.abs(folded["fc3.scale"]) * np.sqrt(loudness))[free]
+    np.testing.assert_allclose(error, np.median(error), rtol=1e-4)
+
+
+def test_every_weight_fits_its_step(folded: Tensors) -> None:
+    """Also where one row has weights, or a scale, like no other."""
+    odd = {key: value.copy() for key, value in folded.items()}
+    odd["fc2.weight"][0, 0] = 1e4
+    odd["fc2.scale"][1] = 1e6
+    odd["fc2.scale"][2] = 0
+    odd["fc2.weight"][3] = 0
+    quantised = quantize(odd, "web")
+    weight, scale = quantised["fc2.weight"].astype(float), quantised["fc2.scale"].astype(float)
+    assert np.isfinite(scale).all()
+    assert weight[0, 0] == 127
+    assert np.abs(weight[1]).max() == 127
+    assert not weight[3].any()
+    usual = np.abs(weight[4:]).max(axis=1)
+    assert usual.max() < 127
+    wanted = odd["fc2.weight"] * odd["fc2.scale"][:, np.newaxis]
+    np.testing.assert_allclose((weight * scale[:, np.newaxis])[1], wanted[1], atol=0.5 * scale[1])
+
+
+def test_steps_chosen_by_effect_cost_less_than_even_ones() -> None:
+    """The error of fc3's loudness-weighted rows, for as many bits as with one relative step for all."""
+    folded = fold(random_state(64, 257, 187, seed=3))
+    loudness = np.sqrt(np.tile(np.pad(1 / folded["input_scale"], (0, 70), "edge"), 2))
+    exact = folded["fc3.weight"] * folded["fc3.scale"][:, np.newaxis] * loudness[:, np.newaxis]
+
+    def cost(steps: np.ndarray) -> tuple[float, float]:
+        alone = round_weights(folded, coarse_steps(folded, 3.0) | {"fc3": steps}, {})
+        fc3 = alone["fc3.weight"] * alone["fc3.scale"][:, np.newaxis] * loudness[:, np.newaxis]
+        return float(np.square(fc3 - exact).sum()), entropy({"fc3": alone["fc3.weight"]})
+
+    chosen, bits = cost(coarse_steps(folded, 3.0)["fc3"])
+    typical = np.sqrt(np.square(folded["fc3.weight"]).mean(axis=1))
+    sizes = [cost(typical * np.float32(factor)) for factor in np.geomspace(0.1, 2, 40)]
+    even = min(error for error, even_bits in sizes if even_bits <= bits + 0.02)
+    assert chosen < 0.8 * even
+
+
+def test_biases_make_up_for_rounding_at_the_average_input(state: Tensors, folded: Tensors) -> None:
+    means = mean_inputs(state)
+    plain, mended = quantize(folded, "web"), quantize(folded, "web", means)
+    for name, mean in means.items():
+        outputs = [
+            t[f"{name}.scale"] * (t[f"{name}.weight"].astype(float) @ mean) + t[f"{name}.bias"]
+            for t in (folded, plain, mended)
+        ]
+        assert np.abs(outputs[1] - outputs[0]).max() > 1e-3
+        np.testing.assert_allclose(outputs[2], outputs[0], atol=1e-4)
+
+
+def test_average_inputs_are_those_of_the_layers(state: Tensors) -> None:
+    means = mean_inputs(state)
+    np.testing.assert_allclose(
+        means["fc1"], 1, rtol=1e-5
+    )  # what `random_state` scales its inputs to
+    rng = np.random.default_rng(5)
+    normed = rng.standard_normal((20000, 128)) * state["bn2.weight"] + state["bn2.bias"]
+    np.testing.assert_allclose(means["fc3"], np.maximum(normed, 0).mean(axis=0), atol=0.03)
+
+
+def test_presets_differ_in_bits_alone() -> None:
+    folded = fold(golden_state("vocals"))
+    assert set(PRESETS) == {"web", "best"}
+    web, best = (quantize(folded, preset) for preset in ("web", "best"))
+    assert entropy(web) < 3.3 < 5 < entropy(best)
+    assert {k: (v.shape, v.dtype) for k, v in web.items()} == {
+        k: (v.shape, v.dtype) for k, v in best.items()
+    }

@@ -1,0 +1,238 @@
+"""The WebAssembly kernel against the numpy reference: random and extreme shapes and values."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from side_module import SideModule
+
+from umx.kernels.layers import Linear, LstmLayer
+from umx.kernels.reference import Numpy
+from umx.kernels.simd import Simd
+from umx.separator import Separator
+from umx.weights import find_model, load_model
+
+REFERENCE = Numpy()
+SIMD = Simd(SideModule(pages=4096))
+FEW = settings(max_examples=40, deadline=None)
+
+
+def layer(rng: np.random.Generator, outputs: int, inputs: int, gain: float = 1.0) -> Linear:
+    weight = rng.integers(-127, 128, (outputs, inputs), np.int8)
+    scale = rng.uniform(0.5, 1.5, outputs).astype(np.float32) * np.float32(gain / 70 / inputs**0.5)
+    return Linear(weight, scale, rng.standard_normal(outputs).astype(np.float32))
+
+
+def error(estimate: np.ndarray, truth: np.ndarray) -> float:
+    """Of the norms, so that it can be put in decibels."""
+    truth = truth.astype(np.complex128)
+    return float(np.linalg.norm(estimate - truth) / max(np.linalg.norm(truth), 1e-30))
+
+
+def filtered(engine: Numpy, masks: np.ndarray, mixture: np.ndarray) -> np.ndarray:
+    return np.concatenate(list(engine.wiener(masks, mixture)), axis=1)
+
+
+def both(x: np.ndarray, matrix: Linear, activation: str) -> tuple[np.ndarray, np.ndarray]:
+    return (
+        SIMD.linear(x, SIMD.pack(matrix), activation),
+        REFERENCE.linear(x, REFERENCE.pack(matrix), activation),
+    )
+
+
+@FEW
+@given(
+    st.integers(1, 140), st.integers(1, 70), st.integers(1, 40),
+    st.sampled_from(["none", "tanh", "relu"]), st.integers(0, 99),
+)  # fmt: skip
+def test_linear_of_any_shape(rows, inputs, outputs, activation, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, inputs)).astype(np.float32)
+    result, expected = both(x, layer(rng, outputs, inputs), activation)
+    assert result.shape == expected.shape
+    assert error(result, expected) < 2e-4
+
+
+@pytest.mark.parametrize("inputs", [512, 1024, 2048, 2974, 4096])
+def test_sums_never_overflow(inputs):
+    x = np.full((5, inputs), 3.0, np.float32)
+    for sign in (-1, 1):
+        weight = np.full((9, inputs), sign * 127, np.int8)
+        matrix = Linear(weight, np.ones(9, np.float32), np.zeros(9, np.float32))
+        result, expected = both(x, matrix, "none")
+        np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+def test_rows_have_scales_of_their_own():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((6, 64)).astype(np.float32)
+    x *= np.array([1e-20, 1e-6, 1, 1e6, 1e20, 0], np.float32)[:, None]
+    matrix = layer(rng, 16, 64)._replace(bias=np.zeros(16, np.float32))
+    result, expected = both(x, matrix, "none")
+    for row in range(5):
+        assert error(result[row], expected[row]) < 1e-4
+    assert not result[5].any()
+
+
+def test_denormals_count_as_silence():
+    x = np.full((2, 32), 1e-42, np.float32)
+    matrix = layer(np.random.default_rng(2), 8, 32)
+    result, _ = both(x, matrix, "none")
+    np.testing.assert_array_equal(result, np.tile(matrix.bias, (2, 1)))
+
+
+def test_not_a_number_counts_as_zero():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((9, 50)).astype(np.float32)
+    clean = x.copy()
+    x[4, 7], clean[4, 7] = np.nan, 0
+    matrix = SIMD.pack(layer(rng, 12, 50))
+    np.testing.assert_array_equal(
+        SIMD.linear(x, matrix, "tanh"), SIMD.linear(clean, matrix, "tanh")
+    )
+
+
+@FEW
+@given(
+    st.integers(1, 7), st.integers(1, 40), st.integers(1, 20), st.integers(1, 21),
+    st.booleans(), st.integers(0, 99),
+)  # fmt: skip
+def test_lstm_of_any_shape(sequences, frames, inputs, width, reverse, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((sequences, frames, inputs)).astype(np.float32)
+    state = tuple(rng.uniform(-1, 1, (2, sequences, width)).astype(np.float32))
+    recurrent = layer(rng, 4 * width, width)._replace(bias=np.zeros(4 * width, np.float32))
+    matrices = LstmLayer(layer(rng, 4 * width, inputs), recurrent)
+    results = []
+    for engine in (SIMD, REFERENCE):
+        whole = np.full((sequences, frames, 3 * width), 7, np.float32)
+        out = whole[..., width : 2 * width]
+        packed = LstmLayer(*(engine.pack(m) for m in matrices))
+        h, c = engine.lstm(x, packed, state, reverse, out)
+        assert (whole[..., :width] == 7).all() and (whole[..., 2 * width :] == 7).all()
+        results.append((out, h, c))
+    for result, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(result, expected, atol=3e-4)
+
+
+def test_lstm_leaves_the_state_it_was_given():
+    rng = np.random.default_rng(4)
+    start = np.ones((2, 8), np.float32)
+    matrices = LstmLayer(SIMD.pack(layer(rng, 32, 8)), SIMD.pack(layer(rng, 32, 8)))
+    SIMD.lstm(
+        np.ones((2, 3, 8), np.float32),
+        matrices,
+        (start, start),
+        False,
+        np.empty((2, 3, 8), np.float32),
+    )
+    assert (start == 1).all()
+
+
+def test_gates_saturate_at_both_ends():
+    weight = np.eye(4, dtype=np.int8).repeat(4, 0) * 100
+    x = np.array([[[300, -300, 20, 0]]], np.float32)
+    matrices = LstmLayer(
+        Linear(weight, np.ones(16, np.float32), np.zeros(16, np.float32)),
+        Linear(np.zeros((16, 4), np.int8), np.ones(16, np.float32), np.zeros(16, np.float32)),
+    )
+    results = []
+    for engine in (SIMD, REFERENCE):
+        out = np.empty((1, 1, 4), np.float32)
+        state = (np.zeros((1, 4), np.float32), np.ones((1, 4), np.float32))
+        engine.lstm(x, LstmLayer(*(engine.pack(m) for m in matrices)), state, False, out)
+        results.append(out)
+    np.testing.assert_allclose(results[0], results[1], atol=1e-5)
+
+
+def test_pack_refuses_floats():
+    with pytest.raises(TypeError, match="8-bit"):
+        SIMD.pack(
+            Linear(np.zeros((4, 4), np.float32), np.ones(4, np.float32), np.zeros(4, np.float32))
+        )
+
+
+@FEW
+@given(st.integers(1, 50), st.integers(0, 99))
+def test_magnitude(count, seed):
+    rng = np.random.default_rng(seed)
+    z = (rng.standard_normal((2, count)) + 1j * rng.standard_normal((2, count))).astype(
+        np.complex64
+    )
+    np.testing.assert_allclose(SIMD.magnitude(z), np.abs(z), rtol=1e-6)
+
+
+@FEW
+@given(
+    st.integers(2, 5), st.integers(6, 130), st.integers(1, 40), st.sampled_from([1e-6, 1, 300]),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_wiener_of_any_shape(targets, frames, bins, level, seed):
+    rng = np.random.default_rng(seed)
+    masks = rng.uniform(0, 1, (targets, frames, 2, bins)).astype(np.float32)
+    mixture = rng.standard_normal((frames, 2, bins)) + 1j * rng.standard_normal((frames, 2, bins))
+    mixture = (level * mixture).astype(np.complex64)
+    mixture[:, 0, ::5] = 0
+    mixture[:, :, ::7] = 0
+    result, expected = filtered(SIMD, masks, mixture), filtered(REFERENCE, masks, mixture)
+    assert error(result, expected) < 1e-3
+
+
+def test_wiener_of_other_channel_counts_is_the_reference():
+    masks = np.ones((2, 3, 1, 5), np.float32)
+    mixture = np.ones((3, 1, 5), np.complex64)
+    np.testing.assert_array_equal(
+        filtered(SIMD, masks, mixture), filtered(REFERENCE, masks, mixture)
+    )
+
+
+@pytest.mark.parametrize("n_fft", [8, 16, 64, 128, 4096])
+@pytest.mark.parametrize("frames", [1, 4, 6])
+def test_spectrum_there_and_back(n_fft: int, frames: int) -> None:
+    hop = n_fft // 4
+    song = np.random.default_rng(n_fft).standard_normal((2, 2 * n_fft + frames * hop))
+    padded = song.astype(np.float32)[
+        :, hop : hop + n_fft + (frames - 1) * hop
+    ]  # a view, as of a window
+    spectra = SIMD.spectrum(padded, n_fft, hop)
+    expected = REFERENCE.spectrum(padded, n_fft, hop)
+    assert spectra.shape == expected.shape
+    assert error(spectra, expected) < 1e-6
+
+    signals = []
+    for engine in (SIMD, REFERENCE):
+        signal = np.ones((2, padded.shape[1] + 3 * hop), np.float32)
+        engine.overlap_add(spectra, signal, n_fft, hop, 2)
+        signals.append(signal)
+    assert error(*signals) < 1e-6
+
+
+def test_the_inverse_drops_what_no_real_signal_has() -> None:
+    spectra = np.full((1, 2, 5), 1 + 1j, np.complex64)
+    signals = []
+    for engine in (SIMD, REFERENCE):
+        signals.append(np.zeros((2, 8), np.float32))
+        engine.overlap_add(spectra, signals[-1], 8, 2, 0)
+    np.testing.assert_allclose(*signals, atol=1e-6)
+
+
+def test_odd_transforms_are_the_reference() -> None:
+    audio = np.random.default_rng(5).standard_normal((2, 100)).astype(np.float32)
+    result = SIMD.spectrum(audio, 12, 4)
+    np.testing.assert_array_equal(result, REFERENCE.spectrum(audio, 12, 4))
+    signals = np.zeros((2, 2, 100), np.float32)
+    SIMD.overlap_add(result, signals[0], 12, 4, 0)
+    REFERENCE.overlap_add(result, signals[1], 12, 4, 0)
+    np.testing.assert_array_equal(*signals)
+
+
+def test_stems_of_the_embedded_model_are_the_references() -> None:
+    rng = np.random.default_rng(8)
+    t = np.arange(5 * 44100) / 44100
+    beat = np.exp(-20 * (t % 0.5)) * rng.standard_normal(len(t))
+    chords = sum(np.sin(2 * np.pi * f * t) for f in (110, 220, 277, 330, 440))
+    mixture = np.stack([0.3 * beat + 0.1 * chords, 0.2 * beat + 0.12 * chords]).astype(np.float32)
+    model = load_model(find_model("umx-mini"))
+    result, expected = (Separator(model, e).separate(mixture) for e in (SIMD, REFERENCE))
+    for stem, reference in zip(result, expected, strict=True):
+        assert error(stem, reference) < 10 ** (-50 / 20)

@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.train import curves, export
+from tests.checkpoints import golden_state, pth
+from umx.convert import TARGETS, convert
+from umx.weights import load_model
+
+
+def scores(path: Path, *songs: dict[str, float]) -> Path:
+    """What evaluate.py --json writes: the oracle 5 dB better than the model, the mixture 5 dB worse."""
+    methods = {"wiener": 0, "mask": 0, "oracle": 5, "mixture": -5}
+    content = {
+        f"song {i}": {
+            method: {target: {"plain": value + shift} for target, value in song.items()}
+            for method, shift in methods.items()
+        }
+        for i, song in enumerate(songs)
+    }
+    path.write_text(json.dumps({"model": "umx-mini", "songs": content}))
+    return path
+
+
+def test_quality_is_the_mean_over_the_songs_that_have_the_target(tmp_path: Path) -> None:
+    first = dict.fromkeys(TARGETS, 2.0)
+    second = {"vocals": 4.0}
+    fields = export.quality(scores(tmp_path / "scores.json", first, second))
+    assert fields["quality"] == {"vocals": 3.0, "drums": 2.0, "bass": 2.0, "other": 2.0}
+    assert "mean 2.25" in fields["quality_note"]
+    assert "estimate -2.75" in fields["quality_note"]
+    assert "oracle ratio mask 7.25" in fields["quality_note"]
+    assert "2 songs" in fields["quality_note"].replace("synthesised songs", "songs")
+
+
+def test_exported_model_can_be_loaded(tmp_path: Path) -> None:
+    checkpoints = {}
+    for target in TARGETS:
+        checkpoints[target] = tmp_path / f"{target}.pth"
+        checkpoints[target].write_bytes(pth(golden_state(target)))
+    found = scores(tmp_path / "scores.json", dict.fromkeys(TARGETS, 2.0))
+    signal = {"sample_rate": 44100, "n_fft": 128, "hop": 32}  # of the golden networks
+    fields = export.CARD | signal | export.quality(found)
+    convert(checkpoints, tmp_path / "out", "best", **fields)
+    manifest = load_model(tmp_path / "out").manifest
+    assert manifest.licence == "CC-BY-SA-4.0"
+    assert manifest.quality["drums"] == 2.0
+
+
+def test_curve_is_read_by_column(tmp_path: Path) -> None:
+    path = tmp_path / "drums.csv"
+    path.write_text("step,training,validation\n0,nan,0.5\n100,0.4,0.25\n")
+    assert curves.read(path)["validation"] == [0.5, 0.25]
+    path.write_text("step,training,validation\n")
+    with pytest.raises(ValueError, match=r"drums\.csv"):
+        curves.read(path)
+
+
+def test_curves_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    curve = {"step": [0.0, 1], "training": [float("nan"), 0.4], "validation": [0.5, 0.3]}
+    plots = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    for path in plots:
+        curves.plot(dict.fromkeys(TARGETS, curve), path)
+    assert plots[0].read_bytes().startswith(b"<?xml")
+    assert plots[0].read_bytes() == plots[1].read_bytes()

@@ -1,0 +1,120 @@
+"""What needs the packages that play sounds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+for package in ("scipy", "tinysoundfont", "pyworld", "onnxruntime"):
+    pytest.importorskip(package)
+
+from scripts.train import instruments, speech, validation, voices  # noqa: E402
+from scripts.train.compose import Hit, Note  # noqa: E402
+from scripts.train.mix import RATE  # noqa: E402
+from scripts.train.sources import HELD_OUT, KITS  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("name", "piece"),
+    [
+        ("kick_hard01.ogg", "kick"),
+        ("BassDrum2.wav", "kick"),
+        ("drum_snare_soft.flac", "snare"),
+        ("sidestick01.ogg", "rim"),
+        ("hihat_opened02.ogg", "open"),
+        ("hihat_closed01.ogg", "hat"),
+        ("crash01.ogg", "crash"),
+        ("tom_hi01.ogg", "high tom"),
+        ("tom_low01.ogg", "low tom"),
+        ("shaker01.ogg", "percussion"),
+        ("zap01.ogg", None),
+    ],
+)
+def test_pieces_by_file_name(name: str, piece: str | None) -> None:
+    assert instruments.piece_of(name) == piece
+
+
+def test_trimmed_hit_begins_at_once_and_ends_in_silence() -> None:
+    x = np.zeros((2, RATE), np.float32)
+    x[:, 5000:9000] = 0.5
+    hit = instruments.trim(x)
+    assert hit is not None
+    assert hit.shape == (2, 4040)
+    assert np.abs(hit).max() == 1
+    assert hit[0, -1] == 0
+    assert instruments.trim(0 * x) is None
+
+
+def test_kit_plays_another_piece_where_one_is_missing() -> None:
+    r = np.random.default_rng(0)
+    machine = instruments.drum_machine(r)
+    del machine["ride"]
+    tracks = instruments.strike(r, machine, [Hit(0.5, "ride", 1.0), Hit(0.1, "kick", 1.0)], 2)
+    assert set(tracks) == {"ride", "kick"}
+    assert not tracks["ride"][:, : RATE // 2 - 1].any()
+    assert tracks["ride"][:, RATE // 2 :].any()
+
+
+def test_nothing_held_out_is_trained_on() -> None:
+    assert not HELD_OUT["kits"] & KITS.keys()
+    assert HELD_OUT["fonts"] < set(instruments.GENERAL)
+
+
+def test_syllables_are_voiced_stretches() -> None:
+    pitch = np.zeros(200)
+    pitch[40:60] = pitch[100:190] = 120
+    table = speech.cut(pitch, np.ones(200))
+    assert table[0].tolist() == [10, 40, 60]
+    assert (table[:, 2] - table[:, 1] <= 56).all()
+    assert table[1][0] == 70
+    assert table[-1][2] == 190
+    assert (table[1:, 0] >= table[:-1, 2]).all()
+
+
+def test_envelope_goes_on_above_the_band() -> None:
+    envelope = speech.extend(np.zeros((3, 1025)), np.array([True, True, False]), 8000)
+    above = round(9000 / RATE * speech.FFT)
+    assert (np.diff(envelope[:, above:], axis=1) < 0).all()
+    assert (envelope[2, above:] > envelope[0, above:]).all()
+    assert not envelope[:, : above - 60].any()
+
+
+def test_singer_hits_the_note() -> None:
+    frames = 400
+    voice = {
+        "pitch": np.full(frames, 120, np.float32),
+        "envelope": np.full((frames, 1025), -8, np.float16),
+        "energy": np.full(frames, 0.1, np.float32),
+        "syllables": np.array([[10, 20, 60], [60, 70, 120]]),
+    }
+    who = voices.Singer(voice, 60, 1.0, 0.0, (5.0, 0.0), 0.01, 0.0, 0.0, 0.0, 1.0, False)
+    audio = voices.sing(np.random.default_rng(2), who, [Note(0.2, 1.4, 69, 100)], 1.6, 0)
+    assert audio.shape == (round(1.6 * RATE),)
+    middle = audio[RATE // 2 : RATE] * np.hanning(RATE // 2)
+    assert np.argmax(np.abs(np.fft.rfft(middle))) * 2 % 440 == pytest.approx(0, abs=12)
+    assert np.abs(audio[:2000]).max() < 0.01 * np.abs(audio).max()
+
+
+def test_real_song_is_the_guitar_and_the_band(tmp_path: Path) -> None:
+    r = np.random.default_rng(0)
+    for name, samples in (("guitar", 9000), ("song", 8000)):
+        audio = 0.5 * r.uniform(-1, 1, (samples, 2))
+        soundfile.write(tmp_path / f"{name}.ogg", audio, RATE, format="OGG", subtype="VORBIS")
+    stems, band = validation.real(tmp_path)
+    assert set(stems) == {"other"}
+    assert stems["other"].shape == band.shape == (2, 8000)
+    validation.write(tmp_path / "song", {"other": 2 * stems["other"]}, band)
+    mixture, other = (
+        soundfile.read(tmp_path / "song" / f"{name}.wav")[0].T for name in ("mixture", "other")
+    )
+    assert np.abs(mixture).max() == pytest.approx(0.99, abs=1e-3)
+    gain = np.linalg.norm(other) / np.linalg.norm(2 * stems["other"])
+    np.testing.assert_allclose(mixture, gain * (2 * stems["other"] + band), atol=1e-3)
+
+
+def test_real_song_of_another_rate_is_refused(tmp_path: Path) -> None:
+    for name in ("guitar", "song"):
+        soundfile.write(tmp_path / f"{name}.ogg", np.zeros((800, 2)), 22050, format="OGG")
+    with pytest.raises(ValueError, match=r"guitar\.ogg"):
+        validation.real(tmp_path)

@@ -1,0 +1,523 @@
+// The inner loops for WebAssembly SIMD128 (baseline, not relaxed): matrices of 8-bit integers times rows of floats that
+// are made 16-bit integers on the way, LSTM layers, magnitudes, the Wiener filter, Fourier transforms. `reference.py` is the same in numpy.
+//
+// Nothing here allocates: callers pass every array, scratch included, and `simd.py` knows their sizes. Sums of products
+// are exact: activations get as many steps as 32 bits can add up over a row's length.
+// Built by scripts/kernels.py.
+
+#include <stdint.h>
+#include <wasm_simd128.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    BLOCK = 8,  // outputs multiplied at a time; weights are packed in such blocks
+    LANES = 4,  // rows multiplied at a time; 2 x 4 sums of 4 are what 16 registers hold beside their operands
+    CHUNK = 64,  // rows made integers at a time: they stay in the second-level cache while all weights pass by
+    GATES = 4,  // of an LSTM: input, forget, cell, output
+};
+
+// Two inputs of BLOCK outputs, of LANES rows.
+typedef struct { int16_t half[2][8]; } Pair;
+typedef struct { int16_t lane[LANES][2]; } Rows;
+
+// Otherwise the compiler sums up one lane after the other, which takes more registers than there are.
+#define KEEP_ORDER(value) __asm__ volatile("" : "+r"(value))
+
+typedef enum { NONE, TANH, RELU } Activation;
+
+// Inputs padded to whole vectors of 16-bit integers.
+static int depth_of(int inputs) { return (inputs + 7) & ~7; }
+
+INLINE float smaller(float a, float b) { return a < b ? a : b; }
+INLINE float larger(float a, float b) { return a > b ? a : b; }
+
+// A rational minimax approximation; largest error 1.8e-6.
+INLINE float tanh_of(float x) {
+    x = larger(-7.5f, smaller(7.5f, x));
+    float y = x * x;
+    float p = ((3.6628765e-06f * y + 2.2186972e-03f) * y + 1.2235865e-01f) * y + 9.9999291e-01f;
+    float q = ((1.3610181e-04f * y + 2.0797761e-02f) * y + 4.5566860e-01f) * y + 1.0f;
+    return x * p / q;
+}
+
+// Largest error 9e-7.
+INLINE float sigmoid_of(float x) { return 0.5f * tanh_of(0.5f * x) + 0.5f; }
+
+// Pack int8 (outputs, inputs) into blocks of 8 outputs: for every two inputs 16 bytes, outputs 0 to 3 and then 4 to 7,
+// each with both inputs side by side, as i32x4.dot_i16x8_s wants them. Zeros fill the last block and the last inputs.
+EXPORT void pack(const int8_t *weight, int outputs, int inputs, int8_t *packed) {
+    int depth = depth_of(inputs);
+    for (int block = 0; block < outputs; block += BLOCK)
+        for (int i = 0; i < depth; i += 2)
+            for (int row = block; row < block + BLOCK; row++)
+                for (int k = i; k < i + 2; k++)
+                    *packed++ = row < outputs && k < inputs ? weight[row * inputs + k] : 0;
+}
+
+// Make one row integers, lane `lane` of a tile. Returns the step size.
+// NaN becomes 0; a row of denormals or zeros is all 0.
+static float quantize(const float *x, int inputs, int lane, Rows *tile) {
+    int depth = depth_of(inputs);
+    v128_t peaks = wasm_f32x4_splat(0);
+    int i = 0;
+    for (; i + 4 <= inputs; i += 4)
+        peaks = wasm_f32x4_pmax(peaks, wasm_f32x4_abs(wasm_v128_load(x + i)));
+    float peak = 0;
+    for (int k = 0; k < 4; k++)
+        peak = larger(peak, ((float *)&peaks)[k]);
+    for (; i < inputs; i++)
+        peak = larger(peak, x[i] < 0 ? -x[i] : x[i]);
+    // 128 * levels * depth stays below 2^31, so that no sum overflows.
+    int levels = 0x7fffffff / (128 * depth);
+    levels = levels < 32767 ? levels : 32767;
+    float step = peak / (float)levels;
+    float inverse = peak > 1e-30f ? (float)levels / peak : 0;
+
+    for (i = 0; i < depth; i += 8, tile += 4) {
+        float rest[8] = {0};
+        const float *from = x + i;
+        if (i + 8 > inputs) {
+            for (int k = 0; i + k < inputs; k++)
+                rest[k] = from[k];
+            from = rest;
+        }
+        v128_t factor = wasm_f32x4_splat(inverse);
+        v128_t low = wasm_f32x4_nearest(wasm_f32x4_mul(wasm_v128_load(from), factor));
+        v128_t high = wasm_f32x4_nearest(wasm_f32x4_mul(wasm_v128_load(from + 4), factor));
+        v128_t pairs = wasm_i16x8_narrow_i32x4(wasm_i32x4_trunc_sat_f32x4(low), wasm_i32x4_trunc_sat_f32x4(high));
+        wasm_v128_store32_lane(tile[0].lane[lane], pairs, 0);
+        wasm_v128_store32_lane(tile[1].lane[lane], pairs, 1);
+        wasm_v128_store32_lane(tile[2].lane[lane], pairs, 2);
+        wasm_v128_store32_lane(tile[3].lane[lane], pairs, 3);
+    }
+    return step;
+}
+
+typedef struct {
+    const int8_t *weight; // packed
+    const float *scale;   // (outputs,), as `bias` padded to whole blocks
+    const float *bias;
+    int outputs, inputs;
+} Matrix;
+
+// Packed weights as the 16-bit integers that they are multiplied as: once for many rows, because it takes as many
+// instructions as the sums can spare least.
+static void widen(const int8_t *packed, int count, int16_t *wide) {
+    for (int i = 0; i < count; i += 8)
+        wasm_v128_store(wide + i, wasm_i16x8_load8x8(packed + i));
+}
+
+// One block of outputs for the first `lanes` rows of a tile: out (+)= activation(scale * step * sum + bias).
+// w: the block's weights, widened; add: whether to add to what `out` holds instead of the bias.
+INLINE void block_times_tile(
+    const Matrix *m, int block, const Pair *w, const Rows *tile, const float *steps, int lanes, Activation activation,
+    int add, float *out, int stride
+) {
+    const int depth = depth_of(m->inputs);
+    v128_t sums[LANES][2];
+    for (int lane = 0; lane < lanes; lane++)
+        sums[lane][0] = sums[lane][1] = wasm_i32x4_splat(0);
+#pragma clang loop unroll_count(2)
+    for (int i = 0; i < depth; i += 2, w++, tile++) {
+        KEEP_ORDER(w);
+        KEEP_ORDER(tile);
+        v128_t first = wasm_v128_load(w->half[0]), second = wasm_v128_load(w->half[1]);
+        for (int lane = 0; lane < lanes; lane++) {
+            v128_t x = wasm_v128_load32_splat(tile->lane[lane]);
+            sums[lane][0] = wasm_i32x4_add(sums[lane][0], wasm_i32x4_dot_i16x8(first, x));
+            sums[lane][1] = wasm_i32x4_add(sums[lane][1], wasm_i32x4_dot_i16x8(second, x));
+            KEEP_ORDER(sums[lane][0]);
+            KEEP_ORDER(sums[lane][1]);
+        }
+    }
+    for (int lane = 0; lane < lanes; lane++, out += stride)
+        for (int half = 0; half < 2; half++) {
+            int first = block + 4 * half;
+            v128_t scale = wasm_f32x4_mul(wasm_v128_load(m->scale + first), wasm_f32x4_splat(steps[lane]));
+            v128_t y = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sums[lane][half]), scale);
+            if (add) {
+                // Only for gates, whose number is a multiple of 4.
+                if (first < m->outputs)
+                    wasm_v128_store(out + first, wasm_f32x4_add(y, wasm_v128_load(out + first)));
+                continue;
+            }
+            y = wasm_f32x4_add(y, wasm_v128_load(m->bias + first));
+            if (activation == RELU)
+                y = wasm_f32x4_pmax(wasm_f32x4_splat(0), y);
+            float values[4];
+            wasm_v128_store(values, y);
+            if (activation == TANH)
+                for (int k = 0; k < 4; k++)
+                    values[k] = tanh_of(values[k]);
+            if (first + 4 <= m->outputs)
+                wasm_v128_store(out + first, wasm_v128_load(values));
+            else
+                for (int k = 0; first + k < m->outputs; k++)
+                    out[first + k] = values[k];
+        }
+}
+
+// The tile that holds a row: LANES rows, two inputs of each in turn.
+static Rows *tile_of(Rows *tiles, int row, int depth) { return tiles + row / LANES * (depth / 2); }
+
+// One block of outputs for rows in tiles of 4.
+static void block_times_rows(
+    const Matrix *m, int block, const int16_t *wide, Rows *tiles, const float *steps, int rows, Activation activation,
+    int add, float *out, int stride
+) {
+    const Pair *w = (const Pair *)wide;
+    for (int row = 0; row < rows; row += LANES) {
+        const Rows *tile = tile_of(tiles, row, depth_of(m->inputs));
+        const float *step = steps + row;
+        float *place = out + row * stride;
+        switch (rows - row) {
+        case 1: block_times_tile(m, block, w, tile, step, 1, activation, add, place, stride); break;
+        case 2: block_times_tile(m, block, w, tile, step, 2, activation, add, place, stride); break;
+        case 3: block_times_tile(m, block, w, tile, step, 3, activation, add, place, stride); break;
+        default: block_times_tile(m, block, w, tile, step, 4, activation, add, place, stride);
+        }
+    }
+}
+
+// All outputs for rows in tiles of 4. wide: scratch of BLOCK * depth 16-bit integers.
+static void multiply(
+    const Matrix *m, Rows *tiles, const float *steps, int rows, Activation activation, float *out, int16_t *wide
+) {
+    int depth = depth_of(m->inputs);
+    for (int block = 0; block < m->outputs; block += BLOCK) {
+        widen(m->weight + block * depth, BLOCK * depth, wide);
+        block_times_rows(m, block, wide, tiles, steps, rows, activation, 0, out, m->outputs);
+    }
+}
+
+// activation(scale * (x @ weight.T) + bias): float (rows, inputs) to (rows, outputs).
+// tiles, wide: scratch of CHUNK * depth and BLOCK * depth 16-bit integers.
+EXPORT void linear(
+    const float *x, int rows, int inputs, const int8_t *weight, const float *scale, const float *bias, int outputs,
+    Activation activation, float *out, Rows *tiles, int16_t *wide
+) {
+    Matrix m = {weight, scale, bias, outputs, inputs};
+    float steps[CHUNK];
+    for (int start = 0; start < rows; start += CHUNK) {
+        int count = rows - start < CHUNK ? rows - start : CHUNK;
+        for (int i = 0; i < count; i++)
+            steps[i] = quantize(x + (start + i) * inputs, inputs, i % LANES, tile_of(tiles, i, depth_of(inputs)));
+        multiply(&m, tiles, steps, count, activation, out + start * outputs, wide);
+    }
+}
+
+// One direction of an LSTM layer over B sequences in lockstep, B from 1 to CHUNK.
+// x: float (B, frames, inputs); h, c: float (B, width), the state, replaced by the new one.
+// out: float (B, frames, width), `stride` floats from frame to frame.
+// gates: scratch of CHUNK * 4 * width floats; tiles, wide, wide_recurrent: of CHUNK * depth, BLOCK * depth and
+// 4 * width * depth_of(width) 16-bit integers.
+EXPORT void lstm(
+    const float *x, int sequences, int frames, int inputs, int width, const int8_t *weight, const float *scale,
+    const float *bias, const int8_t *recurrent, const float *recurrent_scale, int reverse, float *h, float *c,
+    float *out, int stride, float *gates, Rows *tiles, int16_t *wide, int16_t *wide_recurrent
+) {
+    Matrix projection = {weight, scale, bias, GATES * width, inputs};
+    Matrix recurrence = {recurrent, recurrent_scale, 0, GATES * width, width};
+    int depth = depth_of(width), blocks = (GATES * width + BLOCK - 1) / BLOCK;
+    widen(recurrent, blocks * BLOCK * depth, wide_recurrent);
+    float steps[CHUNK];
+    int together = CHUNK / sequences;
+    for (int start = 0; start < frames; start += together) {
+        int count = frames - start < together ? frames - start : together;
+        for (int i = 0; i < count * sequences; i++) {
+            int t = start + i / sequences, frame = reverse ? frames - 1 - t : t;
+            const float *row = x + (i % sequences * frames + frame) * inputs;
+            steps[i] = quantize(row, inputs, i % LANES, tile_of(tiles, i, depth_of(inputs)));
+        }
+        multiply(&projection, tiles, steps, count * sequences, NONE, gates, wide);
+
+        for (int i = 0; i < count; i++) {
+            int t = start + i, frame = reverse ? frames - 1 - t : t;
+            float *now = gates + i * sequences * GATES * width;
+            for (int s = 0; s < sequences; s++)
+                steps[s] = quantize(h + s * width, width, s % LANES, tile_of(tiles, s, depth));
+            for (int block = 0; block < GATES * width; block += BLOCK) {
+                const int16_t *w = wide_recurrent + block * depth;
+                block_times_rows(&recurrence, block, w, tiles, steps, sequences, NONE, 1, now, GATES * width);
+            }
+            for (int s = 0; s < sequences; s++) {
+                const float *restrict gate = now + s * GATES * width;
+                float *restrict cell = c + s * width, *restrict hidden = h + s * width;
+                float *restrict to = out + (s * frames + frame) * stride;
+                for (int k = 0; k < width; k++) {
+                    float keep = sigmoid_of(gate[width + k]) * cell[k];
+                    cell[k] = keep + sigmoid_of(gate[k]) * tanh_of(gate[2 * width + k]);
+                    hidden[k] = to[k] = sigmoid_of(gate[3 * width + k]) * tanh_of(cell[k]);
+                }
+            }
+        }
+    }
+}
+
+// |z| of `count` complex numbers.
+EXPORT void magnitude(const float *restrict z, int count, float *restrict out) {
+    for (int i = 0; i < count; i++)
+        out[i] = __builtin_sqrtf(z[2 * i] * z[2 * i] + z[2 * i + 1] * z[2 * i + 1]);
+}
+
+// One iteration of expectation-maximisation for stereo on one window of frames (see reference.py), in two parts.
+// masks: float (targets, frames, 2, bins); mixture: complex (frames, 2, bins).
+// model: targets * 5 * bins + 1 floats: for each target the covariance's left, right, re and im of their product, and
+// the power; last, the level.
+
+EXPORT void wiener_model(
+    const float *masks, const float *mixture, int targets, int frames, int bins, float *model
+) {
+    const float epsilon = 1e-10f;
+    float peak = 0;
+    for (int i = 0; i < frames * 2 * bins; i++)
+        peak = larger(peak, mixture[2 * i] * mixture[2 * i] + mixture[2 * i + 1] * mixture[2 * i + 1]);
+    float level = larger(1, __builtin_sqrtf(peak) / 10), inverse = 1 / level;
+    model[targets * 5 * bins] = level;
+
+    for (int i = 0; i < targets * 5 * bins; i++)
+        model[i] = 0;
+    for (int j = 0; j < targets; j++)
+        for (int t = 0; t < frames; t++) {
+            const float *restrict mask = masks + (j * frames + t) * 2 * bins;
+            const float *restrict x = mixture + t * 4 * bins;
+            float *restrict left = model + j * 5 * bins, *restrict right = left + bins, *restrict re = right + bins;
+            float *restrict im = re + bins, *restrict power = im + bins;
+            for (int f = 0; f < bins; f++) {
+                float a = mask[f] * inverse, b = mask[bins + f] * inverse;
+                float ar = a * x[2 * f], ai = a * x[2 * f + 1];
+                float br = b * x[2 * (bins + f)], bi = b * x[2 * (bins + f) + 1];
+                float l = ar * ar + ai * ai, r = br * br + bi * bi;
+                left[f] += l;
+                right[f] += r;
+                re[f] += ar * br + ai * bi;
+                im[f] += ai * br - ar * bi;
+                power[f] += 0.5f * (l + r);
+            }
+        }
+    for (int j = 0; j < targets; j++)
+        for (int part = 0; part < 4; part++)
+            for (int f = 0; f < bins; f++)
+                model[(j * 5 + part) * bins + f] /= model[(j * 5 + 4) * bins + f] + epsilon;
+}
+
+// Four floats anywhere, and what comparing them gives.
+typedef float Floats __attribute__((vector_size(16), aligned(4)));
+typedef int Ints __attribute__((vector_size(16)));
+
+// 1 where both are zero.
+INLINE Floats one_at_zero(Floats re, Floats im) { return (Floats)((re == 0) & (im == 0) & (Ints)wasm_f32x4_splat(1)); }
+
+// Estimates of `count` of the frames, from `start` on. out: complex (targets, count, 2, bins); bins: 4 or more.
+EXPORT void wiener_filter(
+    const float *masks, const float *mixture, int targets, int frames, int bins, const float *model, int start,
+    int count, float *out
+) {
+    const float root_epsilon = 1e-5f;
+    float level = model[targets * 5 * bins], inverse = 1 / level;
+    for (int i = 0; i < count; i++)
+        for (int block = 0; block < bins; block += 4) {
+            int t = start + i, f = block + 4 <= bins ? block : bins - 4; // some of the last bins are done twice
+            const Floats *x = (const Floats *)(mixture + t * 4 * bins + 2 * f);
+            const Floats *y = (const Floats *)(mixture + (t * 2 + 1) * 2 * bins + 2 * f);
+            Floats xr = __builtin_shufflevector(x[0], x[1], 0, 2, 4, 6);
+            Floats xi = __builtin_shufflevector(x[0], x[1], 1, 3, 5, 7);
+            Floats yr = __builtin_shufflevector(y[0], y[1], 0, 2, 4, 6);
+            Floats yi = __builtin_shufflevector(y[0], y[1], 1, 3, 5, 7);
+            Floats l = 0.5f * inverse * inverse * (xr * xr + xi * xi);
+            Floats r = 0.5f * inverse * inverse * (yr * yr + yi * yi);
+            // The mixture's covariance as the model has it: [[left, re + i im], [re - i im, right]]
+            Floats left = (Floats)wasm_f32x4_splat(root_epsilon), right = left, re = left - left, im = re;
+            for (int j = 0; j < targets; j++) {
+                const float *mask = masks + (j * frames + t) * 2 * bins + f, *s = model + j * 5 * bins + f;
+                Floats a = *(const Floats *)mask, b = *(const Floats *)(mask + bins);
+                Floats power = a * a * l + b * b * r;
+                left += power * *(const Floats *)s;
+                right += power * *(const Floats *)(s + bins);
+                re += power * *(const Floats *)(s + 2 * bins);
+                im += power * *(const Floats *)(s + 3 * bins);
+            }
+            // openunmix.filtering.atan2 writes 1 into the mixture where it is exactly zero, and filters that.
+            xr += one_at_zero(xr, xi);
+            yr += one_at_zero(yr, yi);
+            Floats scale = 1 / (left * right - re * re - im * im);
+            Floats ur = scale * (right * xr - re * yr + im * yi), ui = scale * (right * xi - re * yi - im * yr);
+            Floats vr = scale * (left * yr - re * xr - im * xi), vi = scale * (left * yi - re * xi + im * xr);
+            for (int j = 0; j < targets; j++) {
+                const float *mask = masks + (j * frames + t) * 2 * bins + f, *s = model + j * 5 * bins + f;
+                Floats a = *(const Floats *)mask, b = *(const Floats *)(mask + bins);
+                Floats power = a * a * l + b * b * r;
+                Floats c = *(const Floats *)s, d = *(const Floats *)(s + bins);
+                Floats er = *(const Floats *)(s + 2 * bins), ei = *(const Floats *)(s + 3 * bins);
+                Floats zr = power * (c * ur + er * vr - ei * vi), zi = power * (c * ui + er * vi + ei * vr);
+                Floats wr = power * (d * vr + er * ur + ei * ui), wi = power * (d * vi + er * ui - ei * ur);
+                Floats *to = (Floats *)(out + (j * count + i) * 4 * bins + 2 * f);
+                to[0] = __builtin_shufflevector(zr, zi, 0, 4, 1, 5);
+                to[1] = __builtin_shufflevector(zr, zi, 2, 6, 3, 7);
+                to = (Floats *)(out + ((j * count + i) * 2 + 1) * 2 * bins + 2 * f);
+                to[0] = __builtin_shufflevector(wr, wi, 0, 4, 1, 5);
+                to[1] = __builtin_shufflevector(wr, wi, 2, 6, 3, 7);
+            }
+        }
+}
+
+// The Fourier transform of four signals in lockstep, one a lane: a vector holds the same sample of all four.
+typedef struct { v128_t re, im; } Complex;
+
+INLINE Complex plus(Complex a, Complex b) { return (Complex){wasm_f32x4_add(a.re, b.re), wasm_f32x4_add(a.im, b.im)}; }
+INLINE Complex minus(Complex a, Complex b) { return (Complex){wasm_f32x4_sub(a.re, b.re), wasm_f32x4_sub(a.im, b.im)}; }
+INLINE Complex times(Complex a, const float *w) {
+    v128_t re = wasm_f32x4_splat(w[0]), im = wasm_f32x4_splat(w[1]);
+    return (Complex){
+        wasm_f32x4_sub(wasm_f32x4_mul(a.re, re), wasm_f32x4_mul(a.im, im)),
+        wasm_f32x4_add(wasm_f32x4_mul(a.re, im), wasm_f32x4_mul(a.im, re)),
+    };
+}
+
+// Rows become columns.
+INLINE void transpose(v128_t *row) {
+    v128_t a = wasm_i32x4_shuffle(row[0], row[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(row[2], row[3], 0, 4, 1, 5);
+    v128_t c = wasm_i32x4_shuffle(row[0], row[1], 2, 6, 3, 7), d = wasm_i32x4_shuffle(row[2], row[3], 2, 6, 3, 7);
+    row[0] = wasm_i64x2_shuffle(a, b, 0, 2);
+    row[1] = wasm_i64x2_shuffle(a, b, 1, 3);
+    row[2] = wasm_i64x2_shuffle(c, d, 0, 2);
+    row[3] = wasm_i64x2_shuffle(c, d, 1, 3);
+}
+
+// Stockham's, in steps of four and, where that doesn't come out even, a last one of two; n: a power of two.
+// roots: exp(-2 pi i k / n) for all k. Returns which of the two buffers holds the result.
+static Complex *fourier(Complex *x, Complex *y, int n, const float *roots) {
+    int stride = 1;
+    for (; n >= 4; n /= 4, stride *= 4) {
+        int quarter = n / 4;
+        for (int p = 0; p < quarter; p++) {
+            const float *w = roots + 2 * p * stride, *w2 = roots + 4 * p * stride, *w3 = roots + 6 * p * stride;
+            for (int q = 0; q < stride; q++) {
+                const Complex *from = x + q + stride * p;
+                Complex *to = y + q + stride * 4 * p;
+                Complex a = from[0], b = from[stride * quarter];
+                Complex c = from[stride * 2 * quarter], d = from[stride * 3 * quarter];
+                Complex even = plus(a, c), odd = minus(a, c), sum = plus(b, d), difference = minus(b, d);
+                Complex turned = {difference.im, wasm_f32x4_neg(difference.re)}; // times -i
+                to[0] = plus(even, sum);
+                to[stride] = times(plus(odd, turned), w);
+                to[2 * stride] = times(minus(even, sum), w2);
+                to[3 * stride] = times(minus(odd, turned), w3);
+            }
+        }
+        Complex *swap = x;
+        x = y;
+        y = swap;
+    }
+    if (n == 2) {
+        for (int q = 0; q < stride; q++) {
+            y[q] = plus(x[q], x[q + stride]);
+            y[q + stride] = minus(x[q], x[q + stride]);
+        }
+        return y;
+    }
+    return x;
+}
+
+// Windowed spectra of stereo: left and right are the real and imaginary part of one signal.
+// audio: float (2, samples), `samples` floats from left to right; out: complex (frames, 2, n / 2 + 1).
+// n: a power of two from 8 on; work: scratch of 4 * 4 * n floats.
+EXPORT void spectrum(
+    const float *audio, int samples, int frames, int n, int hop, const float *window, const float *roots, float *out,
+    Complex *work
+) {
+    int bins = n / 2 + 1;
+    for (int t = 0; t < frames; t += 4) {
+        int lanes = frames - t < 4 ? frames - t : 4;
+        Complex *x = work;
+        for (int i = 0; i < n; i += 4) {
+            v128_t w = wasm_v128_load(window + i), left[4], right[4];
+            for (int lane = 0; lane < 4; lane++) {
+                // What is left of the last four frames is filled up with the last one.
+                const float *from = audio + (t + (lane < lanes ? lane : lanes - 1)) * hop + i;
+                left[lane] = wasm_f32x4_mul(wasm_v128_load(from), w);
+                right[lane] = wasm_f32x4_mul(wasm_v128_load(from + samples), w);
+            }
+            transpose(left);
+            transpose(right);
+            for (int k = 0; k < 4; k++)
+                x[i + k] = (Complex){left[k], right[k]};
+        }
+        Complex *z = fourier(x, work + n, n, roots);
+        v128_t half = wasm_f32x4_splat(0.5f);
+        for (int k = 0; k < bins; k += 2) {
+            v128_t left[4], right[4];
+            for (int i = 0; i < 2; i++) {
+                Complex a = z[(k + i) & (n - 1)], b = z[(n - k - i) & (n - 1)];
+                left[2 * i] = wasm_f32x4_mul(half, wasm_f32x4_add(a.re, b.re));
+                left[2 * i + 1] = wasm_f32x4_mul(half, wasm_f32x4_sub(a.im, b.im));
+                right[2 * i] = wasm_f32x4_mul(half, wasm_f32x4_add(a.im, b.im));
+                right[2 * i + 1] = wasm_f32x4_mul(half, wasm_f32x4_sub(b.re, a.re));
+            }
+            transpose(left);
+            transpose(right);
+            for (int lane = 0; lane < lanes; lane++) {
+                float *to = out + ((t + lane) * 2 * bins + k) * 2;
+                if (k + 1 < bins) {
+                    wasm_v128_store(to, left[lane]);
+                    wasm_v128_store(to + 2 * bins, right[lane]);
+                } else {
+                    wasm_v128_store64_lane(to, left[lane], 0);
+                    wasm_v128_store64_lane(to + 2 * bins, right[lane], 0);
+                }
+            }
+        }
+    }
+}
+
+// Adds the windowed inverse transforms of stereo spectra to a signal: the other way round.
+// spectra: complex (frames, 2, n / 2 + 1); audio: float (2, samples), to which frame t is added from sample t * hop on.
+EXPORT void overlap_add(
+    const float *spectra, int frames, int n, int hop, const float *window, const float *roots, float *audio,
+    int samples, Complex *work
+) {
+    int bins = n / 2 + 1;
+    v128_t zero = wasm_f32x4_splat(0), scale = wasm_f32x4_splat(1 / (float)n);
+    for (int t = 0; t < frames; t += 4) {
+        int lanes = frames - t < 4 ? frames - t : 4;
+        Complex *x = work;
+        for (int k = 0; k < bins; k += 2) {
+            v128_t left[4], right[4];
+            for (int lane = 0; lane < 4; lane++) {
+                const float *from = spectra + ((t + (lane < lanes ? lane : lanes - 1)) * 2 * bins + k) * 2;
+                int whole = k + 1 < bins;
+                left[lane] = whole ? wasm_v128_load(from) : wasm_v128_load64_zero(from);
+                right[lane] = whole ? wasm_v128_load(from + 2 * bins) : wasm_v128_load64_zero(from + 2 * bins);
+            }
+            transpose(left);
+            transpose(right);
+            for (int i = 0; i < 2 && k + i < bins; i++) {
+                Complex l = {left[2 * i], left[2 * i + 1]}, r = {right[2 * i], right[2 * i + 1]};
+                if (k + i == 0 || k + i == n / 2)
+                    l.im = r.im = zero; // as of any real signal
+                // Real and imaginary part change places, which makes the transform the inverse one.
+                x[k + i] = (Complex){wasm_f32x4_add(l.im, r.re), wasm_f32x4_sub(l.re, r.im)};
+                if (k + i > 0 && k + i < n / 2)
+                    x[n - k - i] = (Complex){wasm_f32x4_sub(r.re, l.im), wasm_f32x4_add(l.re, r.im)};
+            }
+        }
+        Complex *z = fourier(x, work + n, n, roots);
+        for (int i = 0; i < n; i += 4) {
+            v128_t w = wasm_f32x4_mul(scale, wasm_v128_load(window + i)), left[4], right[4];
+            for (int k = 0; k < 4; k++) {
+                left[k] = z[i + k].im;
+                right[k] = z[i + k].re;
+            }
+            transpose(left);
+            transpose(right);
+            for (int lane = 0; lane < lanes; lane++) {
+                float *to = audio + (t + lane) * hop + i;
+                wasm_v128_store(to, wasm_f32x4_add(wasm_v128_load(to), wasm_f32x4_mul(left[lane], w)));
+                to += samples;
+                wasm_v128_store(to, wasm_f32x4_add(wasm_v128_load(to), wasm_f32x4_mul(right[lane], w)));
+            }
+        }
+    }
+}

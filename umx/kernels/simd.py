@@ -1,0 +1,175 @@
+"""The engine in WebAssembly SIMD: `kernels.c`, loaded into Pyodide as a side module, on numpy's own memory."""
+
+import ctypes
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.ctypeslib import ndpointer
+
+from ..stft import hann
+from ..types import Complex, Float
+from . import Activation
+from .layers import Linear, LstmLayer
+from .reference import Numpy
+
+LIBRARY = Path(__file__).with_name("kernels.wasm")
+# As in kernels.c
+BLOCK, CHUNK = 8, 64
+FILTERED = 60
+"""Frames whose estimates are in memory at a time."""
+ACTIVATIONS: dict[Activation, int] = {"none": 0, "tanh": 1, "relu": 2}
+
+INT = ctypes.c_int
+INT8, INT16, FLOAT, COMPLEX = (
+    ndpointer(dtype, flags="C_CONTIGUOUS")
+    for dtype in (np.int8, np.int16, np.float32, np.complex64)
+)
+STRIDED = ndpointer(np.float32)
+SIGNATURES: dict[str, list[Any]] = {
+    "pack": [INT8, INT, INT, INT8],
+    "linear": [FLOAT, INT, INT, INT8, FLOAT, FLOAT, INT, INT, FLOAT, INT16, INT16],
+    "lstm": [
+        *[FLOAT, INT, INT, INT, INT, INT8, FLOAT, FLOAT, INT8, FLOAT, INT],
+        *[FLOAT, FLOAT, STRIDED, INT, FLOAT, INT16, INT16, INT16],
+    ],
+    "magnitude": [COMPLEX, INT, FLOAT],
+    "wiener_model": [FLOAT, COMPLEX, INT, INT, INT, FLOAT],
+    "wiener_filter": [FLOAT, COMPLEX, INT, INT, INT, FLOAT, INT, INT, COMPLEX],
+    "spectrum": [STRIDED, INT, INT, INT, INT, FLOAT, COMPLEX, COMPLEX, FLOAT],
+    "overlap_add": [COMPLEX, INT, INT, INT, FLOAT, COMPLEX, STRIDED, INT, FLOAT],
+}
+
+
+class Simd(Numpy):
+    """Weights stay 8-bit; rows of activations become 16-bit integers with a scale each, their sums are exact.
+
+    Raises OSError where the library can't be loaded: anywhere but in WebAssembly with SIMD.
+    """
+
+    name = "simd"
+
+    def __init__(self, library: Any = None):
+        """library: the functions of `kernels.c`, taking numpy arrays; by default, as Pyodide loads them."""
+        self._library = library or load()
+
+    def pack(self, linear: Linear) -> Linear:
+        outputs, inputs = linear.weight.shape
+        if linear.weight.dtype != np.int8:
+            raise TypeError(
+                f"The kernel multiplies with 8-bit weights, not with {linear.weight.dtype}."
+            )
+        padded = _up(outputs, BLOCK)
+        packed = np.empty((padded, _up(inputs, 8)), np.int8)
+        self._library.pack(np.ascontiguousarray(linear.weight), outputs, inputs, packed)
+        # The kernel reads whole blocks: the views end before their memory does.
+        scale, bias = np.zeros((2, padded), np.float32)
+        scale[:outputs], bias[:outputs] = linear.scale, linear.bias
+        return Linear(packed, scale[:outputs], bias[:outputs])
+
+    def linear(self, x: Float, layer: Linear, activation: Activation) -> Float:
+        (rows, inputs), outputs = x.shape, len(layer.scale)
+        out = np.empty((rows, outputs), np.float32)
+        self._library.linear(
+            *(x, rows, inputs, layer.weight, layer.scale, layer.bias, outputs),
+            *(ACTIVATIONS[activation], out, _integers(CHUNK, inputs), _integers(BLOCK, inputs)),
+        )
+        return out
+
+    def lstm(
+        self, x: Float, layer: LstmLayer, state: tuple[Float, Float], reverse: bool, out: Float
+    ) -> tuple[Float, Float]:
+        sequences, frames, inputs = x.shape
+        width = out.shape[-1]
+        h, c = (np.array(part) for part in state)
+        gates = np.empty((CHUNK, 4 * width), np.float32)
+        first, second = layer
+        # The kernel steps through all sequences' frames as one.
+        stride = out.strides[1] // out.itemsize
+        self._library.lstm(
+            *(x, sequences, frames, inputs, width, first.weight, first.scale, first.bias),
+            *(second.weight, second.scale, int(reverse), h, c, out, stride),
+            *(gates, _integers(CHUNK, max(inputs, width)), _integers(BLOCK, inputs)),
+            _integers(_up(4 * width, BLOCK), width),
+        )
+        return h, c
+
+    def magnitude(self, spectrum: Complex) -> Float:
+        out = np.empty(spectrum.shape, np.float32)
+        self._library.magnitude(spectrum, spectrum.size, out)
+        return out
+
+    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
+        targets, frames, channels, bins = masks.shape
+        if channels != 2 or bins < 4:
+            yield from super().wiener(masks, mixture)
+            return
+        model = np.empty(targets * 5 * bins + 1, np.float32)
+        given = (masks, mixture, targets, frames, bins, model)
+        self._library.wiener_model(*given)
+        for start in range(0, frames, FILTERED):
+            count = min(FILTERED, frames - start)
+            out = np.empty((targets, count, 2, bins), np.complex64)
+            self._library.wiener_filter(*given, start, count, out)
+            yield out
+
+    def spectrum(self, padded: Float, n_fft: int, hop: int) -> Complex:
+        channels, samples = padded.shape
+        if not _transforms(channels, n_fft):
+            return super().spectrum(padded, n_fft, hop)
+        frames = 1 + (samples - n_fft) // hop
+        out = np.empty((frames, channels, n_fft // 2 + 1), np.complex64)
+        self._library.spectrum(
+            *(padded, padded.strides[0] // padded.itemsize, frames, n_fft, hop),
+            *(hann(n_fft), _roots(n_fft), out, _work(n_fft)),
+        )
+        return out
+
+    def overlap_add(
+        self, spectra: Complex, signal: Float, n_fft: int, hop: int, start: int
+    ) -> None:
+        if not _transforms(len(signal), n_fft):
+            return super().overlap_add(spectra, signal, n_fft, hop, start)
+        rest = signal[:, start * hop :]
+        self._library.overlap_add(
+            *(spectra, len(spectra), n_fft, hop, hann(n_fft), _roots(n_fft)),
+            *(rest, signal.strides[0] // signal.itemsize, _work(n_fft)),
+        )
+        return None
+
+
+def load() -> Any:
+    """The functions of `kernels.c`. Raises OSError where they can't be loaded."""
+    library = ctypes.CDLL(str(LIBRARY))
+    for name, types in SIGNATURES.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = types, None
+    return library
+
+
+def _up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
+def _integers(rows: int, inputs: int) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """Scratch for rows or weights as 16-bit integers."""
+    return np.empty((rows, _up(inputs, 8)), np.int16)
+
+
+def _transforms(channels: int, n_fft: int) -> bool:
+    """Whether the kernel's transform is for these: stereo, and a power of two."""
+    return channels == 2 and n_fft >= 8 and n_fft & (n_fft - 1) == 0
+
+
+@cache
+def _roots(n_fft: int) -> Complex:
+    """The roots of unity, clockwise."""
+    roots: Complex = np.exp(-2j * np.pi / n_fft * np.arange(n_fft)).astype(np.complex64)
+    return roots
+
+
+def _work(n_fft: int) -> Float:
+    """Scratch for four complex transforms and their results."""
+    return np.empty((4, 4, n_fft), np.float32)

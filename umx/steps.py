@@ -1,0 +1,85 @@
+"""How coarse each row of weights may be, for what travels to be small and what is heard to be the same.
+
+Rounding to steps of Δ adds noise of Δ²/12 to every weight, and each doubling of Δ saves a bit of each weight's entropy,
+which is what gzip's Huffman codes come to. The output suffers least for the bits when one more bit spent anywhere would
+help as much as anywhere else, that is, when each weight's noise times its effect on the output is the same:
+
+- Rows of a matrix: noise in what a row gives counts as much as the row's scale says; in the last layer, whose rows are
+  frequency bins, also as the bin is loud, which `input_scale` knows. Only its square root is taken, because the ear
+  doesn't add up energies over frequency as the signal-to-noise ratio does.
+- Matrices: the output's noise for a given noise in a matrix was measured on music (docs/quantising.md), and the more
+  weights a matrix has, the less each of them matters.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from .types import Float
+
+EFFECT = {"fc1": -34, "input": -35, "recurrent": -41, "fc2": -28, "fc3": -30}
+"""The output's noise in dB for steps as large as a matrix's typical weight, by the end of the matrix's name."""
+SAMPLE = 8
+"""Entropy is taken from every so-manieth row."""
+LARGEST = 127
+
+
+def coarse_steps(folded: Mapping[str, Float], bits: float) -> dict[str, Float]:
+    """The step of every row, float32 (rows,) by matrix, for `bits` of entropy a weight on average."""
+    unit = {name: _unit(name, folded) for name in _matrices(folded)}
+    low, high = 1e-3, 1e3
+    for _ in range(16):
+        middle = (low * high) ** 0.5
+        if _entropy(folded, unit, middle) > bits:
+            low = middle
+        else:
+            high = middle
+    return {name: _steps(folded[f"{name}.weight"], row, high) for name, row in unit.items()}
+
+
+def _matrices(folded: Mapping[str, Float]) -> Iterator[str]:
+    return (key.removesuffix(".weight") for key in folded if key.endswith(".weight"))
+
+
+def _unit(name: str, folded: Mapping[str, Float]) -> Float:
+    """The rows' steps but for the factor that all matrices share."""
+    weight = folded[f"{name}.weight"]
+    importance = np.abs(folded[f"{name}.scale"])
+    if name == "fc3":
+        importance = importance * np.sqrt(_loudness(folded))
+    importance = np.maximum(importance, 1e-6 * importance.max() + 1e-30)
+    typical = np.sqrt(np.square(weight).mean(axis=1))
+    effect = EFFECT[name.rpartition(".")[2]]
+    share = np.sqrt(weight.size / 1e6) * 10 ** (-effect / 20)
+    unit: Float = (share * np.median(typical * importance) / importance).astype(np.float32)
+    return unit
+
+
+def _loudness(folded: Mapping[str, Float]) -> Float:
+    """How loud music is in each of fc3's rows: its deviation in the bin; above max_bin, that at max_bin."""
+    scale = np.abs(folded["input_scale"])
+    channels = folded["fc1.weight"].shape[1] // len(scale)
+    bins = len(folded["fc3.weight"]) // channels
+    deviation = 1 / np.maximum(scale, 1e-6 * scale.max() + 1e-30)
+    return np.tile(np.pad(deviation, (0, bins - len(scale)), "edge"), channels)
+
+
+def _steps(weight: Float, unit: Float, factor: float) -> Float:
+    """Steps in which every weight of the row is between -127 and 127, and not all of them are 0 for nothing."""
+    peak = np.maximum(np.abs(weight).max(axis=1), np.float32(1e-30))
+    steps: Float = np.clip(unit * np.float32(factor), peak / LARGEST, peak).astype(np.float32)
+    return steps
+
+
+def _entropy(folded: Mapping[str, Float], unit: Mapping[str, Float], factor: float) -> float:
+    """Bits a weight at the given factor, if each matrix is coded by itself."""
+    total = weights = 0.0
+    for name, row in unit.items():
+        weight = folded[f"{name}.weight"]
+        part = weight[::SAMPLE]
+        integers = np.rint(part / _steps(part, row[::SAMPLE], factor)[:, np.newaxis])
+        counts = np.bincount(integers.astype(np.int8).view(np.uint8).ravel())
+        shares = counts[counts > 0] / part.size
+        total -= weight.size * float(np.sum(shares * np.log2(shares)))
+        weights += weight.size
+    return total / weights
