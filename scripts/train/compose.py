@@ -4,6 +4,7 @@ Time is counted in bars and sixteenths; `Song.time` turns them into seconds. A N
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,19 @@ MODES = {
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),
 }
 PROGRESSIONS = {
-    "major": ["0453", "0534", "5304", "0343", "0304", "1405", "0234", "0413", "3425", "0034", "0514"],
+    "major": [
+        "0453",
+        "0534",
+        "5304",
+        "0343",
+        "0304",
+        "1405",
+        "0234",
+        "0413",
+        "3425",
+        "0034",
+        "0514",
+    ],
     "minor": ["0526", "0340", "0656", "0534", "0263", "0056", "5600", "0362", "0453"],
     "dorian": ["0303", "0630", "0236", "0103"],
     "mixolydian": ["0630", "0363", "0063", "0634"],
@@ -59,7 +72,11 @@ GROOVES = {
         "hat": "x.xxx.xxx.xxx.xx",
         "percussion": "x.o.x.oox.o.x.oo",
     },
-    "shuffle": {"kick": "x.....x.x.......", "snare": "....x.......x...", "ride": "x..xx..xx..xx..x"},
+    "shuffle": {
+        "kick": "x.....x.x.......",
+        "snare": "....x.......x...",
+        "ride": "x..xx..xx..xx..x",
+    },
 }
 ROCK = ("rock", "drive", "metal", "blast", "half", "shuffle")
 LIKELIHOOD = {"rock": 3, "drive": 2, "pop": 3, "metal": 2, "hiphop": 1.5, "half": 1.5, "blast": 0.5}
@@ -153,7 +170,9 @@ def drums(r: Rng, song: Song) -> list[Hit]:
     grooves = {}
     for section in SECTIONS:
         style = song.style if r.random() < 0.8 else str(r.choice(list(GROOVES)))
-        groove = {piece: np.array([CHANCE[c] for c in line]) for piece, line in GROOVES[style].items()}
+        groove = {
+            piece: np.array([CHANCE[c] for c in line]) for piece, line in GROOVES[style].items()
+        }
         if section == "chorus" and "hat" in groove and r.random() < 0.6:
             groove[str(r.choice(["ride", "open", "crash"]))] = groove.pop("hat")
         if r.random() < 0.25:
@@ -165,7 +184,9 @@ def drums(r: Rng, song: Song) -> list[Hit]:
         if section not in on:
             continue
         changes = bar + 1 < song.bars and song.sections[bar + 1] != section
-        fill = int(r.choice([8, 12, 12, 14])) if (changes or bar % 4 == 3) and r.random() < 0.5 else 16
+        fill = (
+            int(r.choice([8, 12, 12, 14])) if (changes or bar % 4 == 3) and r.random() < 0.5 else 16
+        )
         for piece, (line, usual) in grooves[section].items():
             for i in range(fill if piece != "kick" else 16):
                 if usual[i] if r.random() < 0.85 else r.random() < line[i]:
@@ -173,7 +194,9 @@ def drums(r: Rng, song: Song) -> list[Hit]:
                     accent *= 1.1 if piece in ("kick", "snare") else 1
                     hits.append(Hit(song.time(bar, i), piece, accent + r.normal(0, 0.07)))
         for i in range(fill, 16):
-            piece = str(r.choice(["snare", "high tom", "low tom", "kick"], p=[0.4, 0.25, 0.25, 0.1]))
+            piece = str(
+                r.choice(["snare", "high tom", "low tom", "kick"], p=[0.4, 0.25, 0.25, 0.1])
+            )
             hits.append(Hit(song.time(bar, i), piece, 0.6 + 0.3 * (i - fill) / 16))
         if (bar == 0 or song.sections[bar - 1] != section) and r.random() < 0.8:
             hits.append(Hit(song.time(bar, 0), "crash", r.uniform(0.6, 1)))
@@ -186,7 +209,9 @@ def drums(r: Rng, song: Song) -> list[Hit]:
 def bass(r: Rng, song: Song) -> list[Note]:
     """A bass line in one manner throughout."""
     low = 28 if r.random() < 0.8 else 24
-    manner = str(r.choice(["eighths", "sixteenths", "quarters", "octaves", "walk", "long", "funk", "funk"]))
+    manner = str(
+        r.choice(["eighths", "sixteenths", "quarters", "octaves", "walk", "long", "funk", "funk"])
+    )
     on = playing(r, intro=0.5, verse=0.93, chorus=0.99, **{"break": 0.6})
     held = r.uniform(0.55, 0.98)
     beats = np.arange(16)
@@ -204,7 +229,10 @@ def bass(r: Rng, song: Song) -> list[Note]:
             case "sixteenths":
                 line = [(i, 1, root if r.random() < 0.85 else root + 12) for i in range(16)]
             case "quarters":
-                line = [(i, 4, root if i % 8 == 0 else root + int(r.choice([0, 7]))) for i in range(0, 16, 4)]
+                line = [
+                    (i, 4, root if i % 8 == 0 else root + int(r.choice([0, 7])))
+                    for i in range(0, 16, 4)
+                ]
             case "octaves":
                 line = [(i, 2, root + 12 * (i % 4 == 2)) for i in range(0, 16, 2)]
             case "walk":
@@ -215,8 +243,12 @@ def bass(r: Rng, song: Song) -> list[Note]:
             case _:
                 starts = [*np.flatnonzero(pattern).tolist(), 16]
                 line = [
-                    (a, b - a, root + (0 if a == 0 or r.random() < 0.6 else int(r.choice([12, 7, 10]))))
-                    for a, b in zip(starts, starts[1:], strict=False)
+                    (
+                        a,
+                        b - a,
+                        root + (0 if a == 0 or r.random() < 0.6 else int(r.choice([12, 7, 10]))),
+                    )
+                    for a, b in pairwise(starts)
                 ]
         for i, length, pitch in line:
             start = max(0, song.time(bar, i) + r.normal(0, 0.005))
@@ -260,10 +292,15 @@ def accompaniment(r: Rng, song: Song, manner: str, centre: int) -> list[Note]:
                 line = [(i, 1, p) for i in np.flatnonzero(pattern) if i % 4 for p in chord]
             case "arpeggio":
                 wide = [*chord, chord[0] + 12, chord[1] + 12]
-                line = [(i, pace, wide[order[i // pace % 8] % len(wide)]) for i in range(0, 16, pace)]
+                line = [
+                    (i, pace, wide[order[i // pace % 8] % len(wide)]) for i in range(0, 16, pace)
+                ]
             case "chug":
                 line = [
-                    (i, 1 + bool(pattern[i]), p) for i in range(16) if pattern[i] or i % 2 == 0 for p in power
+                    (i, 1 + bool(pattern[i]), p)
+                    for i in range(16)
+                    if pattern[i] or i % 2 == 0
+                    for p in power
                 ]
             case "power":
                 line = [(i, 8, p) for i in (0, 8) for p in power]
@@ -302,15 +339,24 @@ def melody(r: Rng, song: Song, centre: int) -> list[list[Note]]:
         lift = 3 if song.sections[bar] == "chorus" else 0
         i, place, notes = int(r.choice([0, 0, 2, 4])), int(r.integers(8)), []
         while i < end:
-            length = int(lengths[place % 24]) if r.random() < 0.85 else int(r.choice([1, 2, 3, 4, 8]))
+            length = (
+                int(lengths[place % 24]) if r.random() < 0.85 else int(r.choice([1, 2, 3, 4, 8]))
+            )
             if length == 1 and song.step < 0.12:
                 length = 2  # nobody sings faster
             if i + length >= end - 2:
                 length = max(length, int(r.choice([4, 6, 8])))
-            degree = int(np.clip(degree + leaps[place % 24] + r.integers(-1, 2), home + lift - 4, home + lift + 5))
+            degree = int(
+                np.clip(
+                    degree + leaps[place % 24] + r.integers(-1, 2), home + lift - 4, home + lift + 5
+                )
+            )
             if i % 8 == 0:
                 chord = song.chords[min(bar + i // 16, song.bars - 1)]
-                degree = min(range(degree - 2, degree + 3), key=lambda d: ((d - chord) % 7 not in (0, 2, 4), abs(d - degree)))
+                degree = min(
+                    range(degree - 2, degree + 3),
+                    key=lambda d: ((d - chord) % 7 not in (0, 2, 4), abs(d - degree)),
+                )
             start = max(0.05, song.time(bar, i) + r.normal(0, 0.012))
             sung = length * song.step * r.uniform(0.8, 1)
             notes.append(Note(start, start + sung, song.pitch(degree), 100))

@@ -1,6 +1,7 @@
 """Sounds: sound fonts, oscillators, drum kits, amplifiers. Notes in, float32 (2, samples) out."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,15 @@ from .sources import KITS
 FONTS = {
     "fluid": "sf2/FluidR3_GM.sf2",
     "musescore": "sf3/MuseScore_General_Full.sf3",
+    "timgm6mb": "sf2/TimGM6mb.sf2",
     "black-pearl": "sf2/Black_Pearl_4_LV2.sf2",
     "red-zeppelin": "sf2/Red_Zeppelin_4_LV2.sf2",
 }
+GENERAL = ("fluid", "musescore", "timgm6mb")  # those with every instrument
+DRUM_FONTS = ("black-pearl", "red-zeppelin")
+SUFFIXES = (".wav", ".flac", ".aiff", ".ogg")
+DAMAGED = ("kick04.ogg",)  # of lmms
+SONIC_PI_DRUMS = r"bd_|drum_|sn_|elec_(.*snare|cymbal|tick|hollow|soft_k)|perc_(bell|snap)|tabla_"
 # General MIDI percussion
 PIECES = {
     36: "kick", 38: "snare", 40: "snare", 37: "rim", 42: "hat", 46: "open", 51: "ride", 49: "crash", 57: "crash",
@@ -40,7 +47,10 @@ FILE_NAMES = (
     ("clap", r"clap"),
     ("high tom", r"tom.?(1|hi|_mid)"),
     ("low tom", r"tom|ft_"),
-    ("percussion", r"cow|tamb|shak|conga|bongo|agogo|clave|djemb|dunun|kenk|sangb|cajon|snap|bell|perc|tabla|beats"),
+    (
+        "percussion",
+        r"cow|tamb|shak|conga|bongo|agogo|clave|djemb|dunun|kenk|sangb|cajon|snap|bell|perc|tabla|beats",
+    ),
 )
 LOUDNESS = {
     "kick": 1.0, "snare": 0.9, "rim": 0.6, "clap": 0.7, "hat": 0.32, "open": 0.3, "ride": 0.3, "crash": 0.45,
@@ -55,11 +65,17 @@ class Fonts:
 
     def __init__(self, sources: Path, names: list[str]):
         self.folder = sources / "usr/share/sounds"
-        self.names = names  # those with every instrument
+        self.names = names  # the general ones in use
         self.loaded: dict[str, tinysoundfont.Synth] = {}
 
     def play(
-        self, font: str, program: int, notes: list[Note], seconds: float, bends: list[tuple[float, int]] = (), bank: int = 0
+        self,
+        font: str,
+        program: int,
+        notes: list[Note],
+        seconds: float,
+        bends: Sequence[tuple[float, int]] = (),
+        bank: int = 0,
     ) -> Audio:
         """Render notes by one instrument; bends: (seconds, 0 to 16383)."""
         if font not in self.loaded:
@@ -77,7 +93,9 @@ class Fonts:
         for time, kind, value, velocity in [*sorted(events), (seconds, 3, 0, 0)]:
             until = min(round(time * RATE), samples)
             if until > place and (until - place >= 64 or kind == 3):
-                out[place:until] = np.frombuffer(synth.generate(until - place), np.float32).reshape(-1, 2)
+                out[place:until] = np.frombuffer(synth.generate(until - place), np.float32).reshape(
+                    -1, 2
+                )
                 place = until
             if kind == 2:
                 synth.noteon(0, value, velocity)
@@ -99,7 +117,11 @@ def oscillator(r: Rng, frequency: Audio, kind: str, detune: float = 0, voices: i
             case "saw":
                 wave = 2 * phase - 1 - _corner(phase, step)
             case "square":
-                wave = np.where(phase < 0.5, 1.0, -1.0) + _corner(phase, step) - _corner((phase + 0.5) % 1, step)
+                wave = (
+                    np.where(phase < 0.5, 1.0, -1.0)
+                    + _corner(phase, step)
+                    - _corner((phase + 0.5) % 1, step)
+                )
             case "triangle":
                 wave = 4 * np.abs(phase - 0.5) - 1
             case _:
@@ -112,7 +134,11 @@ def oscillator(r: Rng, frequency: Audio, kind: str, detune: float = 0, voices: i
 def _corner(phase: Audio, step: Audio) -> Audio:
     """What to take from a saw's jump so that it aliases less (polyBLEP)."""
     after, before = phase / step, (phase - 1) / step
-    return np.where(phase < step, 2 * after - after**2 - 1, np.where(phase > 1 - step, before**2 + 2 * before + 1, 0))
+    return np.where(
+        phase < step,
+        2 * after - after**2 - 1,
+        np.where(phase > 1 - step, before**2 + 2 * before + 1, 0),
+    )
 
 
 def synthesiser(r: Rng, notes: list[Note], seconds: float, slow: bool) -> Audio:
@@ -132,7 +158,8 @@ def synthesiser(r: Rng, notes: list[Note], seconds: float, slow: bool) -> Audio:
         if key not in tones:
             frequency = np.full(4000 * key[1], 440 * 2 ** ((note.pitch - 69) / 12))
             tones[key] = oscillator(r, frequency, kind, detune, voices)
-        out[:, start : start + length] += tones[key][:, :length] * _envelope(length, attack, decay) * (note.velocity / 100)
+        tone = tones[key][:, :length] * _envelope(length, attack, decay)
+        out[:, start : start + length] += tone * (note.velocity / 100)
     cutoff = r.uniform(500, 9000)
     dark = mix.equalise(out, biquad("lowpass", cutoff, q=r.uniform(0.6, 2.5)))
     bright = mix.equalise(out, biquad("lowpass", min(3 * cutoff, 16000)))
@@ -161,11 +188,15 @@ def bass_synthesiser(r: Rng, notes: list[Note], seconds: float) -> Audio:
             frequency *= 2 ** ((previous.pitch - note.pitch) / 12 * np.exp(-18 * time))
         tone = oscillator(r, frequency, kind, detune, voices)
         if kind != "sine":
-            dark = mix.equalise(tone, biquad("lowpass", cutoff, q=resonance), biquad("lowpass", 1.5 * cutoff))
+            dark = mix.equalise(
+                tone, biquad("lowpass", cutoff, q=resonance), biquad("lowpass", 1.5 * cutoff)
+            )
             bright = mix.equalise(tone, biquad("lowpass", cutoff + opening, q=resonance))
             closed = np.exp(-closing * time).astype(np.float32)
             tone = dark * (1 - closed) + bright * closed
-        out[:, start : start + length] += tone * _envelope(length, attack, 0.3) * (note.velocity / 100)
+        out[:, start : start + length] += (
+            tone * _envelope(length, attack, 0.3) * (note.velocity / 100)
+        )
         previous = note
     return out
 
@@ -225,32 +256,45 @@ def trim(x: Audio, seconds: float = 2.5) -> Audio | None:
     return x if x.shape[1] > 300 else None
 
 
-def kits(sources: Path, fonts: Fonts) -> dict[str, Kit]:
-    """Every sampled drum kit by name, among them some without a kick or a snare."""
-    found: dict[str, Kit] = {}
-
-    def add(kit: str, piece: str | None, strength: float, sound: Audio) -> None:
-        sound = trim(sound)
-        if piece and sound is not None:
-            found.setdefault(kit, {}).setdefault(piece, []).append((strength, sound))
-
-    for kit in KITS:
-        for path in sorted((sources / "usr/share/hydrogen/data/drumkits" / kit).glob("*")):
-            if path.suffix.lower() in (".wav", ".flac", ".aiff"):
-                add(kit, piece_of(path.name), strength_of(path.stem), read(path))
-    for path in sorted((sources / "usr/share/sonic-pi/samples").glob("*.flac")):
-        if re.match(r"bd_|drum_|sn_|elec_(.*snare|cymbal|tick|hollow|soft_k)|perc_(bell|snap)|tabla_", path.name):
-            add("sonic-pi", piece_of(path.name), strength_of(path.stem), read(path))
-    programs = [("black-pearl", 0, 0), ("red-zeppelin", 0, 0)]
-    programs += [(font, 128, program) for font in fonts.names for program in (0, 8, 16, 24, 25, 40)]
-    for font, bank, program in programs:
-        name = f"{font}-{program}" if bank else font
-        for key, piece in PIECES.items():
-            seconds = 2.5 if piece in ("crash", "ride", "open") else 0.9
-            for velocity in (45, 80, 100, 120) if not bank else (60, 115):
-                notes = [Note(0, 2, key, velocity)]
-                add(name, piece, velocity / 127, fonts.play(font, program, notes, seconds, bank=bank))
+def sampled_kits(sources: Path, fonts: Fonts) -> dict[str, Kit]:
+    """The drum kits that are no part of a general font, by name; some lack a kick or a snare."""
+    found: dict[str, Kit] = {font: font_kit(fonts, font, 0, 0) for font in DRUM_FONTS}
+    folders = {kit: f"usr/share/hydrogen/data/drumkits/{kit}" for kit in KITS}
+    folders |= {"sonic-pi": "usr/share/sonic-pi/samples", "lmms": "usr/share/lmms/samples/drums"}
+    for kit, folder in folders.items():
+        for path in sorted((sources / folder).glob("*")):
+            suits = kit != "sonic-pi" or re.match(SONIC_PI_DRUMS, path.name)
+            readable = path.suffix.lower() in SUFFIXES and path.name not in DAMAGED
+            if suits and readable:
+                add_hit(found.setdefault(kit, {}), path.name, strength_of(path.stem), read(path))
     return found
+
+
+def font_kits(fonts: Fonts) -> dict[str, Kit]:
+    """The General MIDI drum kits of every general font, by the font's name and the kit's number."""
+    return {
+        f"{font}-{program}": font_kit(fonts, font, 128, program)
+        for font in fonts.names
+        for program in (0, 8, 16, 24, 25, 40)
+    }
+
+
+def font_kit(fonts: Fonts, font: str, bank: int, program: int) -> Kit:
+    kit: Kit = {}
+    for key, piece in PIECES.items():
+        seconds = 2.5 if piece in ("crash", "ride", "open") else 0.9
+        for velocity in (60, 115) if bank else (45, 80, 100, 120):
+            sound = fonts.play(font, program, [Note(0, 2, key, velocity)], seconds, bank=bank)
+            add_hit(kit, piece, velocity / 127, sound)
+    return kit
+
+
+def add_hit(kit: Kit, name: str, strength: float, sound: Audio) -> None:
+    """Add a sample to the piece that it is by its name; nothing where it is none, or silent."""
+    piece = name if name in LOUDNESS else piece_of(name)
+    trimmed = trim(sound)
+    if piece and trimmed is not None:
+        kit.setdefault(piece, []).append((strength, trimmed))
 
 
 def piece_of(name: str) -> str | None:
@@ -261,7 +305,13 @@ def piece_of(name: str) -> str | None:
 
 def strength_of(name: str) -> float:
     """How hard a sample was hit, 0 to 1, by its file name."""
-    for word, strength in (("softest", 0.3), ("soft", 0.45), ("med", 0.65), ("hardest", 1.0), ("hard", 0.85)):
+    for word, strength in (
+        ("softest", 0.3),
+        ("soft", 0.45),
+        ("med", 0.65),
+        ("hardest", 1.0),
+        ("hard", 0.85),
+    ):
         if word in name.lower():
             return strength
     number = re.search(r"(\d+)$", name)
@@ -283,16 +333,30 @@ def drum_machine(r: Rng) -> Kit:
         return np.sin(2 * np.pi * np.cumsum(base + extra * np.exp(-speed * time)) / RATE)
 
     def metal(decay: float) -> Audio:
-        squares = sum(np.sign(np.sin(2 * np.pi * f * time)) for f in r.uniform(0.9, 1.1) * np.array([2050, 3070, 3690, 4100, 5230, 6300]))
+        pitches = r.uniform(0.9, 1.1) * np.array([2050, 3070, 3690, 4100, 5230, 6300])
+        squares = sum(np.sign(np.sin(2 * np.pi * pitch * time)) for pitch in pitches)
         sound = r.uniform(0.1, 0.5) * squares + r.uniform(0.5, 2) * noise(len(time))
-        return filtered(sound, biquad("highpass", r.uniform(5500, 8500)), biquad("highpass", 6000)) * np.exp(-decay * time)
+        edge = r.uniform(5500, 8500)
+        bright = filtered(sound, biquad("highpass", edge), biquad("highpass", 6000))
+        return bright * np.exp(-decay * time)
 
-    kick = fall(r.uniform(42, 62), r.uniform(60, 260), r.uniform(25, 70)) * np.exp(-r.uniform(4, 14) * time)
-    kick = np.tanh(r.uniform(1, 3) * (kick + r.uniform(0, 0.3) * noise(len(time)) * np.exp(-300 * time)))
-    skin = r.uniform(0.3, 0.8) * fall(r.uniform(160, 240), 100, 60) * np.exp(-r.uniform(14, 30) * time)
-    wires = filtered(noise(len(time)), biquad("highpass", r.uniform(600, 2000))) * np.exp(-r.uniform(9, 26) * time)
-    bursts = sum((time >= t) * np.exp(-np.maximum(time - t, 0) * (160 if t < 0.03 else 18)) for t in (0, 0.011, 0.022, 0.033))
-    clap = bursts * filtered(noise(len(time)), biquad("highpass", 700), biquad("peak", r.uniform(1000, 1600), 9, 1))
+    kick = fall(r.uniform(42, 62), r.uniform(60, 260), r.uniform(25, 70)) * np.exp(
+        -r.uniform(4, 14) * time
+    )
+    kick = np.tanh(
+        r.uniform(1, 3) * (kick + r.uniform(0, 0.3) * noise(len(time)) * np.exp(-300 * time))
+    )
+    skin = (
+        r.uniform(0.3, 0.8) * fall(r.uniform(160, 240), 100, 60) * np.exp(-r.uniform(14, 30) * time)
+    )
+    wires = filtered(noise(len(time)), biquad("highpass", r.uniform(600, 2000))) * np.exp(
+        -r.uniform(9, 26) * time
+    )
+    claps = ((0, 160), (0.011, 160), (0.022, 160), (0.033, 18))
+    bursts = sum((time >= t) * np.exp(-np.maximum(time - t, 0) * fall_off) for t, fall_off in claps)
+    clap = bursts * filtered(
+        noise(len(time)), biquad("highpass", 700), biquad("peak", r.uniform(1000, 1600), 9, 1)
+    )
     sounds = {
         "kick": kick,
         "snare": np.tanh(r.uniform(1, 2) * (skin + 0.7 * wires)),
@@ -305,7 +369,9 @@ def drum_machine(r: Rng) -> Kit:
         "low tom": fall(r.uniform(80, 120), 60, 25) * np.exp(-8 * time),
         "rim": np.sin(2 * np.pi * 1700 * time) * np.exp(-120 * time),
     }
-    return {piece: [(1.0, trim(np.stack([x, x]).astype(np.float32)))] for piece, x in sounds.items()}
+    return {
+        piece: [(1.0, trim(np.stack([x, x]).astype(np.float32)))] for piece, x in sounds.items()
+    }
 
 
 def strike(r: Rng, kit: Kit, hits: list[Hit], seconds: float) -> dict[str, Audio]:
@@ -332,7 +398,9 @@ def strike(r: Rng, kit: Kit, hits: list[Hit], seconds: float) -> dict[str, Audio
         key = (hit.piece, choice)
         if key not in ready:
             loudness, position, ratio = settings[hit.piece]
-            ready[key] = mix.pan(mix.faster(samples[choice][1], ratio), position) * np.float32(loudness)
+            ready[key] = mix.pan(mix.faster(samples[choice][1], ratio), position) * np.float32(
+                loudness
+            )
         track = tracks.setdefault(hit.piece, np.zeros((2, round(seconds * RATE)), np.float32))
         start = round(hit.start * RATE)
         sound = ready[key][:, : track.shape[1] - start]

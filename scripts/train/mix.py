@@ -18,7 +18,9 @@ def gain(level: float) -> float:
 
 def loudness(x: Audio) -> float:
     """Rms over the tenths of a second that are not silent."""
-    blocks = np.square(x[:, : x.shape[1] // 4410 * 4410]).mean(axis=0).reshape(-1, 4410).mean(axis=1)
+    blocks = (
+        np.square(x[:, : x.shape[1] // 4410 * 4410]).mean(axis=0).reshape(-1, 4410).mean(axis=1)
+    )
     blocks = blocks[blocks > 1e-3 * blocks.max(initial=1e-9)]
     return float(np.sqrt(blocks.mean())) if len(blocks) else 0.0
 
@@ -51,7 +53,11 @@ def biquad(kind: str, frequency: float, boost: float = 0.0, q: float = 0.7) -> A
                 sign * 2 * a * (a - 1 - (a + 1) * c),
                 a * (a + 1 - (a - 1) * c - s),
             ]
-            down = [a + 1 + (a - 1) * c + s, sign * -2 * (a - 1 + (a + 1) * c), a + 1 + (a - 1) * c - s]
+            down = [
+                a + 1 + (a - 1) * c + s,
+                sign * -2 * (a - 1 + (a + 1) * c),
+                a + 1 + (a - 1) * c - s,
+            ]
         case _:
             raise ValueError(f"There is no filter of kind {kind!r}.")
     return np.r_[np.array(up), down] / down[0]

@@ -62,7 +62,11 @@ def trimmed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `official`."""
     rows = torch.cat([torch.arange(MAX_BIN) + channel * BINS for channel in range(CHANNELS)])
     return {
-        key: value[rows] if _per_row(key) else value[:MAX_BIN] if key.startswith("output_") else value
+        key: value[rows]
+        if _per_row(key)
+        else value[:MAX_BIN]
+        if key.startswith("output_")
+        else value
         for key, value in state.items()
     }
 

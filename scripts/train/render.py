@@ -3,12 +3,11 @@
     python3 -m scripts.train.render WORK --first 0 --count 300
     python3 -m scripts.train.render WORK --held-out --first 100000 --count 10
 
-writes WORK/songs/<seed>.npy (or WORK/validation/), int16 (4, 2, samples) in the order of TARGETS. A song is made from its
-seed alone. Several processes may share the work: each skips songs that exist.
+writes WORK/songs/<seed>.npy (or WORK/validation/), int16 (4, 2, samples): vocals, drums, bass, other. A song is made
+from its seed alone. Several processes may share the work: each skips songs that exist.
 """
 
 import argparse
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from .instruments import Fonts, Kit
 from .mix import RATE, Audio, Rng, biquad
 from .sources import HELD_OUT
 
-TARGETS = ("vocals", "drums", "bass", "other")
 FAMILIES = {
     # General MIDI programs, and the manners in which they are played
     "piano": ((0, 1, 2, 3), ("block", "arpeggio", "strum", "riff")),
@@ -52,14 +50,19 @@ class Studio:
     @classmethod
     def open(cls, work: Path, held_out: bool) -> "Studio":
         """The sounds for training, or those kept for validation."""
-        fonts = Fonts(work / "sources", ["musescore"] if held_out else ["fluid"])
 
-        def chosen(kind: str, everything: dict) -> dict:
-            return {name: x for name, x in everything.items() if (name in HELD_OUT[kind]) == held_out}
+        def ours(kind: str, name: str) -> bool:
+            return (name in HELD_OUT[kind]) == held_out
 
-        kits = instruments.kits(work / "sources", fonts)
-        ours = {k: v for k, v in kits.items() if k.rsplit("-", 1)[0] in fonts.names}
-        return cls(fonts, chosen("kits", kits) | ours, chosen("voices", voices.load(work / "voices")))
+        fonts = Fonts(work / "sources", [f for f in instruments.GENERAL if ours("fonts", f)])
+        kits = instruments.sampled_kits(work / "sources", fonts)
+        kits = {name: kit for name, kit in kits.items() if ours("kits", name)}
+        singers = voices.load(work / "voices")
+        return cls(
+            fonts,
+            kits | instruments.font_kits(fonts),
+            {name: voice for name, voice in singers.items() if ours("voices", name)},
+        )
 
 
 def song(seed: int, studio: Studio) -> Audio:
@@ -79,9 +82,15 @@ def drums(r: Rng, plan: Song, studio: Studio) -> Audio:
     """A kit, sometimes with pieces of another, its pieces and their bus treated as engineers do."""
     kits = list(studio.kits.values())
     whole = [kit for kit in kits if {"kick", "snare"} <= kit.keys()]
-    kit = instruments.drum_machine(r) if r.random() < 0.2 else dict(whole[int(r.integers(len(whole)))])
+    kit = (
+        instruments.drum_machine(r)
+        if r.random() < 0.2
+        else dict(whole[int(r.integers(len(whole)))])
+    )
     if r.random() < 0.35:
-        guest = instruments.drum_machine(r) if r.random() < 0.3 else kits[int(r.integers(len(kits)))]
+        guest = (
+            instruments.drum_machine(r) if r.random() < 0.3 else kits[int(r.integers(len(kits)))]
+        )
         kit |= {piece: sounds for piece, sounds in guest.items() if r.random() < 0.4}
     tracks = instruments.strike(r, kit, compose.drums(r, plan), plan.seconds)
     out = np.zeros((2, round(plan.seconds * RATE)), np.float32)
@@ -126,8 +135,12 @@ def bass(r: Rng, plan: Song, fonts: Fonts) -> Audio:
     if r.random() < 0.65:
         x = fonts.play(_font(r, fonts), int(r.choice(BASSES)), notes, plan.seconds)
         x = mix.level(mix.width(x, 0))
-        if r.random() < 0.5:  # an amplifier beside the clean signal: this is what fills 300 to 1500 Hz
-            dirt = mix.drive(mix.equalise(x, biquad("highpass", r.uniform(60, 250))), r.uniform(3, 40))
+        if (
+            r.random() < 0.5
+        ):  # an amplifier beside the clean signal: this is what fills 300 to 1500 Hz
+            dirt = mix.drive(
+                mix.equalise(x, biquad("highpass", r.uniform(60, 250))), r.uniform(3, 40)
+            )
             dirt = mix.equalise(
                 dirt,
                 biquad("peak", r.uniform(400, 1500), r.uniform(0, 8), 0.8),
@@ -177,7 +190,9 @@ def guitar(r: Rng, plan: Song, fonts: Fonts) -> Audio:
     driven = program < 29 or r.random() < 0.5
 
     def take() -> Audio:
-        late = [n._replace(start=n.start + abs(r.normal(0, 0.008)), end=n.end + 0.02) for n in notes]
+        late = [
+            n._replace(start=n.start + abs(r.normal(0, 0.008)), end=n.end + 0.02) for n in notes
+        ]
         bends = _bends(r, late) if manner in ("lead", "riff") else []
         x = mix.width(fonts.play(font, program, late, plan.seconds, bends), 0)
         return instruments.amplifier(r, x, amount) if driven else instruments.cabinet(r, x)
@@ -197,8 +212,9 @@ def _bends(r: Rng, notes: list[compose.Note]) -> list[tuple[float, int]]:
     rate, bends = r.uniform(4.5, 6.5), []
     for note in notes:
         bends += [(note.start, 8192 - int(r.choice([0, 0, 2500]))), (note.start + 0.06, 8192)]
-        for time in np.arange(note.start + 0.25, note.end, 0.03):
-            bends.append((time, 8192 + int(900 * np.sin(2 * np.pi * rate * (time - note.start)))))
+        for place in np.arange(note.start + 0.25, note.end, 0.03):
+            turn = np.sin(2 * np.pi * rate * (place - note.start))
+            bends.append((place, 8192 + int(900 * turn)))
     return bends
 
 
@@ -208,7 +224,9 @@ def synthesiser(r: Rng, plan: Song) -> Audio:
     x = instruments.synthesiser(r, notes, plan.seconds, slow=manner == "pad")
     x = mix.sometimes(r, 0.35, lambda y: mix.pumping(y, 4 * plan.step, r.uniform(0.4, 0.9)), x)
     x = mix.width(x, r.uniform(0.5, 1.6))
-    x = mix.sometimes(r, 0.5, lambda y: mix.delay(y, 3 * plan.step, 0.45, r.uniform(0.1, 0.4), True), x)
+    x = mix.sometimes(
+        r, 0.5, lambda y: mix.delay(y, 3 * plan.step, 0.45, r.uniform(0.1, 0.4), True), x
+    )
     return mix.sometimes(r, 0.7, lambda y: mix.reverb(r, y, r.uniform(0.05, 0.5)), x)
 
 
@@ -218,7 +236,9 @@ def instrument(r: Rng, plan: Song, fonts: Fonts) -> Audio:
     notes = compose.accompaniment(r, plan, str(r.choice(manners)), int(r.choice([55, 60, 64, 67])))
     x = mix.level(fonts.play(_font(r, fonts), int(r.choice(programs)), notes, plan.seconds))
     x = mix.pan(mix.width(x, r.uniform(0.3, 1.5)), r.uniform(-0.5, 0.5))
-    if family in ("organ", "electric piano", "clean guitar") and r.random() < 0.4:  # tremolo from side to side
+    if (
+        family in ("organ", "electric piano", "clean guitar") and r.random() < 0.4
+    ):  # tremolo from side to side
         turn = np.sin(2 * np.pi * r.uniform(3, 7) * np.arange(x.shape[1]) / RATE)
         turn = (0.5 * r.uniform(0.2, 0.8) * turn).astype(np.float32)
         x = x * np.stack([1 + turn, 1 - turn])
@@ -231,7 +251,9 @@ def instrument(r: Rng, plan: Song, fonts: Fonts) -> Audio:
         biquad("highshelf", r.uniform(4000, 9000), r.uniform(-6, 6)),
     )
     x = mix.sometimes(r, 0.85, lambda y: mix.reverb(r, y, r.uniform(0.05, 0.6)), x)
-    return mix.sometimes(r, 0.2, lambda y: mix.delay(y, 4 * plan.step, 0.4, r.uniform(0.1, 0.35), True), x)
+    return mix.sometimes(
+        r, 0.2, lambda y: mix.delay(y, 4 * plan.step, 0.4, r.uniform(0.1, 0.35), True), x
+    )
 
 
 def _font(r: Rng, fonts: Fonts) -> str:
@@ -243,7 +265,9 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--first", type=int, default=0, help="the first song's seed")
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--held-out", action="store_true", help="validation songs, of sounds kept for them")
+    parser.add_argument(
+        "--held-out", action="store_true", help="validation songs, of sounds kept for them"
+    )
     options = parser.parse_args()
     folder = options.work / ("validation" if options.held_out else "songs")
     folder.mkdir(exist_ok=True)
@@ -258,9 +282,12 @@ def main() -> None:
         stems = song(seed, studio)
         unfinished = path.with_suffix(".part.npy")
         np.save(unfinished, np.rint(32767 * stems).astype(np.int16))
-        os.replace(unfinished, path)
+        unfinished.replace(path)
         claim.unlink()
-        print(f"{path}  {stems.shape[2] / RATE:.0f} s of music in {time.monotonic() - start:.0f} s", flush=True)
+        print(
+            f"{path}  {stems.shape[2] / RATE:.0f} s of music in {time.monotonic() - start:.0f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

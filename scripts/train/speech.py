@@ -29,14 +29,14 @@ FFT = 2048
 SECONDS = 60  # of speech a voice
 FLITE = ("slt", "awb", "rms", "kal16")
 KOKORO_BLENDS = 8
-CONSONANTS = "b d f ɡ h j k l m n p s t v w z ʃ ɹ θ ð ʤ ʧ st tɹ pl fl bl kɹ ɡl sl".split()
-VOWELS = "ɑ i u ɛ ɪ ʌ ɔ æ ə A I O W".split()  # Kokoro's A, I, O, W: as in day, my, go, how
+CONSONANTS = [*"bdfɡhjklmnpstvwzʃɹθðʤʧ", "st", "tɹ", "pl", "fl", "bl", "kɹ", "ɡl", "sl"]
+VOWELS = [*"ɑiuɛɪʌɔæəAIOW"]  # Kokoro's A, I, O, W: as in day, my, go, how
 ENDINGS = ["", "", "", "n", "m", "l", "ŋ", "s", "t", "ɹ", "v", "nd"]
 WORDS = """love night fire river never alone heart shadow light falling morning you away dream dancing rain city stars
 running home ocean silver broken golden tonight again forever wild young burning summer street lonely heaven memory
 window thunder carry believe remember wonder over under waiting singing flying turning magic mirror whisper hollow
 honey money feeling la na oh hey yeah I we they my your the every some no in on with through without want need know
-see hear hold leave find lose take break make call follow run""".split()
+see hear hold leave find lose take break make call follow run""".split()  # noqa: SIM905
 
 Audio = np.ndarray
 Speaker = Iterator[tuple[Audio, int]]

@@ -1,31 +1,37 @@
-"""Train one target's network.
+"""Train the networks of one target or several.
 
-    python3 -m scripts.train.train WORK vocals --minutes 600 [--start CHECKPOINTS]
+    python3 -m scripts.train.train WORK vocals bass --steps 20000 [--start CHECKPOINTS]
 
-writes WORK/model/vocals.pth (the running average of the weights, in the official format), vocals.csv (the curve) and
-vocals.resume, from which the same command goes on. The learning rate falls with the minutes, so that the end is the
-end on any machine.
+Targets trained together hear the same mixtures, which saves making them twice. For each of them are written
+
+  WORK/model/vocals.pth     the running average of the weights, in the official format
+  WORK/model/vocals.csv     the curve
+  WORK/model/vocals.resume  all that the same command needs to go on after an interruption
+
+The learning rate depends on the step alone: level for six tenths of --steps, then falling to nothing. A run that is
+short of time can therefore be stopped and gone on with under a smaller --steps.
 """
 
 import argparse
 import copy
 import csv
-import math
-import os
 import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from umx.convert import TARGETS
+
 from .dataset import Songs
 from .model import OpenUnmix, official, trimmed
-from .render import TARGETS
 
 BATCH, FRAMES = 16, 128
-RATE, LAST_RATE, WARM_UP = 7e-4, 1e-5, 40
+VALIDATION = (6, 8, 256)  # batches, examples, frames
+FIRST_LOOK = (200, 32)  # examples, frames, to standardise a new network by
+RATE, WARM_UP, LEVEL = 5e-4, 50, 0.6
 AVERAGE = 0.995  # of the past in the averaged weights
-REPORT = 60  # seconds between lines of the curve
+REPORT, SAVE = 100, 20  # steps between lines of the curve, and between checkpoints
 
 
 class Training:
@@ -36,7 +42,7 @@ class Training:
         self.network = OpenUnmix(hidden)
         self.averaged = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.Adam(self.network.parameters(), RATE, foreach=True)
-        self.step, self.seconds = 0, 0.0
+        self.step = 0
 
     def start(self, state: dict[str, Tensor]) -> None:
         self.network.load_state_dict(state)
@@ -47,7 +53,7 @@ class Training:
         self.network.load_state_dict(saved["network"])
         self.averaged.load_state_dict(saved["averaged"])
         self.optimiser.load_state_dict(saved["optimiser"])
-        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.step = saved["step"]
 
     def save(self) -> None:
         """Both files, each replaced at once."""
@@ -59,17 +65,18 @@ class Training:
                 "averaged": self.averaged.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "step": self.step,
-                "seconds": self.seconds,
             },
         )
 
-    def learn(self, mixture: Tensor, wanted: Tensor, progress: float) -> float:
-        """One step. Returns the loss."""
-        rate = LAST_RATE + (RATE - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
+    def learn(self, mixture: Tensor, wanted: Tensor, steps: int) -> float:
+        """One step of `steps`. Returns the loss."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * min(1, (self.step + 1) / WARM_UP)
+            group["lr"] = learning_rate(self.step, steps)
         self.network.train()
-        loss = distance(self.network(mixture), wanted, mixture)
+        # Half as long as in float32 where the processor has bfloat16; the weights stay float32.
+        with torch.autocast("cpu", torch.bfloat16):
+            estimate = self.network(mixture)
+        loss = distance(estimate.float(), wanted, mixture)
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -81,6 +88,12 @@ class Training:
         return loss.item()
 
 
+def learning_rate(step: int, steps: int) -> float:
+    """Rising for WARM_UP steps, level until LEVEL of them all, then falling in a straight line to nothing."""
+    falling = (steps - step) / (steps * (1 - LEVEL))
+    return RATE * min(1.0, (step + 1) / WARM_UP, max(0.0, falling))
+
+
 def distance(estimate: Tensor, wanted: Tensor, mixture: Tensor) -> Tensor:
     """Squared error over the mixture's power, example by example: a quiet one counts as much as a loud one."""
     axes = (0, 2, 3)
@@ -88,48 +101,62 @@ def distance(estimate: Tensor, wanted: Tensor, mixture: Tensor) -> Tensor:
     return ((estimate - wanted).square().mean(dim=axes) / power).mean()
 
 
-def train(work: Path, target: str, minutes: float, hidden: int, start: Path | None) -> None:
-    index = TARGETS.index(target)
+def train(work: Path, targets: list[str], steps: int, hidden: int, start: Path | None) -> None:
+    indices = [TARGETS.index(target) for target in targets]
     folder = work / "model"
     folder.mkdir(exist_ok=True)
-    torch.manual_seed(index)
-    songs = Songs(work / "songs", seed=time.time_ns() % 2**32)
-    validation = [Songs(work / "validation", seed).batch(index, 8, 256) for seed in range(6)]
-    training = Training(folder, target, hidden)
-    if training.path.exists():
-        training.load()
-    elif start:
-        training.start(trimmed(torch.load(start / f"{target}.pth", weights_only=True)))
-    else:
-        training.network.standardise(songs.batch(index, 200, 32)[0])
-    with (folder / f"{target}.csv").open("a", newline="") as file:
+    torch.manual_seed(indices[0])
+    batches, size, frames = VALIDATION
+    held_out = [Songs(work / "validation", i).batch(indices, size, frames) for i in range(batches)]
+    trainings = [Training(folder, target, hidden) for target in targets]
+    fresh = not trainings[0].path.exists()
+    if not fresh:
+        for training in trainings:
+            training.load()
+    songs = Songs(work / "songs", (indices[0], trainings[0].step))
+    if fresh and start:
+        for training, target in zip(trainings, targets, strict=True):
+            state = torch.load(start / f"{target}.pth", weights_only=True)
+            training.start(trimmed(state))
+    elif fresh:
+        mixture, _ = songs.batch(indices, *FIRST_LOOK)
+        for training in trainings:
+            training.network.standardise(mixture)
+
+    def validation(training: Training, i: int) -> float:
+        with torch.no_grad():
+            losses = [distance(training.averaged(x), y[i], x).item() for x, y in held_out]
+        return sum(losses) / len(losses)
+
+    for i, training in enumerate(trainings):
+        if fresh:
+            _note(training, 0, float("nan"), validation(training, i), len(songs.songs))
+    losses: list[list[float]] = [[] for _ in targets]
+    begun = time.process_time()
+    while trainings[0].step < steps:
+        mixture, wanted = songs.batch(indices, BATCH, FRAMES)
+        for i, training in enumerate(trainings):
+            losses[i].append(training.learn(mixture, wanted[i], steps))
+        if trainings[0].step % REPORT == 0 or trainings[0].step >= steps:
+            spent = time.process_time() - begun
+            for i, training in enumerate(trainings):
+                mean = sum(losses[i]) / len(losses[i])
+                _note(training, spent, mean, validation(training, i), len(songs.songs))
+                losses[i].clear()
+            songs.look()
+            begun = time.process_time()
+        if trainings[0].step % SAVE == 0 or trainings[0].step >= steps:
+            for training in trainings:
+                training.save()
+
+
+def _note(training: Training, seconds: float, mean: float, held_out: float, songs: int) -> None:
+    """A line of the curve: seconds are of the processor, since the line before."""
+    with training.path.with_suffix(".csv").open("a", newline="") as file:
         curve = csv.writer(file)
         if file.tell() == 0:
             curve.writerow(["step", "seconds", "songs", "training", "validation"])
-
-        def report(losses: list[float]) -> None:
-            with torch.no_grad():
-                held = sum(distance(training.averaged(x), y, x).item() for x, y in validation)
-            mean = sum(losses) / max(1, len(losses))
-            row = (training.step, round(training.seconds), len(songs.songs))
-            curve.writerow([*row, f"{mean:.5f}", f"{held / len(validation):.5f}"])
-            file.flush()
-
-        losses: list[float] = []
-        reported = time.monotonic()
-        report(losses)
-        while training.seconds < 60 * minutes:
-            begun = time.monotonic()
-            batch = songs.batch(index, BATCH, FRAMES)
-            losses.append(training.learn(*batch, training.seconds / (60 * minutes)))
-            training.seconds += time.monotonic() - begun
-            if time.monotonic() - reported > REPORT:
-                report(losses)
-                training.save()
-                songs.look()
-                losses, reported = [], time.monotonic()
-        report(losses)
-        training.save()
+        curve.writerow([training.step, round(seconds), songs, f"{mean:.5f}", f"{held_out:.5f}"])
 
 
 def _numbers(network: OpenUnmix) -> list[Tensor]:
@@ -139,17 +166,19 @@ def _numbers(network: OpenUnmix) -> list[Tensor]:
 def _replace(path: Path, content: object) -> None:
     unfinished = path.with_suffix(path.suffix + ".part")
     torch.save(content, unfinished)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("work", type=Path)
-    parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("--minutes", type=float, default=600)
+    parser.add_argument("targets", nargs="+", choices=TARGETS)
+    parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--start", type=Path, help="a folder of checkpoints to begin with")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    train(options.work, options.target, options.minutes, options.hidden, options.start)
+    train(options.work, options.targets, options.steps, options.hidden, options.start)

@@ -87,7 +87,9 @@ def sing(r: Rng, who: Singer, notes: list[Note], seconds: float, first: int) -> 
             continue
         source[a:b] = _stretch(r, vowel, end, length)
         level[a:b] = _even(who, source[a:b], r)
-        pitch[a:b] = 440 * 2 ** ((note.pitch - 69) / 12 + _cents(r, who, length, note, previous) / 1200)
+        pitch[a:b] = 440 * 2 ** (
+            (note.pitch - 69) / 12 + _cents(r, who, length, note, previous) / 1200
+        )
         previous = note
     return _synthesise(r, who, source, pitch, level, round(seconds * RATE))
 
@@ -102,7 +104,9 @@ def rap(r: Rng, who: Singer, seconds: float, first: int) -> Audio:
     median = np.median(pitch[pitch > 0]) if (pitch > 0).any() else 150.0
     flat, shift = r.uniform(0.5, 1.4), 2 ** r.normal(0, 0.15)
     pitch = np.where(pitch > 0, median * shift * (np.maximum(pitch, 1) / median) ** flat, 0)
-    return _synthesise(r, who, source, np.clip(pitch, 0, 500), np.ones(frames), round(seconds * RATE))
+    return _synthesise(
+        r, who, source, np.clip(pitch, 0, 500), np.ones(frames), round(seconds * RATE)
+    )
 
 
 def _syllable(who: Singer, index: int) -> np.ndarray:
@@ -116,7 +120,11 @@ def _stretch(r: Rng, start: int, end: int, length: int) -> Audio:
     if length <= own:
         return start + np.linspace(0, own - 1, length)
     head, tail = int(0.4 * own), int(0.3 * own)
-    middle = start + head + (own - head - tail) * (0.5 - 0.5 * np.cos(np.linspace(0, np.pi, length - head - tail)))
+    middle = (
+        start
+        + head
+        + (own - head - tail) * (0.5 - 0.5 * np.cos(np.linspace(0, np.pi, length - head - tail)))
+    )
     path = np.r_[start + np.arange(head), middle, end - tail + np.arange(tail)]
     wander = np.cumsum(r.normal(0, 0.25, length))
     wander = np.clip(wander - np.linspace(0, wander[-1], length), -4, 4)
@@ -152,15 +160,21 @@ def _cents(r: Rng, who: Singer, length: int, note: Note, previous: Note | None) 
     return cents
 
 
-def _synthesise(r: Rng, who: Singer, source: Audio, pitch: Audio, level: Audio, samples: int) -> Audio:
+def _synthesise(
+    r: Rng, who: Singer, source: Audio, pitch: Audio, level: Audio, samples: int
+) -> Audio:
     on = source >= 0
     power = np.full((len(source), len(FREQUENCY)), 1e-10)
     envelope = who.voice["envelope"]
     place = np.clip(source[on], 0, len(envelope) - 1.001)
     low = place.astype(int)
     part = (place - low)[:, np.newaxis].astype(np.float32)
-    shape = envelope[low].astype(np.float32) * (1 - part) + envelope[low + 1].astype(np.float32) * part
-    power[on] += np.exp(_warp(shape, who.formants) + _tone(who)) * np.square(level[on])[:, np.newaxis]
+    shape = (
+        envelope[low].astype(np.float32) * (1 - part) + envelope[low + 1].astype(np.float32) * part
+    )
+    power[on] += (
+        np.exp(_warp(shape, who.formants) + _tone(who)) * np.square(level[on])[:, np.newaxis]
+    )
     noise = _noisiness(r, who)
     voiced = pitch > 0
     aperiodicity = np.where(voiced[:, np.newaxis], noise, 0.999)
@@ -216,10 +230,17 @@ def vocals(r: Rng, song: Song, voices: dict[str, dict[str, np.ndarray]]) -> Audi
             place(front, rap(r, lead, seconds, syllable), start, 0)
         else:
             place(front, sing(r, lead, notes, seconds, syllable), start, 0)
-            chorus = song.sections[min(int(phrase[0].start / song.step / 16), song.bars - 1)] == "chorus"
+            chorus = (
+                song.sections[min(int(phrase[0].start / song.step / 16), song.bars - 1)] == "chorus"
+            )
             if doubles and chorus:
                 for side in (-0.7, 0.7):
-                    place(back, sing(r, lead, notes, seconds, syllable), start + r.uniform(0, 0.03), side)
+                    place(
+                        back,
+                        sing(r, lead, notes, seconds, syllable),
+                        start + r.uniform(0, 0.03),
+                        side,
+                    )
             if harmonises and (chorus or r.random() < 0.25):
                 semitones = {2: 4, -3: -5, 4: 7, 7: 12}[interval]
                 other = [n._replace(pitch=song.in_scale(n.pitch + semitones)) for n in notes]
@@ -249,5 +270,7 @@ def process(r: Rng, song: Song, front: Audio, back: Audio) -> Audio:
         x = x + r.uniform(0.2, 0.5) * late
     if r.random() < 0.45:
         steps = int(r.choice([2, 3, 4, 6]))
-        x = mix.delay(x, steps * song.step, r.uniform(0.2, 0.5), r.uniform(0.05, 0.3), r.random() < 0.5)
+        x = mix.delay(
+            x, steps * song.step, r.uniform(0.2, 0.5), r.uniform(0.05, 0.3), r.random() < 0.5
+        )
     return mix.sometimes(r, 0.92, lambda y: mix.reverb(r, y, r.uniform(0.02, 0.35)), x)

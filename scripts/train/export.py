@@ -1,0 +1,65 @@
+"""Put trained checkpoints into weights/.
+
+    python3 -m scripts.train.export WORK [--scores SCORES.json]
+
+converts WORK/model/<target>.pth into weights/umx-mini. SCORES.json is what scripts/evaluate.py --json wrote about these
+very weights: export once, evaluate, and export again to have the scores in the manifest.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from umx.convert import SIGNAL, TARGETS, convert
+
+ROOT = Path(__file__).resolve().parents[2]
+CARD = {
+    "name": "umx-mini",
+    "title": "umx-mini, a small first model",
+    "licence": "CC-BY-SA-4.0",
+    "credit": "Trained by the umx project on music synthesised from freely licensed instruments, drum kits and "
+    "voices; see README.md beside this file.",
+    "source": "",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--folder", type=Path, default=ROOT / "weights" / CARD["name"])
+    parser.add_argument("--scores", type=Path, metavar="SCORES.json")
+    options = parser.parse_args()
+    checkpoints = {target: options.work / "model" / f"{target}.pth" for target in TARGETS}
+    fields = CARD | SIGNAL | (quality(options.scores) if options.scores else {})
+    manifest = convert(checkpoints, options.folder, "best", **fields)
+    size = sum(entry.size for entry in manifest.targets.values())
+    print(f"{options.folder}: {size / 1e6:.1f} MB")
+
+
+def quality(path: Path) -> dict[str, Any]:
+    """The manifest's fields on quality: means over songs of the plain SDR with the Wiener filter."""
+    songs = json.loads(path.read_text("utf-8"))["songs"].values()
+
+    def mean(method: str, target: str) -> float:
+        scores = [song[method][target]["plain"] for song in songs if target in song[method]]
+        known = [score for score in scores if score is not None]
+        return float(sum(known) / len(known))
+
+    figures = {target: round(mean("wiener", target), 2) for target in TARGETS}
+    averages = {
+        method: sum(mean(method, target) for target in TARGETS) / len(TARGETS)
+        for method in ("wiener", "mixture", "oracle")
+    }
+    note = (
+        f"SDR in dB on {len(songs)} synthesised songs of sounds never trained on; mean {averages['wiener']:.2f}, "
+        f"mixture as the estimate {averages['mixture']:.2f}, oracle ratio mask {averages['oracle']:.2f}. "
+        "UMX-L is far better: use it where you can."
+    )
+    return {"quality": figures, "quality_note": note}
+
+
+if __name__ == "__main__":
+    main()
