@@ -1,7 +1,11 @@
 """A file that the visitor chose to 44.1 kHz stereo, by the browser's own decoders."""
 
 import js
+from promises import RejectedError, settle
 from wav import CHANNELS, SAMPLE_RATE
+
+WITH_RULES = (1, 2, 4, 6)
+"""Channel counts that Web Audio mixes to stereo by itself."""
 
 
 class DecodeError(Exception):
@@ -12,8 +16,8 @@ async def decode(file):
     """An AudioBuffer of two channels. Raises DecodeError."""
     context = js.OfflineAudioContext.new(CHANNELS, 1, SAMPLE_RATE)
     try:
-        audio = await context.decodeAudioData(await file.arrayBuffer())
-    except Exception:
+        audio = await settle(context.decodeAudioData(await settle(file.arrayBuffer())))
+    except RejectedError:
         raise DecodeError("“{}” can't be read as audio by this browser.".format(file.name))
     if audio.length == 0:
         raise DecodeError("“{}” holds no audio.".format(file.name))
@@ -23,11 +27,27 @@ async def decode(file):
 
 
 async def to_stereo(audio):
-    """Up- or down-mix by the rules of Web Audio."""
+    """Up- or down-mix by the rules of Web Audio.
+
+    It has none for some counts of channels: of those, as in `umx.audio`, the odd ones' mean goes to the left and the
+    even ones' to the right.
+    """
     context = js.OfflineAudioContext.new(CHANNELS, audio.length, SAMPLE_RATE)
     source = context.createBufferSource()
     source.buffer = audio
-    source.connect(context.destination)
+    count = audio.numberOfChannels
+    if count in WITH_RULES:
+        source.connect(context.destination)
+    else:
+        splitter, merger = context.createChannelSplitter(count), context.createChannelMerger(2)
+        source.connect(splitter)
+        for channel in range(count):
+            side = channel % 2
+            gain = context.createGain()
+            gain.gain.value = 1 / ((count + 1 - side) // 2)
+            splitter.connect(gain, channel)
+            gain.connect(merger, 0, side)
+        merger.connect(context.destination)
     source.start()
     return await context.startRendering()
 

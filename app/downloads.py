@@ -1,44 +1,60 @@
-"""Finished stems as files: WAV Blobs with links, and all of them as one zip."""
+"""Finished stems as files: WAV Blobs, and all of them as one zip."""
 
 import js
 import wav
+from promises import settle
 from pyscript.ffi import to_js
 from pyscript.js_modules import client_zip
-from song import STEMS
+
+FORBIDDEN = '/\\:*?"<>|'
+"""What one file system or another has no place for in a name."""
+LONGEST = 220
+"""Bytes of a title in a file's name, of which most systems take 255."""
 
 
-def wav_blob(parts, frames):
-    """A WAV file of 16-bit samples that lie in Blobs."""
-    header = js.Uint8Array.new(to_js(list(wav.header(frames))))
+def file_name(title, ending):
+    """A song's title and what follows, as the name of a file."""
+    letters = ["_" if letter in FORBIDDEN or letter < " " else letter for letter in title]
+    while len("".join(letters).encode()) > LONGEST:
+        letters.pop()
+    return "".join(letters) + " - " + ending
+
+
+def wav_blob(parts, frames, kind):
+    """A WAV file of samples that lie in Blobs."""
+    header = js.Uint8Array.new(to_js(list(wav.header(frames, kind))))
     return js.Blob.new(to_js([header] + parts), to_js({"type": "audio/wav"}))
 
 
-class Downloads:
-    """One song's files, with URLs that last until `release`."""
+def stem_files(song):
+    """(stem, file name, Blob) of every stem, in the order that people see."""
+    return [
+        (
+            stem,
+            file_name(song.title, stem + ".wav"),
+            wav_blob(song.parts(stem), song.length, song.kind),
+        )
+        for stem in song.stems()
+    ]
 
-    def __init__(self, song):
-        self.files = [
-            (stem, song.title + " - " + stem + ".wav", wav_blob(song.parts(stem), song.audio.length))
-            for stem in STEMS
-            if stem in song.pieces[0][2]
-        ]
-        self.urls = []
-        self.zip_name = song.title + " - stems.zip"
 
-    def links(self):
-        """(stem, file name, URL) of each."""
-        for stem, name, blob in self.files:
-            self.urls.append(js.URL.createObjectURL(blob))
-            yield stem, name, self.urls[-1]
+async def zipped(files):
+    """All files as one Blob, a zip that is streamed together."""
+    entries = [{"name": name, "input": blob} for _, name, blob in files]
+    return await settle(client_zip.downloadZip(to_js(entries)).blob())
 
-    async def zip(self):
-        """The name and URL of all files in one zip, streamed into a Blob."""
-        entries = [{"name": name, "input": blob} for _, name, blob in self.files]
-        blob = await client_zip.downloadZip(to_js(entries)).blob()
-        self.urls.append(js.URL.createObjectURL(blob))
-        return self.zip_name, self.urls[-1]
 
-    def release(self):
-        for url in self.urls:
-            js.URL.revokeObjectURL(url)
-        self.urls = []
+async def mixed(song, pool, gains):
+    """The sum of the stems, each times its gain, as a WAV Blob. gains: by stem; those of gain 0 are left out."""
+    heard = [(stem, gain) for stem, gain in gains.items() if gain]
+    parts = []
+    for _, _, blobs in song.in_song_order():
+        answer = await pool.run(
+            mix_piece, [blobs[stem] for stem, _ in heard], [gain for _, gain in heard], song.kind
+        )
+        parts.append(js.Blob.new(to_js([answer.samples])))
+    return wav_blob(parts, song.length, song.kind)
+
+
+async def mix_piece(worker, blobs, gains, kind):
+    return await worker.ask("mix", blobs=blobs, gains=gains, sample_kind=kind)

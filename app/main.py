@@ -1,280 +1,196 @@
-"""The page's logic: wires the file chooser, the pool, the player and the downloads to what the visitor sees."""
+"""The page's logic: wires the file chooser, the pool and the songs to what the visitor sees."""
 
 import asyncio
-import json
 
+import demo
+import files
 import js
-import player
+import manners
+import models
+import offline
+import report
+import settings
 import view
-from decode import DecodeError, decode
-from downloads import Downloads
-from pool import Cancelled, Pool, WorkerError, default_size
-from progress import Progress, spoken
-from song import NAMES, Song
+from decode import decode
+from jobs import Queue
+from options import Options
+from pool import Pool, default_size
+from shortcuts import Shortcuts
+from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
 
-PRESETS = {
-    "karaoke": ("drums", "bass", "melody"),
-    "acapella": ("vocals",),
-    "drumless": ("vocals", "bass", "melody"),
+ENGINES = {
+    "simd": "WebAssembly SIMD kernel",
+    "openblas": "OpenBLAS (slower: this browser's SIMD can't be used)",
+    "numpy": "plain numpy (very slow: neither SIMD nor OpenBLAS can be used here)",
 }
+
+
+def decoder(file):
+    async def source():
+        return await decode(file)
+
+    return source
 
 
 def address(path):
     return js.URL.new(path, js.document.baseURI).href
 
 
-def parameter(name, otherwise):
-    """A choice in the page's address, such as ?model=umxl&workers=4, or the one kept from another visit."""
-    value = js.URLSearchParams.new(js.location.search).get(name)
-    return value or js.localStorage.getItem(name) or otherwise
-
-
-def seconds():
-    return js.performance.now() / 1000
-
-
 class Page:
-    """One song at a time; a song that is dropped while the engine loads waits for it."""
+    """Songs can be dropped at once; they wait for the engine."""
 
-    def __init__(self):
-        self.song = self.player = self.downloads = self.manifest = None
-        self.engine_fraction = 0.0
+    def __init__(self, model):
+        """model: a model's address, relative to the page's."""
         config = {
             "packages": ["numpy", address("app/vendor/umx/umx-0.1.0-py3-none-any.whl")],
+            "files": {address("app/device.py"): "./device.py"},
             "packages_cache": "passthrough",  # straight to Pyodide, without micropip
             "sync_main_only": True,  # no SharedArrayBuffer, so no special headers
         }
         interpreter = address("app/vendor/pyodide/pyodide.mjs")
         options = {"type": "pyodide", "version": interpreter, "config": config}
-        size = int(parameter("workers", default_size()))
-        view.element("workers").value = size
-        url = address("weights/" + parameter("model", "umx-mini") + "/")
-        self.pool = Pool(size, options, url, self.engine_progress)
-        self.task = None
+        size = settings.get("workers", settings.workers, default_size())
+        self.model_path = model
+        self.pool = Pool(size, options, address(model), self.engine_changed)
+        self.menu = models.Menu(model, options, self.model_chosen)
+        self.queue = Queue(self.pool, self.refresh)
+        self.options = Options()
+        self.wake_lock = manners.WakeLock()
+        self.awake = False
+        manners.warn_before_leaving(self.queue.unsaved)
+        Shortcuts(self.queue.mixer)
 
     def listen(self):
-        view.on(view.element("file"), "change", self.chosen)
-        drop = view.element("drop")
+        view.element("workers").value = self.pool.size
+        view.on(view.element("file"), "change", lambda event: self.choose())
         for event in ("dragover", "dragleave", "drop"):
             view.on(js.document, event, self.dragged)
-        view.on(view.element("cancel"), "click", lambda event: self.cancel())
-        view.on(view.element("play"), "click", self.play_or_pause)
-        view.on(view.element("seek"), "input", self.sought)
-        view.on(view.element("zip"), "click", lambda event: asyncio.create_task(self.zip()))
         view.on(view.element("workers"), "change", self.resized)
-        for button in js.document.querySelectorAll("[data-preset]"):
-            view.on(button, "click", self.preset_clicked)
+        view.on_click(view.element("restart"), self.pool.start)
+        view.on_click(view.element("demo"), lambda: self.add(demo.TITLE, demo.render))
+        view.element("demo").disabled = False
+        view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
 
     # The engine
 
     async def load(self):
         self.pool.start()
-        await self.loaded()
+        self.choose()  # what was chosen before anyone listened
+        await self.pool.settled.wait()
+        if self.pool.model:
+            js.performance.mark("umx:ready")
+            # Now that the engine has all that it needs of the network.
+            needed = offline.ENGINE_FILES.get(self.pool.engine, ())
+            kept = await offline.keep(self.model_path, models.INDEX, *needed)
+            view.element("offline").hidden = not kept
 
-    async def loaded(self):
-        """Wait for the pool, and say what came of it."""
-        try:
-            answers = await self.pool.loaded
-        except Cancelled:
-            return
-        except Exception as error:
-            view.state("error")
-            view.say("engine", "")
-            view.error("The engine could not start: {}".format(error))
-            return
-        self.manifest = json.loads(answers[0].manifest)
-        self.introduce(answers[0].engine)
-        if not self.song:
-            view.state("ready")
-        js.performance.mark("umx:ready")
+    def engine_changed(self):
+        pool = self.pool
+        view.error("The engine could not start: {}".format(pool.failure) if pool.failure else "")
+        view.element("restart").hidden = not pool.failure
+        if pool.model:
+            self.introduce(pool.model)
+        self.refresh()
 
-    def engine_progress(self, fraction):
-        view.say("engine", "Getting the engine ready… {}%".format(int(100 * fraction)))
-
-    def introduce(self, engine):
-        view.say("engine", "Ready." if not self.song else "")
-        model = self.manifest
-        view.say("model", "Model: {}. {} Licence: {}.".format(model["title"], model["credit"], model["licence"]))
+    def introduce(self, model):
+        text = "Model: {}. {} Licence: {}.".format(model.title, model.credit, model.licence)
+        view.say(view.element("model"), text)
         quality = ", ".join(
-            "{} {:.1f}".format(NAMES.get(target, target), value)
-            for target, value in model["quality"].items()
+            "{} {:.1f}".format(NAMES.get(target, target), getattr(model.quality, target))
+            for target in js.Object.keys(model.quality)
         )
-        view.say(
-            "details",
-            "Engine: {}, {} workers. Quality: {}. {}".format(
-                view.ENGINES[engine], self.pool.size, quality, model["quality_note"]
-            ),
-        )
+        text = "Engine: {}; workers: {}. Quality: {}. {}"
+        engine = ENGINES.get(self.pool.engine, self.pool.engine)
+        text = text.format(engine, self.pool.size, quality, model.quality_note)
+        view.say(view.element("details"), text)
 
     def resized(self, event):
-        size = max(1, min(32, int(event.target.value or 1)))
-        js.localStorage.setItem("workers", str(size))
-        self.pool.size = size
-        if not self.running():
-            self.pool.restart()
-            asyncio.create_task(self.loaded())
+        try:  # noqa: SIM105 (MicroPython has no contextlib)
+            self.pool.size = settings.workers(event.target.value)
+        except ValueError:
+            pass  # not a number: it stays as it was
+        event.target.value = self.pool.size
+        settings.keep("workers", self.pool.size)
+        if not self.queue.in_state(RUNNING):
+            self.pool.start()
+
+    def model_chosen(self, name, path):
+        settings.keep("model", name)
+        self.model_path, self.pool.model_url = path, address(path)
+        asyncio.create_task(self.load())
+
+    async def report(self):
+        view.say(view.element("reported"), await report.copy(self.pool, self.queue.jobs))
 
     # Songs
 
-    def chosen(self, event):
-        if event.target.files.length:
-            self.begin(event.target.files.item(0))
-            event.target.value = ""  # so that the same file can be chosen again
+    def choose(self):
+        chooser = view.element("file")
+        self.add_files(list(chooser.files))
+        chooser.value = ""  # so that the same file can be chosen again
 
     def dragged(self, event):
         event.preventDefault()
         view.element("drop").classList.toggle("over", event.type == "dragover")
-        if event.type == "drop" and event.dataTransfer.files.length:
-            self.begin(event.dataTransfer.files.item(0))
+        if event.type == "drop":
+            asyncio.create_task(self.dropped(files.entries(event.dataTransfer)))
 
-    def running(self):
-        return self.task is not None
+    async def dropped(self, entries):
+        found = await files.within(entries)
+        self.menu.convert([file for file in found if file.name.endswith(".pth")])
+        self.add_files([file for file in found if not file.name.endswith(".pth")])
 
-    def begin(self, file):
-        if self.running():
-            self.cancel()
-        self.task = asyncio.create_task(self.separate(file))
+    def add_files(self, chosen):
+        for file in chosen:
+            self.add(file.name.rsplit(".", 1)[0] or file.name, decoder(file))
 
-    def leave_song(self):
-        """Let go of the last song's files and sound."""
-        for thing, release in ((self.downloads, "release"), (self.player, "close")):
-            if thing:
-                getattr(thing, release)()
-        self.song = self.downloads = self.player = None
+    def add(self, title, source):
+        self.queue.add(Song(title, source, self.options.targets(), self.options.kind()))
 
-    async def separate(self, file):
-        self.leave_song()
-        view.error("")
-        view.state("running")
-        title = file.name.rsplit(".", 1)[0] or file.name
-        view.begin_song(title, 0)
-        view.playable(False)
-        view.lanes(())
-        try:
-            view.progress(0, "Decoding…")
-            audio = await decode(file)
-            self.song = Song(title, audio)
-            view.begin_song(title, audio.duration)
-            view.progress(0, "Waiting for the engine…")
-            await self.pool.loaded
-            view.say("engine", "")
-            self.open_mixer()
-            await self.song.separate(
-                self.pool, self.planned, self.progressed, self.piece_finished
-            )
-            self.finish()
-        except Cancelled:
-            pass
-        except (DecodeError, WorkerError) as error:
-            self.fail(str(error))
-        except Exception as error:
-            self.fail("Something went wrong: {}: {}".format(type(error).__name__, error))
-        self.task = None
+    # What the visitor sees of it all
 
-    def open_mixer(self):
-        stems = [NAMES.get(target, target) for target in self.manifest["targets"]]
-        self.player = player.Player(self.song, stems, view.transport)
-        self.lanes = view.lanes(stems)
-        for lane in self.lanes.values():
-            for control, event in ((lane.solo, "click"), (lane.mute, "click"), (lane.volume, "input")):
-                view.on(control, event, self.mix_changed)
-        self.preset("everything")
+    def refresh(self):
+        """Have the page's state follow the songs and the engine."""
+        before, state = view.get_state(), self.state()
+        view.element("models").disabled = state == "running"
+        view.state(state)
+        if state != "running":
+            view.tab_title()
+        if self.awake != (state == "running"):
+            self.awake = not self.awake
+            asyncio.create_task(self.wake_lock.keep(self.awake))
+        if before == "running" and state == "done" and self.options.chime():
+            manners.chime()
+        text = ""
+        if not self.pool.settled.is_set():
+            text = "Getting the engine ready… {}%".format(int(100 * self.pool.fraction))
+        elif state == "ready":
+            text = "Ready."
+            if before == "loading":
+                view.announce("Ready.")
+        view.say(view.element("engine"), text)
 
-    def planned(self, batches):
-        self.progress = Progress(batches, seconds())
-
-    def progressed(self, batch, fraction):
-        self.progress.update(batch, fraction)
-        done = self.progress.fraction()
-        percent = "{}%".format(int(100 * done))
-        view.progress(done, "Separating: {}, {}".format(percent, spoken(self.progress.seconds_left(seconds()))))
-        view.tab_title(percent)
-
-    def piece_finished(self, start, samples, waveforms):
-        if start == 0:
-            js.performance.mark("umx:first-stems")
-            view.playable(True)
-        length = self.song.audio.length
-        for stem, lane in self.lanes.items():
-            lane.draw(start / length, (start + samples) / length, waveforms[stem])
-
-    def finish(self):
-        self.downloads = Downloads(self.song)
-        view.files(self.downloads.links())
-        loud = ", ".join(
-            "{} of {}".format(count, stem) for stem, count in self.song.loud.items() if count
-        )
-        view.say("loud", "Louder than 16 bits can hold, so limited to full scale: {} samples.".format(loud))
-        view.show("loud", bool(loud))
-        view.show("progress-row", False)
-        view.show("cancel", False)
-        view.tab_title()
-        view.state("done")
-        js.performance.mark("umx:done")
-
-    def fail(self, text):
-        self.leave_song()
-        view.show("work", False)
-        view.error(text)
-        view.tab_title()
-        view.state("error")
-
-    def cancel(self):
-        """End the work at once. Fresh workers take over behind the page, which is ready again now."""
-        if not self.running():
-            return
-        self.task = None
-        self.pool.restart()
-        self.leave_song()
-        view.show("work", False)
-        view.say("engine", "Cancelled. Getting the engine ready again…")
-        view.tab_title()
-        view.state("ready")
-        asyncio.create_task(self.loaded())
-
-    # Listening
-
-    def play_or_pause(self, event):
-        if self.player.playing:
-            self.player.pause()
-        else:
-            asyncio.create_task(self.player.play())
-
-    def sought(self, event):
-        self.player.seek(float(event.target.value))
-
-    def mix_changed(self, event):
-        button = event.target
-        if button.tagName == "BUTTON":
-            view.pressed(button, not view.is_pressed(button))
-        self.apply_mix()
-
-    def apply_mix(self):
-        original = self.chosen_preset == "original"
-        solos = [stem for stem, lane in self.lanes.items() if view.is_pressed(lane.solo)]
-        for stem, lane in self.lanes.items():
-            heard = stem in solos if solos else not view.is_pressed(lane.mute)
-            self.player.set_gain(stem, float(lane.volume.value) if heard and not original else 0)
-        self.player.set_gain(player.ORIGINAL, 1 if original else 0)
-
-    def preset_clicked(self, event):
-        if self.player:
-            self.preset(event.target.dataset.preset)
-
-    def preset(self, name):
-        self.chosen_preset = name
-        heard = PRESETS.get(name, tuple(self.lanes))
-        for stem, lane in self.lanes.items():
-            view.pressed(lane.solo, False)
-            view.pressed(lane.mute, stem not in heard)
-        for button in js.document.querySelectorAll("[data-preset]"):
-            view.pressed(button, button.dataset.preset == name)
-        self.apply_mix()
-
-    async def zip(self):
-        view.save(*await self.downloads.zip())
+    def state(self):
+        """That of the song that ended last, once none is at work."""
+        if self.queue.in_state(WAITING, DECODING, RUNNING):
+            return "running"
+        if self.queue.last:
+            return {DONE: "done", FAILED: "error", CANCELLED: "ready"}[self.queue.last.song.state]
+        if self.pool.failure:
+            return "error"
+        return "ready" if self.pool.model else "loading"
 
 
-page = Page()
-page.listen()
-await page.load()
+page = None
+
+
+async def main():
+    global page
+    await offline.renew()
+    page = Page(await models.place(settings.get("model", settings.model, "umx-mini")))
+    page.listen()
+    asyncio.create_task(page.menu.open())
+    await page.load()
+
+
+await main()

@@ -8,7 +8,7 @@ import asyncio
 
 import js
 from downloads import wav_blob
-from pyscript.ffi import create_proxy
+from pyscript.ffi import create_proxy, to_js
 from wav import SAMPLE_RATE
 
 AHEAD = 2.0  # seconds that are scheduled before they are heard
@@ -21,7 +21,7 @@ class Player:
     def __init__(self, song, stems, on_time):
         """on_time is called with the position in seconds, whether it plays and whether it waits for stems."""
         self.song, self.on_time = song, on_time
-        self.context = js.AudioContext.new(to_options(SAMPLE_RATE))
+        self.context = js.AudioContext.new(to_js({"sampleRate": SAMPLE_RATE}))
         self.gains = {}
         for stem in tuple(stems) + (ORIGINAL,):
             self.gains[stem] = self.context.createGain()
@@ -29,6 +29,9 @@ class Player:
         self.sources = []
         self.playing = False
         self.position = 0  # the next sample to schedule
+        self.anchors = []  # (time on the context's clock, the sample heard then), in order of time
+        self.stretch = None  # begin and end, in samples, of what is repeated
+        self.decoded = (None, {})  # the last piece that was decoded, and its AudioBuffers
         self.run = 0  # counts starts, so that an old loop notices that it is over
 
     def set_gain(self, stem, value):
@@ -37,34 +40,44 @@ class Player:
 
     def now(self):
         """The sample that is heard."""
-        if not self.playing:
+        if not self.anchors:
             return self.position
-        heard = (self.context.currentTime - self.anchor_time) * SAMPLE_RATE + self.anchor
-        return max(self.anchor, min(int(heard), self.position))
+        time = self.context.currentTime
+        while len(self.anchors) > 1 and self.anchors[1][0] <= time:
+            self.anchors.pop(0)
+        begun, sample = self.anchors[0]
+        heard = sample + max(0, int((time - begun) * SAMPLE_RATE))
+        return heard if len(self.anchors) > 1 else min(heard, self.position)
 
     async def play(self):
-        if self.position >= self.song.audio.length:
+        if self.position >= self.song.length:
             self.position = 0
-        await self.context.resume()
         self.playing = True
         self.run += 1
-        self.anchor = None
+        # Not waited for: without a loudspeaker it may never come. Until it does, the clock stands still.
+        self.context.resume()
         await self.loop(self.run)
 
     def pause(self):
         if self.playing:
-            self.position = self.now() if self.anchor is not None else self.position
+            self.position = self.now()
             self.playing = False
             self.silence()
-            self.on_time(self.position / SAMPLE_RATE, False, False)
+            self.tell(False)
 
-    def seek(self, seconds):
+    def seek(self, sample):
         was_playing = self.playing
         self.pause()
-        self.position = max(0, min(int(seconds * SAMPLE_RATE), self.song.audio.length))
-        self.on_time(self.position / SAMPLE_RATE, False, False)
+        self.position = max(0, min(int(sample), self.song.length))
+        self.tell(False)
         if was_playing:
             asyncio.create_task(self.play())
+
+    def repeat(self, begin, end):
+        """Play the samples from begin to end over and over."""
+        self.stretch = (begin, end)
+        if not begin <= self.now() < end or self.position > end:
+            self.seek(begin)
 
     def close(self):
         self.playing = False
@@ -74,17 +87,27 @@ class Player:
     def silence(self):
         for source in self.sources:
             source.stop()
-        self.sources = []
+        self.sources, self.anchors = [], []
+
+    def tell(self, waiting):
+        self.on_time(self.now() / SAMPLE_RATE, self.playing, waiting)
+
+    def due(self):
+        """When the next sample to schedule is to be heard, on the context's clock."""
+        begun, sample = self.anchors[-1]
+        return begun + (self.position - sample) / SAMPLE_RATE
+
+    def start_clock(self):
+        self.anchors = [(self.context.currentTime + LEAD, self.position)]
 
     async def loop(self, run):
         """Schedule piece after piece; where the next one isn't there yet, stop the clock and wait for it."""
         while self.playing and run == self.run:
-            if self.anchor is None:
-                self.anchor, self.anchor_time = self.position, self.context.currentTime + LEAD
-            scheduled = (self.position - self.anchor) / SAMPLE_RATE + self.anchor_time
-            spare = scheduled - self.context.currentTime
+            if not self.anchors:
+                self.start_clock()
+            spare = self.due() - self.context.currentTime
             waiting = False
-            if self.position >= self.song.audio.length:
+            if self.position >= self.song.length:
                 if spare <= 0:
                     self.pause()
                     return
@@ -95,36 +118,51 @@ class Player:
                     continue
                 waiting = spare <= 0
                 if waiting:
-                    # Ran dry: the clock starts anew when there is something to hear.
-                    self.anchor_time = self.context.currentTime + LEAD
-                    self.anchor = self.position
-            self.on_time(self.now() / SAMPLE_RATE, True, waiting)
+                    self.start_clock()
+            self.tell(waiting)
             await asyncio.sleep(TICK)
 
     async def schedule(self, piece, run):
-        start, samples, blobs = piece
-        buffers = {ORIGINAL: (self.song.audio, self.position)}
-        for stem in self.gains:
-            if stem in blobs:
-                # The browser turns 16 bits into floats faster than a loop of ours.
-                data = await wav_blob([blobs[stem]], samples).arrayBuffer()
-                buffers[stem] = (await self.context.decodeAudioData(data), self.position - start)
+        start, samples, _ = piece
+        buffers = await self.decode(piece)
         if not self.playing or run != self.run:
             return
-        when = self.anchor_time + (self.position - self.anchor) / SAMPLE_RATE
-        if when < self.context.currentTime:
+        if self.due() < self.context.currentTime:
             # Decoding took longer than the lead: begin later rather than skip.
-            when = self.context.currentTime + LEAD
-            self.anchor, self.anchor_time = self.position, when
-        length = start + samples - self.position
-        for stem, (buffer, offset) in buffers.items():
+            self.start_clock()
+        end = start + samples
+        repeating = self.stretch and self.position < self.stretch[1] <= end
+        if repeating:
+            end = self.stretch[1]
+        when, length = self.due(), end - self.position
+        for stem, buffer in buffers.items():
             source = self.context.createBufferSource()
             source.buffer = buffer
             source.connect(self.gains[stem])
+            offset = self.position - (0 if stem == ORIGINAL else start)
             source.start(when, offset / SAMPLE_RATE, length / SAMPLE_RATE)
             source.addEventListener("ended", create_proxy(self.forget(source)))
             self.sources.append(source)
-        self.position += length
+        self.position = end
+        if repeating:
+            due, self.position = self.due(), self.stretch[0]
+            self.anchors.append((due, self.position))
+
+    async def decode(self, piece):
+        """A piece's stems as AudioBuffers, and the original's, which is there as a whole."""
+        start, samples, blobs = piece
+        if self.decoded[0] != start:
+            buffers = {}
+            for stem in self.gains:
+                if stem in blobs:
+                    # The browser turns samples into floats faster than a loop of ours.
+                    data = await wav_blob([blobs[stem]], samples, self.song.kind).arrayBuffer()
+                    buffers[stem] = await self.context.decodeAudioData(data)
+            self.decoded = (start, buffers)
+        buffers = dict(self.decoded[1])
+        if self.song.audio:
+            buffers[ORIGINAL] = self.song.audio
+        return buffers
 
     def forget(self, source):
         def ended(event):
@@ -132,9 +170,3 @@ class Player:
                 self.sources.remove(source)
 
         return ended
-
-
-def to_options(rate):
-    options = js.Object.new()
-    options.sampleRate = rate
-    return options

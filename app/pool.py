@@ -3,11 +3,13 @@
 import asyncio
 
 import js
+import reach
+from promises import RejectedError, settle
 from pyscript import PyWorker
 from pyscript.ffi import create_proxy, to_js
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 (not an error)
     """The worker was ended before it answered."""
 
 
@@ -15,13 +17,35 @@ class WorkerError(Exception):
     """What a worker says went wrong."""
 
 
+class WorkerStoppedError(WorkerError):
+    """A worker that died, or has said nothing for too long. Another may do what it was asked."""
+
+
+class OutOfMemoryError(WorkerError):
+    """A worker that found no memory. Fewer of them may do what it was asked."""
+
+
+SCRIPT = "./app/worker.py"
+TRIES = 3
+"""How often a request is made before it is given up."""
+PATIENCE = 900
+"""Seconds that a worker may compute without a word. Plain numpy takes minutes for a step on a slow device."""
+SLOW_START = 15
+"""Seconds without a sign of life after which the page looks for what keeps a worker from starting, again and again."""
+LONGEST_START = 300
+"""Seconds in which a worker must have started, if all of its files can be had."""
+NO_MEMORY = "There is not enough memory. Close other programs or pages, or set fewer workers, and try again."
+
+
 class Worker:
     """One worker, which answers one request at a time."""
 
     def __init__(self, options):
         """options: PyScript's, with the interpreter's address as "version"."""
-        self.worker = PyWorker("./app/worker.py", to_js(options))
-        self.resolve = self.reject = self.listener = None
+        self.worker = PyWorker(SCRIPT, to_js(options))
+        self.resolve = self.listener = None
+        self.ended = self.started = False
+        self.silence = 0  # seconds since it was asked, or has last said something
         self.worker.addEventListener("message", create_proxy(self.hear))
         self.worker.addEventListener("error", create_proxy(self.fail))
 
@@ -31,31 +55,54 @@ class Worker:
         listener: called with every message of kind "progress" or "piece" that comes before.
         Raises WorkerError, or Cancelled if the worker is ended.
         """
-        await self.worker.ready
-        self.listener = listener
+        self.listener, self.silence = listener, 0
 
         def executor(resolve, reject):
-            self.resolve, self.reject = resolve, reject
+            self.resolve = resolve
 
         answer = js.Promise.new(create_proxy(executor))
-        content["kind"] = kind
-        self.worker.postMessage(to_js(content), to_js(list(transfer)))
+        # A worker that is ended, or fails, before it is ready never says that it is.
+        try:
+            await settle(js.Promise.race(to_js([self.worker.ready, answer])))
+            self.started = True
+        except RejectedError as error:
+            self.stop(str(error))
+        if self.resolve:
+            content["kind"] = kind
+            self.worker.postMessage(to_js(content), to_js(list(transfer)))
         reply = await answer
+        if reply.kind == "error" and reply.memory:
+            raise OutOfMemoryError(NO_MEMORY)
         if reply.kind == "error":
             raise WorkerError(reply.message)
+        if reply.kind == "stopped":
+            raise WorkerStoppedError(reply.message)
         if reply.kind == "cancelled":
             raise Cancelled()
         return reply
 
     def hear(self, event):
         kind = getattr(event.data, "kind", None)
+        if self.ended:
+            return
+        self.silence = 0
         if kind in ("answer", "error"):
             self.settle(event.data)
         elif kind in ("progress", "piece") and self.listener:
             self.listener(event.data)
 
     def fail(self, event):
-        self.settle(to_js({"kind": "error", "message": "A worker stopped: " + str(event.message)}))
+        """Called by the browser for what nobody in the worker has caught; Pyodide is of no use after that."""
+        self.stop(str(getattr(event, "message", None) or "it could not be loaded"))
+
+    def stop(self, reason):
+        self.settle(to_js({"kind": "stopped", "message": "A worker stopped: " + reason}))
+
+    def tick(self):
+        """A second has passed. A computer that sleeps has no ticks, so no worker is ended for it."""
+        self.silence += 1
+        if self.resolve and self.silence > PATIENCE:
+            self.stop("no answer for {} minutes".format(PATIENCE // 60))
 
     def settle(self, reply):
         resolve, self.resolve = self.resolve, None
@@ -64,8 +111,14 @@ class Worker:
 
     def end(self):
         """Stop at once, whatever it is computing."""
+        self.ended = True
         self.worker.terminate()
         self.settle(to_js({"kind": "cancelled"}))
+
+
+def can_be_spared(error):
+    """Whether others may do what a worker has failed at."""
+    return isinstance(error, (WorkerStoppedError, OutOfMemoryError))
 
 
 def default_size():
@@ -76,33 +129,145 @@ def default_size():
 
 
 class Pool:
-    """Workers that have all loaded the same model."""
+    """Workers that have all loaded the same model, and hand out their time."""
 
-    def __init__(self, size, options, model_url, on_progress):
+    def __init__(self, size, options, model_url, on_change):
+        """on_change is called when `fraction`, `model`, `engine` or `failure` has changed."""
         self.size, self.options, self.model_url = size, options, model_url
-        self.on_progress = on_progress
+        self.on_change = on_change
         self.workers = []
-        self.loaded = None
+        self.queue = []
+        self.settled = asyncio.Event()
+        js.setInterval(create_proxy(self.tick), 1000)
+
+    def tick(self, *_):
+        for worker in self.workers:
+            worker.tick()
+        late = [worker for worker in self.workers if not worker.started]
+        if late and late[0].silence % SLOW_START == 0:
+            asyncio.create_task(self.look_after(late))
+
+    async def look_after(self, late):
+        config = self.options["config"]
+        # Joined by +: this MicroPython has no stars in lists.
+        files = [SCRIPT] + config["packages"][1:] + list(config["files"])
+        reason = await reach.trouble(files)
+        for worker in late:
+            if not worker.started and (reason or worker.silence > LONGEST_START):
+                worker.stop(reason or "it did not start.")
 
     def start(self):
-        """Begin to make the workers; `await pool.loaded` gives each one's answer to "load"."""
+        """Make the workers anew, ending what they were at."""
+        for worker in self.workers:
+            worker.end()
+        for ticket in self.queue:
+            ticket.set()
+        self.queue, self.idle = [], []
+        self.fraction, self.model, self.engine, self.failure = 0.0, None, None, None
+        self.settled.clear()
         self.workers = [Worker(self.options) for _ in range(self.size)]
-        self.loaded = asyncio.create_task(self.load())
+        asyncio.create_task(self.load(self.workers))
+        self.on_change()
 
-    async def load(self):
-        fractions = [0.0] * len(self.workers)
+    async def load(self, workers):
+        fractions = [0.0] * len(workers)
 
         async def one(index, worker):
             def listen(message):
                 fractions[index] = message.fraction
-                self.on_progress(sum(fractions) / len(fractions))
+                self.fraction = sum(fractions) / len(fractions)
+                self.on_change()
 
             return await worker.ask("load", listen, url=self.model_url)
 
-        return await asyncio.gather(*[one(*pair) for pair in enumerate(self.workers)])
+        pairs = enumerate(workers)
+        answers = await asyncio.gather(*[one(*pair) for pair in pairs], return_exceptions=True)
+        if workers is not self.workers:
+            return  # started anew meanwhile
+        loaded, failed = {}, {}
+        for worker, answer in zip(list(workers), answers):
+            (failed if isinstance(answer, Exception) else loaded)[worker] = answer
+        reasons = [error for error in failed.values() if not can_be_spared(error)]
+        if reasons or not loaded:
+            self.failure = str((reasons or list(failed.values()))[0])
+        else:
+            for worker in failed:
+                self.drop(worker)
+            answer = next(iter(loaded.values()))
+            # By the browser's reader, because it keeps the order of the targets.
+            self.model, self.engine = js.JSON.parse(answer.manifest), answer.engine
+            self.idle = list(loaded)
+        self.settled.set()
+        self.on_change()
 
-    def restart(self):
-        """End all workers at once, and make fresh ones."""
-        for worker in self.workers:
-            worker.end()
-        self.start()
+    async def ready(self):
+        """Wait until the model is loaded. Raises WorkerError if it can't be."""
+        await self.settled.wait()
+        if self.failure:
+            raise WorkerError("The engine could not start: " + self.failure)
+
+    async def run(self, request, *arguments, urgent=False):
+        """`await request(worker, *arguments)` as soon as a worker has time; urgent ones go first.
+
+        Where the worker stops or finds no memory, the request is made again with another.
+        Raises WorkerError, after which the workers are fresh ones, or Cancelled.
+        """
+        workers, tries = self.workers, TRIES
+        while True:
+            while not self.idle:
+                ticket = asyncio.Event()
+                self.queue.insert(0 if urgent else len(self.queue), ticket)
+                await ticket.wait()
+                if workers is not self.workers:
+                    raise Cancelled()
+                if self.failure:
+                    raise WorkerError(self.failure)
+            worker = self.idle.pop()
+            try:
+                return await request(worker, *arguments)
+            except WorkerError as error:
+                if workers is not self.workers:
+                    raise
+                tries -= 1
+                if not tries or not can_be_spared(error):
+                    self.start()
+                    raise
+                self.drop(worker)
+                if isinstance(error, WorkerStoppedError) or not workers:
+                    asyncio.create_task(self.add(workers))
+            finally:
+                if worker in self.workers:
+                    self.release(worker)
+
+    def drop(self, worker):
+        worker.end()
+        self.workers.remove(worker)
+
+    def release(self, worker):
+        """Let a worker do what waits."""
+        self.idle.append(worker)
+        if self.queue:
+            self.queue.pop(0).set()
+
+    async def add(self, workers):
+        """One more worker, which begins as soon as it has loaded the model."""
+        if workers is not self.workers:
+            return  # started anew meanwhile
+        worker = Worker(self.options)
+        workers.append(worker)
+        try:
+            await worker.ask("load", url=self.model_url)
+        except WorkerError as error:
+            if worker in self.workers:
+                self.drop(worker)
+            if not self.workers:
+                self.failure = str(error)
+                for ticket in self.queue:
+                    ticket.set()
+                self.queue = []
+                self.on_change()
+        except Cancelled:
+            pass
+        else:
+            if worker in self.workers:
+                self.release(worker)

@@ -3,20 +3,42 @@
 import asyncio
 
 import js
+import wav
 from decode import cut
+from pool import Cancelled, WorkerError
 from pyscript.ffi import to_js
 
 NAMES = {"other": "melody"}
 """What people call a target where the field uses another word."""
-STEMS = ("vocals", "drums", "bass", "melody", "karaoke")
+STEMS = ("vocals", "drums", "bass", "melody", "karaoke", "rest")
+"""The order in which people see them; "rest" is what is left of the mixture beside some targets."""
+WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+ENDED = (DONE, FAILED, CANCELLED)
 
 
 class Song:
-    def __init__(self, title, audio):
-        """audio: the decoded mixture, an AudioBuffer of two channels."""
-        self.title, self.audio = title, audio
-        self.pieces = []  # (start, samples, {stem: Blob of 16-bit samples}) in the order they came
+    def __init__(self, title, source, targets, kind):
+        """source: async, gives the decoded mixture, an AudioBuffer of two channels.
+
+        targets: the stems that the visitor wants, by the names that people use; a model's others make up one residual.
+        kind: that of the samples, see wav.FORMATS.
+        """
+        self.title, self.source, self.targets, self.kind = title, source, targets, kind
+        self.state = WAITING
+        self.audio = None  # the decoded mixture, while it is needed
+        self.length = 0  # samples
+        self.clear()
+
+    def clear(self):
+        """Forget what was separated."""
+        self.pieces = []  # (start, samples, {stem: Blob of samples}) in the order they came
         self.loud = {}  # samples limited to full scale, by stem
+
+    async def decode(self):
+        if not self.audio:
+            self.audio = await self.source()
+            self.length = self.audio.length
 
     async def separate(self, pool, on_plan, on_progress, on_piece):
         """Have the pool separate all of it.
@@ -25,25 +47,27 @@ class Song:
         start and length of a finished stretch, in samples, and its waveform by stem.
         Raises WorkerError or Cancelled.
         """
+        self.clear()
         self.on_progress, self.on_piece = on_progress, on_piece
-        workers = list(pool.workers)
-        plan = await workers[0].ask("plan", samples=self.audio.length, workers=len(workers))
+        plan = await pool.run(self.plan, pool.size)
         self.overlap, batches = plan.overlap, list(plan.batches)
         on_plan(len(batches))
         self.ends = [{} for _ in batches]
-        self.waiting = [
-            (self.separate_batch, (index, batch, len(batches)))
+        self.joined = set()  # the batches whose end was added to the next one's beginning
+        work = [
+            pool.run(self.separate_batch, pool, index, batch, len(batches))
             for index, batch in enumerate(batches)
         ]
-        await asyncio.gather(*[self.serve(worker) for worker in workers])
+        results = await asyncio.gather(*work, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, Exception)]
+        # When one fails, the others are cancelled.
+        for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
+            raise error
 
-    async def serve(self, worker):
-        """Give one worker what is waiting, until nothing is."""
-        while self.waiting:
-            request, arguments = self.waiting.pop(0)
-            await request(worker, *arguments)
+    async def plan(self, worker, workers):
+        return await worker.ask("plan", samples=self.length, workers=workers)
 
-    async def separate_batch(self, worker, index, batch, count):
+    async def separate_batch(self, worker, pool, index, batch, count):
         def listen(message):
             if message.kind == "piece":
                 self.keep(message)
@@ -61,40 +85,65 @@ class Song:
             length=batch.length,
             first=index == 0,
             last=index == count - 1,
+            **self.choice(),
         )
         self.on_progress(index, 1)
         self.ends[index] = {"start": starts[0]}
         for end in ("head", "tail"):
             self.ends[index][end] = getattr(answer, end, None)
-        self.join_after(index - 1)
-        self.join_after(index)
+        for border in (index - 1, index):
+            await self.join_after(border, worker)
 
-    def join_after(self, index):
-        """Have the border of two batches added up as soon as both are there, before anything else."""
-        if 0 <= index < len(self.ends) - 1 and self.ends[index] and self.ends[index + 1]:
-            self.waiting.insert(0, (self.join, (self.ends[index], self.ends[index + 1])))
+    def choice(self):
+        """What a worker is to make."""
+        engines = {name: target for target, name in NAMES.items()}
+        return {
+            "stems": [engines.get(name, name) for name in self.targets],
+            "sample_kind": self.kind,
+        }
 
-    async def join(self, worker, left, right):
-        await worker.ask(
-            "join", self.keep, tail=left["tail"], head=right["head"], start=right["start"]
-        )
+    async def join_after(self, index, worker):
+        """Have the border of two batches added up, once both are there."""
+        if not 0 <= index < len(self.ends) - 1:
+            return
+        left, right = self.ends[index], self.ends[index + 1]
+        if "tail" in left and "head" in right and index not in self.joined:
+            self.joined.add(index)
+            ends = {"tail": left["tail"], "head": right["head"], "start": right["start"]}
+            try:
+                await worker.ask("join", self.keep, **ends, **self.choice())
+            except WorkerError:
+                self.joined.remove(index)  # to be done again, as the batch is
+                raise
+            left["tail"] = right["head"] = None
 
     def keep(self, piece):
         # A Blob may lie on disk; arrays would fill the page's memory.
-        start, samples = piece.start, min(piece.samples, self.audio.length - piece.start)
+        start, samples = piece.start, min(piece.samples, self.length - piece.start)
+        if self.piece_at(start):
+            return  # from a worker that stopped before it was through
         blobs, waveforms = {}, {}
         for target in js.Object.keys(piece.stems):
             stem = NAMES.get(target, target)
             data = getattr(piece.stems, target)
-            blobs[stem] = js.Blob.new(to_js([data.subarray(0, 2 * samples)]))
+            blobs[stem] = js.Blob.new(
+                to_js([data.subarray(0, samples * wav.frame_bytes(self.kind))])
+            )
             waveforms[stem] = list(getattr(piece.peaks, target))
             self.loud[stem] = self.loud.get(stem, 0) + getattr(piece.loud, target)
         self.pieces.append((start, samples, blobs))
         self.on_piece(start, samples, waveforms)
 
+    def stems(self):
+        """Those that were made, in the order that people see."""
+        return in_order(self.pieces[0][2]) if self.pieces else []
+
+    def in_song_order(self):
+        return sorted(self.pieces, key=lambda piece: piece[0])
+
     def parts(self, stem):
         """A stem's pieces as Blobs, in the song's order."""
-        return [blobs[stem] for _, _, blobs in sorted(self.pieces, key=lambda piece: piece[0])]
+        return [blobs[stem] for _, _, blobs in self.in_song_order()]
 
     def piece_at(self, sample):
         """The finished piece that holds a sample, or None."""
@@ -102,3 +151,9 @@ class Song:
             if piece[0] <= sample < piece[0] + piece[1]:
                 return piece
         return None
+
+
+def in_order(stems):
+    """As people see them; MicroPython's dicts keep no order."""
+    known = [stem for stem in STEMS if stem in stems]
+    return known + sorted(stem for stem in stems if stem not in STEMS)

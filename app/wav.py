@@ -1,20 +1,42 @@
-"""The header of a WAV file: 16-bit stereo PCM at 44.1 kHz. Pure Python, on MicroPython too."""
+"""The header of a WAV file: stereo at 44.1 kHz. Pure Python, on MicroPython too."""
 
 import struct
 
 SAMPLE_RATE = 44100
 CHANNELS = 2
-FRAME_BYTES = 2 * CHANNELS
-LARGEST = (1 << 32) - 37
-"""Bytes of samples that the format's 32-bit lengths can tell: 6.8 hours."""
+FORMATS = {"16": (1, 2), "24": (1, 3), "float": (3, 4)}
+"""The format's code (1 PCM, 3 IEEE float) and bytes a sample, by what people call it."""
+LARGEST = (1 << 32) - 61
+"""Bytes of samples that 32-bit lengths can tell: 6.8 hours of 16-bit samples."""
 
 
-def header(frames):
-    """The 44 bytes before `frames` frames of samples. Raises ValueError for more than the format can hold."""
-    size = frames * FRAME_BYTES
-    if size > LARGEST:
-        raise ValueError("WAV files end at 4 GiB, which is 6.8 hours; cut the song in parts")
-    rate = SAMPLE_RATE * FRAME_BYTES
-    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + struct.pack(
-        "<4sIHHIIHH4sI", b"fmt ", 16, 1, CHANNELS, SAMPLE_RATE, rate, FRAME_BYTES, 16, b"data", size
+def frame_bytes(kind):
+    """Bytes of one sample of every channel."""
+    return FORMATS[kind][1] * CHANNELS
+
+
+def header(frames, kind):
+    """The bytes before `frames` frames of samples of a kind in FORMATS.
+
+    Raises ValueError for more than the format can hold.
+    """
+    code, size = FORMATS[kind]
+    frame = size * CHANNELS
+    data = frames * frame
+    if data > LARGEST:
+        raise ValueError("WAV files end at 4 GiB; cut the song in parts, or choose 16 bits.")
+    # Only PCM may go without an extension of its format and a count of its frames.
+    extra = b"" if code == 1 else struct.pack("<H4sII", 0, b"fact", 4, frames)
+    fmt = struct.pack(
+        "<4sIHHIIHH",
+        b"fmt ",
+        16 if code == 1 else 18,
+        code,
+        CHANNELS,
+        SAMPLE_RATE,
+        SAMPLE_RATE * frame,
+        frame,
+        8 * size,
     )
+    rest = fmt + extra + struct.pack("<4sI", b"data", data)
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(rest) + data, b"WAVE") + rest

@@ -1,25 +1,33 @@
 """A worker of the pool: the engine in Pyodide, asked by messages.
 
 Each request is answered by one message of kind "answer" or "error". Before it may come "progress" (a fraction of the
-request) and "piece" (a finished stretch of every stem as 16-bit samples).
+request) and "piece" (a finished stretch of every stem, as the samples of a WAV file).
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
+import device
 import js
 import numpy as np
+from numpy.typing import NDArray
 from polyscript import xworker
-from pyodide.ffi import create_proxy, to_js
+from pyodide.ffi import JsException, create_proxy, to_js
 
 from umx import segments
-from umx.audio import to_int16
-from umx.kernels import choose
-from umx.separator import Separator, with_aggregates
+from umx.audio import make_finite, to_int16
+from umx.kernels import Engine, choose
+from umx.separator import RESIDUAL, Separator, with_aggregates
+from umx.types import Complex, Float
 from umx.weights import MANIFEST, Manifest, Model, WeightsError, read_target
 
+SAMPLE_RATE = 44100
 PEAK_SAMPLES = 2205
 """Samples that a step of the waveform stands for: a twentieth of a second."""
+
+STARTED = 0.7
+"""How much of the time before a worker is ready goes by until its first line runs."""
 
 separator: Separator | None = None
 
@@ -29,23 +37,71 @@ def post(kind: str, **content: object) -> None:
     xworker.postMessage(message)
 
 
-async def fetch(url: str) -> bytes:
-    response = await js.fetch(url)
-    if not response.ok:
-        raise WeightsError(f"{url} can't be fetched: the server answered {response.status}.")
-    return (await response.arrayBuffer()).to_bytes()
+async def fetch(url: str, cache: str) -> bytes:
+    """The file at an address; cache: as in the browser's `fetch`. Raises WeightsError."""
+    if url.startswith(device.ADDRESS):
+        return await device.read(url)
+    try:
+        response = await js.fetch(url, cache=cache)
+        if response.ok:
+            return (await response.arrayBuffer()).to_bytes()
+    except JsException as error:
+        raise WeightsError(
+            f"{url} can't be fetched: the network is gone, or the server."
+        ) from error
+    raise WeightsError(f"{url} can't be fetched: the server answered {response.status}.")
 
 
 async def load(url: str) -> dict[str, object]:
     """Fetch a model's folder and make a separator of it. Answers with the engine's name and the manifest."""
+    try:
+        return await fetch_model(url, "default")
+    except WeightsError:
+        # The browser may have kept a damaged file, or some of another version than the rest.
+        return await fetch_model(url, "reload")
+
+
+async def fetch_model(url: str, cache: str) -> dict[str, object]:
     global separator
-    manifest = Manifest.parse((await fetch(url + MANIFEST)).decode(errors="replace"), url + MANIFEST)
-    engine, targets = await choose_engine(), {}
+    manifest = Manifest.parse(
+        (await fetch(url + MANIFEST, cache)).decode(errors="replace"), url + MANIFEST
+    )
+    if manifest.sample_rate != SAMPLE_RATE:
+        raise WeightsError(
+            f"{url} is a model for {manifest.sample_rate} Hz; the page works at {SAMPLE_RATE} Hz."
+        )
+    engine = Timed(await choose_engine())
     for number, (target, entry) in enumerate(manifest.targets.items(), 1):
-        targets[target] = read_target(await fetch(url + entry.file), entry, manifest)
-        post("progress", fraction=number / len(manifest.targets))
-    separator = Separator(Model(manifest, targets), engine)
+        # One at a time: the engine packs its own copy, and the file's can go.
+        tensors = read_target(await fetch(url + entry.file, cache), entry, manifest)
+        if number == 1:
+            separator = Separator(Model(manifest, {target: tensors}), engine)
+        else:
+            separator.add(target, tensors)
+        post("progress", fraction=STARTED + (1 - STARTED) * number / len(manifest.targets))
     return {"engine": engine.name, "manifest": manifest.text()}
+
+
+class Timed:
+    """An engine whose calls are found in the worker's performance timeline, under the names of its functions."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.name = engine, engine.name
+
+    def __getattr__(self, name: str):
+        return partial(self.timed, name, getattr(self.engine, name))
+
+    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
+        estimates = self.engine.wiener(masks, mixture)
+        while (some := self.timed("wiener", next, estimates, None)) is not None:
+            yield some
+
+    def timed(self, name: str, function, *arguments):
+        start = js.performance.now()
+        result = function(*arguments)
+        options = {"start": start, "end": js.performance.now()}
+        js.performance.measure(name, to_js(options, dict_converter=js.Object.fromEntries))
+        return result
 
 
 async def choose_engine():
@@ -67,51 +123,129 @@ def plan(samples: int, workers: int) -> dict[str, object]:
     }
 
 
-def separate(mixture, starts, length: int, first: bool, last: bool) -> dict[str, object]:
+def choose_targets(stems: Sequence[str]) -> Separator:
+    """A separator for those of the model's targets that are wanted; for all of them if none is."""
+    assert separator is not None
+    wanted = [target for target in separator.targets if target in stems]
+    return separator.only(wanted) if 0 < len(wanted) < len(separator.targets) else separator
+
+
+def separate(
+    mixture, starts, length: int, first: bool, last: bool, stems, sample_kind: str
+) -> dict[str, object]:
     """Separate one batch, posting its pieces as they are finished.
 
     mixture: Float32Array of (segments, channels, length); first, last: whether the batch begins or ends the song.
+    stems: the targets that are wanted; sample_kind: as `encode` takes it.
     Answers with the faded ends that its neighbours must be added to, Float32Array of (targets, channels, overlap).
     """
+    chosen = choose_targets(list(stems))
     starts, overlap = list(starts), segments.OVERLAP
-    audio = np.empty((len(starts), separator.manifest.channels, length), np.float32)
+    audio = np.empty((len(starts), chosen.manifest.channels, length), np.float32)
     mixture.assign_to(audio.reshape(-1))
+    make_finite(audio)
     joiner = segments.Joiner(overlap)
     ends = {}
-    for index, estimates in enumerate(separator.process(audio, report)):
+    for index, estimates in enumerate(process(chosen, audio)):
         opens, closes = index == 0, index == len(starts) - 1
         segments.fade(estimates, overlap, first and opens, last and closes)
         stretch, start = joiner.add(estimates, last and closes), starts[index]
         if opens and not first:
             ends["head"] = to_js(stretch[..., :overlap].reshape(-1).copy())
             stretch, start = stretch[..., overlap:], start + overlap
-        post_piece(start, stretch)
+        post_piece(start, stretch, chosen.targets, sample_kind)
         if closes and not last:
             ends["tail"] = to_js(estimates[..., -overlap:].reshape(-1).copy())
     return ends
 
 
-def join(tail, head, start: int) -> dict[str, object]:
+def process(chosen: Separator, audio: Float) -> Iterator[Float]:
+    """The estimates of each segment, one at a time where there is no memory for all in lockstep."""
+    done = 0
+    try:
+        for estimates in chosen.process(audio, report):
+            yield estimates
+            done += 1
+    except MemoryError:
+        if len(audio) == 1:
+            raise
+    # Not in the handler, where the exception would still hold on to the arrays.
+    for index in range(done, len(audio)):
+        yield from chosen.process(audio[index : index + 1])
+
+
+def join(tail, head, start: int, stems, sample_kind: str) -> dict[str, object]:
     """Add up the ends of two neighbouring batches, and post that piece."""
-    shape = (len(separator.targets), separator.manifest.channels, segments.OVERLAP)
+    chosen = choose_targets(list(stems))
+    shape = (len(chosen.targets), chosen.manifest.channels, segments.OVERLAP)
     both = np.empty((2, *shape), np.float32)
     tail.assign_to(both[0].reshape(-1))
     head.assign_to(both[1].reshape(-1))
-    post_piece(start, both.sum(axis=0))
+    post_piece(start, both.sum(axis=0), chosen.targets, sample_kind)
     return {}
 
 
-def post_piece(start: int, estimates: np.ndarray) -> None:
-    """Post a finished stretch (targets, channels, samples) as interleaved 16-bit stems with their waveforms."""
+def post_piece(start: int, estimates: Float, targets: Sequence[str], sample_kind: str) -> None:
+    """Post a finished stretch (targets, channels, samples) as interleaved stems with their waveforms."""
     stems, peaks, loud = {}, {}, {}
-    for name, stem in with_aggregates(estimates, separator.targets).items():
-        samples, loud[name] = to_int16(stem.T)
-        stems[name] = to_js(np.ascontiguousarray(samples).reshape(-1))
+    for name, stem in named(estimates, targets).items():
+        samples, loud[name] = encode(stem.T, sample_kind)
+        stems[name] = to_js(samples)
         peaks[name] = list(waveform(stem))
     post("piece", start=start, samples=estimates.shape[-1], stems=stems, peaks=peaks, loud=loud)
 
 
-def waveform(stem: np.ndarray) -> Iterator[float]:
+def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
+    """Estimates by the names of their stems; karaoke is all but the vocals, also where that is mostly the residual."""
+    if RESIDUAL not in targets:
+        return with_aggregates(estimates, targets)
+    stems = dict(zip([*targets[:-1], "rest"], estimates, strict=True))
+    if "vocals" in stems:
+        stems["karaoke"] = np.sum(
+            [stem for name, stem in stems.items() if name != "vocals"], axis=0
+        )
+        if len(stems) == 3:
+            del stems["rest"]  # the same
+    return stems
+
+
+def encode(audio: Float, kind: str) -> tuple[NDArray[np.uint8], int]:
+    """Float (samples, channels) as the bytes of a WAV file, and how many samples were too loud for them.
+
+    kind: "16" and "24" bits are limited to full scale, "float" isn't.
+    """
+    audio = np.ascontiguousarray(audio)
+    if kind == "float":
+        return audio.reshape(-1).view(np.uint8), 0
+    samples, loud = to_int16(audio)
+    if kind == "16":
+        return samples.reshape(-1).view(np.uint8), loud
+    steps = np.clip(np.rint(audio.astype(np.float64) * 2**23), -(2**23), 2**23 - 1).astype("<i4")
+    return steps.reshape(-1, 1).view(np.uint8)[:, :3].reshape(-1), loud
+
+
+def decode(data: bytes, kind: str) -> Float:
+    """What `encode` made, as float32 of one dimension."""
+    if kind == "float":
+        return np.frombuffer(data, "<f4")
+    if kind == "16":
+        return np.frombuffer(data, "<i2") / np.float32(2**15)
+    steps = np.zeros((len(data) // 3, 4), np.uint8)
+    steps[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return steps.view("<i4").reshape(-1) / np.float32(2**31)
+
+
+async def mix(blobs, gains, sample_kind: str) -> dict[str, object]:
+    """Add up one piece's stems, Blobs of samples, each times its gain. Answers with the sum's samples."""
+    total = np.float32(0)
+    for blob, gain in zip(blobs, gains, strict=True):
+        data = (await blob.arrayBuffer()).to_bytes()
+        total = total + np.float32(gain) * decode(data, sample_kind)
+    samples, loud = encode(total, sample_kind)
+    return {"samples": to_js(samples), "loud": loud}
+
+
+def waveform(stem: Float) -> Iterator[float]:
     """The largest magnitude of every PEAK_SAMPLES samples."""
     for begin in range(0, stem.shape[-1], PEAK_SAMPLES):
         yield float(np.abs(stem[:, begin : begin + PEAK_SAMPLES]).max())
@@ -121,7 +255,23 @@ def report(fraction: float) -> None:
     post("progress", fraction=fraction)
 
 
-REQUESTS = {"load": load, "plan": plan, "separate": separate, "join": join}
+def convert(files):
+    return device.convert(files, report)
+
+
+def download(name: str):
+    return device.download(name, report)
+
+
+REQUESTS = {
+    "load": load,
+    "plan": plan,
+    "separate": separate,
+    "join": join,
+    "mix": mix,
+    "convert": convert,
+    "download": download,
+}
 
 
 async def answer(event) -> None:
@@ -134,7 +284,9 @@ async def answer(event) -> None:
         post("answer", **result)
     except Exception as error:
         # Whatever went wrong, the page must hear of it: nobody else is listening.
-        post("error", message=str(error) or type(error).__name__)
+        memory = isinstance(error, MemoryError)
+        post("error", message=str(error) or type(error).__name__, memory=memory)
 
 
 xworker.onmessage = create_proxy(answer)
+post("progress", fraction=STARTED)

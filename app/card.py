@@ -1,0 +1,84 @@
+"""One song as the visitor sees it: its title, how far it is and what can be done about it; below, mixer and files."""
+
+import js
+import view
+from song import CANCELLED, DONE, ENDED, FAILED, WAITING
+
+
+class Card:
+    def __init__(self, title):
+        self.node = view.copy("card")
+        find = self.node.querySelector
+        self.title, self.status, self.bar = find(".title"), find(".status"), find("progress")
+        self.cancel, self.retry, self.remove = find(".cancel"), find(".retry"), find(".remove")
+        self.earlier = find(".earlier")
+        self.mixer, self.loud = find(".mixer"), find(".loud")
+        self.downloads, self.files = find(".downloads"), find(".files")
+        self.zip, self.mix = find(".zip"), find(".mix")
+        self.title.textContent = title
+        self.bar.setAttribute("aria-label", "Progress of " + title)
+        for button, verb in (
+            (self.cancel, "Cancel"),
+            (self.retry, "Retry"),
+            (self.remove, "Remove"),
+            (self.earlier, "Do earlier:"),
+        ):
+            button.setAttribute("aria-label", "{} {}".format(verb, title))
+        self.urls = []
+        view.element("songs").append(self.node)
+
+    def show(self, state, text):
+        """Lay out what goes with a song's state, see `song`."""
+        self.node.dataset.state = state
+        view.say(self.status, text)
+        self.bar.hidden = state in ENDED or state == WAITING
+        self.cancel.hidden = state in ENDED
+        self.retry.hidden = state not in (FAILED, CANCELLED)
+        self.remove.hidden = state not in ENDED
+        self.earlier.hidden = state != WAITING
+        self.downloads.hidden = state != DONE
+        if state in (FAILED, CANCELLED):
+            self.mixer.hidden = True
+
+    def progress(self, fraction, text):
+        self.bar.value = fraction
+        view.say(self.status, text)
+
+    def open(self, yes):
+        self.node.classList.toggle("open", yes)
+        self.title.setAttribute("aria-expanded", "true" if yes else "false")
+        self.mixer.hidden = not yes
+
+    def link(self, stem, name, blob):
+        """A link that downloads a file."""
+        link = js.document.createElement("a")
+        link.href, link.download, link.textContent = self.url(blob), name, view.capital(stem)
+        link.title, link.dataset.stem = name, stem
+        item = js.document.createElement("li")
+        item.append(link)
+        self.files.append(item)
+
+    def url(self, blob):
+        """A Blob's address, which lasts as long as the card."""
+        self.urls.append(js.URL.createObjectURL(blob))
+        return self.urls[-1]
+
+    def save(self, name, blob):
+        """Have the browser download a Blob under a name."""
+        link = js.document.createElement("a")
+        link.href, link.download = self.url(blob), name
+        link.click()
+
+    def say_loud(self, loud):
+        """loud: how many samples were limited to full scale, by stem."""
+        parts = ["{} of {}".format(count, stem) for stem, count in sorted(loud.items()) if count]
+        text = "Louder than the file can hold, so limited to full scale: {} samples."
+        view.say(self.loud, text.format(", ".join(parts)))
+        self.loud.hidden = not parts
+
+    def clear(self):
+        """Let go of the files."""
+        self.files.replaceChildren()
+        for url in self.urls:
+            js.URL.revokeObjectURL(url)
+        self.urls = []

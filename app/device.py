@@ -1,0 +1,183 @@
+"""Models on the visitor's device, for workers: made of picked checkpoints, kept in the origin's private file system."""
+
+import asyncio
+import io
+from collections.abc import Callable
+from hashlib import sha256
+
+import js
+from pyodide.ffi import JsException, create_proxy, to_js
+
+from umx.convert import SIGNAL, Converter, ConvertError
+from umx.official import OFFICIAL
+from umx.weights import MANIFEST, WeightsError
+
+ADDRESS = "opfs:"
+"""What the address of a model on the device begins with; then come its name and a slash."""
+FOLDER = "umx models"  # other pages may share the origin
+PRESET = "web"
+CHUNK = 1 << 20
+HASHING = 0.1  # of the work
+DOWNLOADING = 0.8  # of the work where the files are downloaded first
+
+
+class Picked(io.RawIOBase):
+    """A File that the visitor picked, read piece by piece: it may be larger than the memory that is left."""
+
+    def __init__(self, file):
+        self.file, self.position, self.reader = file, 0, js.FileReaderSync.new()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.file.size}[whence]
+        self.position = base + offset
+        return self.position
+
+    def readinto(self, buffer) -> int:
+        end = min(self.position + min(len(buffer), CHUNK), self.file.size)
+        piece = self.reader.readAsArrayBuffer(self.file.slice(self.position, end))
+        count = max(0, end - self.position)
+        if count:
+            piece.assign_to(memoryview(buffer).cast("B")[:count])
+        self.position += count
+        return count
+
+
+async def read(address: str) -> bytes:
+    """The content of a model's file on the device. Raises WeightsError if it isn't there."""
+    name, file = address.removeprefix(ADDRESS).split("/")
+    try:
+        handle = await (await model_folder(name)).getFileHandle(file)
+        return (await (await handle.getFile()).arrayBuffer()).to_bytes()
+    except JsException as error:
+        raise WeightsError(f"{name} is no longer on this device ({error}).") from error
+
+
+async def convert(files, report: Callable[[float], None]) -> dict[str, object]:
+    """Make a model of an official one's checkpoints and keep it. Answers with its name.
+
+    files: Files that the visitor picked, in any order, under any name.
+    Raises ConvertError or CheckpointError, and leaves nothing then.
+    """
+    name, checkpoints = await recognise(list(files), report)
+    converter = Converter(PRESET, **SIGNAL, name=name, **OFFICIAL[name].fields())
+    await remove(name)
+    folder = await model_folder(name, create=True)
+    try:
+        for done, (target, file) in enumerate(checkpoints.items(), 1):
+            entry, data = converter.add(target, io.BufferedReader(Picked(file)))
+            await write(folder, entry.file, data)
+            del data
+            report(HASHING + (1 - HASHING) * done / len(checkpoints))
+        # The manifest comes last: without it, a folder is no model.
+        await write(folder, MANIFEST, converter.manifest().text().encode())
+    except BaseException:
+        await remove(name)
+        raise
+    return {"name": name}
+
+
+async def download(name: str, report: Callable[[float], None]) -> dict[str, object]:
+    """Fetch an official model's checkpoints, and then do as `convert` does.
+
+    Raises WeightsError where they can't be had.
+    """
+    official = OFFICIAL[name]
+    files = []
+    for number, target in enumerate(official.checkpoints):
+        url = official.content_url(target)
+
+        def part(fraction: float, number: int = number) -> None:
+            report(DOWNLOADING * (number + fraction) / len(official.checkpoints))
+
+        try:
+            blob = await fetch(url, part)
+        except JsException as error:
+            raise WeightsError(f"{url} can't be downloaded ({error}).") from error
+        files.append(js.File.new(to_js([blob]), official.checkpoints[target]))
+    return await convert(files, lambda done: report(DOWNLOADING + (1 - DOWNLOADING) * done))
+
+
+async def fetch(url: str, report: Callable[[float], None]):
+    """A file as a Blob, which the browser keeps where it has room."""
+    response = await js.fetch(url)
+    if not response.ok:
+        raise WeightsError(f"{url} can't be downloaded: the server answered {response.status}.")
+    total, loaded = int(response.headers.get("Content-Length") or 0), 0
+
+    def count(chunk, controller) -> None:
+        nonlocal loaded
+        loaded += chunk.length
+        if total:
+            report(min(1.0, loaded / total))
+        controller.enqueue(chunk)
+
+    counter = to_js({"transform": create_proxy(count)}, dict_converter=js.Object.fromEntries)
+    body = response.body.pipeThrough(js.TransformStream.new(counter))
+    return await js.Response.new(body).blob()
+
+
+async def recognise(files: list, report: Callable[[float], None]) -> tuple[str, dict[str, object]]:
+    """Which official model the files are of, and each target's; they are known by their hashes."""
+    digests = {}
+    for number, file in enumerate(files, 1):
+        digests[await digest(file)] = file
+        report(HASHING * number / len(files))
+    for name, official in OFFICIAL.items():
+        found = {
+            target: file
+            for target in official.checkpoints
+            for whole, file in digests.items()
+            if whole.startswith(official.digest(target))
+        }
+        lacking = [file for target, file in official.checkpoints.items() if target not in found]
+        if found and lacking:
+            raise ConvertError(
+                f"{official.title} also needs {', '.join(lacking)}, whole and unchanged. "
+                "Choose all of its files at once."
+            )
+        if found:
+            return name, found
+    titles = " or ".join(official.title for official in OFFICIAL.values())
+    names = ", ".join(file.name for file in files)
+    raise ConvertError(f"No file of {titles}, whole and unchanged, is among these: {names}.")
+
+
+async def digest(file) -> str:
+    hashed, picked = sha256(), Picked(file)
+    while piece := picked.read(CHUNK):
+        hashed.update(piece)
+        await asyncio.sleep(0)  # for the browser to collect what JavaScript has read
+    return hashed.hexdigest()
+
+
+async def model_folder(name: str, create: bool = False):
+    root = await js.navigator.storage.getDirectory()
+    models = await root.getDirectoryHandle(FOLDER, create=True)
+    return await models.getDirectoryHandle(name, create=create)
+
+
+async def write(folder, name: str, data: bytes) -> None:
+    handle = await folder.getFileHandle(name, create=True)
+    access = await handle.createSyncAccessHandle()
+    try:
+        access.truncate(0)
+        access.write(to_js(data))
+        access.flush()
+    finally:
+        access.close()
+
+
+async def remove(name: str) -> None:
+    root = await js.navigator.storage.getDirectory()
+    models = await root.getDirectoryHandle(FOLDER, create=True)
+    try:
+        await models.removeEntry(name, recursive=True)
+    except JsException as error:
+        if error.name != "NotFoundError":
+            raise

@@ -1,0 +1,265 @@
+"""Songs that were dropped, one after the other through the pool, each with a card of its own."""
+
+import asyncio
+
+import downloads
+import js
+import view
+import wav
+from card import Card
+from decode import DecodeError
+from mixer import Mixer
+from pool import Cancelled, WorkerError
+from progress import Progress, spoken
+from song import CANCELLED, DECODING, DONE, ENDED, FAILED, NAMES, RUNNING, WAITING, in_order
+from wav import SAMPLE_RATE
+
+
+def seconds():
+    return js.performance.now() / 1000
+
+
+def in_words(error):
+    if isinstance(error, (DecodeError, WorkerError, ValueError)):
+        return str(error)
+    return "Something went wrong: {}: {}".format(type(error).__name__, error)
+
+
+class Job:
+    """One song, its card and its mixer."""
+
+    def __init__(self, song):
+        self.song, self.card = song, Card(song.title)
+        self.mixer = Mixer(song, self.card.mixer)
+        self.is_open = self.saved = False
+        self.fraction = 0.0
+        self.to(WAITING, "Waiting")
+
+    def to(self, state, text):
+        self.song.state = state
+        self.card.show(state, text)
+
+    async def run(self, pool):
+        """Decode and separate the song. Whatever goes wrong is told on its card."""
+        song, self.fraction, self.saved = self.song, 0.0, False
+        js.performance.mark("umx:begin")
+        try:
+            self.to(DECODING, "Decoding…")
+            await song.decode()
+            wav.header(song.length, song.kind)  # raises ValueError now, not after the work
+            self.check()
+            self.to(RUNNING, "Waiting for the engine…")
+            await pool.ready()
+            self.check()
+            self.mixer.show(self.lanes(pool.model))
+            if self.is_open:
+                self.open()
+            self.begun = seconds()
+            await song.separate(pool, self.planned, self.progressed, self.piece_finished)
+            self.finish()
+        except Cancelled:
+            self.to(CANCELLED, "Cancelled")
+        except Exception as error:
+            if song.state != CANCELLED:
+                self.fail(in_words(error))
+        if not self.is_open:
+            song.audio = None
+
+    def check(self):
+        """Raise Cancelled if it was cancelled meanwhile."""
+        if self.song.state == CANCELLED:
+            raise Cancelled()
+
+    def lanes(self, model):
+        """The stems that add up to the song."""
+        targets = in_order([NAMES.get(name, name) for name in js.Object.keys(model.targets)])
+        chosen = [target for target in targets if target in self.song.targets]
+        if len(chosen) in (0, len(targets)):
+            return targets
+        return chosen + ["karaoke" if chosen == ["vocals"] else "rest"]
+
+    def planned(self, batches):
+        self.progress = Progress(batches, seconds())
+
+    def progressed(self, batch, fraction):
+        self.progress.update(batch, fraction)
+        before, self.fraction = self.fraction, self.progress.fraction()
+        left = spoken(self.progress.seconds_left(seconds()))
+        percent = int(100 * self.fraction)
+        self.card.progress(self.fraction, "{}%, {}".format(percent, left))
+        view.tab_title("{}%".format(percent))
+        if int(4 * before) < int(4 * self.fraction) < 4:
+            view.announce("{}: {}%, {}".format(self.song.title, percent, left))
+
+    def piece_finished(self, start, samples, waveforms):
+        if start == 0:
+            js.performance.mark("umx:first-stems")
+        self.mixer.draw(start, samples, waveforms)
+
+    def finish(self):
+        song, spent = self.song, seconds() - self.begun
+        self.files = downloads.stem_files(song)
+        for stem, name, blob in self.files:
+            self.card.link(stem, name, blob)
+        self.card.say_loud(song.loud)
+        speed = song.length / SAMPLE_RATE / max(spent, 0.001)
+        self.to(DONE, "Done in {:.0f} s, {:.1f} × real time".format(spent, speed))
+        view.announce("{} is done.".format(song.title))
+        js.performance.mark("umx:done")
+
+    def fail(self, text):
+        self.to(FAILED, text)
+        view.announce(text)
+
+    def open(self):
+        """Show the mixer, where there is something to hear."""
+        self.is_open = True
+        self.card.open(self.song.state in (DONE, RUNNING))
+        if self.song.state == DONE and not self.song.audio:
+            asyncio.create_task(self.decode_again())
+
+    async def decode_again(self):
+        """For the original beside the stems."""
+        await self.song.decode()
+        if not self.is_open:
+            self.song.audio = None
+
+    def close(self):
+        self.is_open = False
+        self.card.open(False)
+        self.mixer.close()
+        if self.song.state in ENDED:
+            self.song.audio = None
+
+    def clear(self):
+        """Let go of sound and files."""
+        self.close()
+        self.song.clear()
+        self.card.clear()
+
+    async def save_zip(self):
+        self.saved = True
+        self.card.save(
+            downloads.file_name(self.song.title, "stems.zip"), await downloads.zipped(self.files)
+        )
+
+    async def save_mix(self, pool):
+        """What is heard now as a file."""
+        self.saved = True
+        name = downloads.file_name(self.song.title, " + ".join(self.mixer.heard()) + ".wav")
+        self.card.save(name, await downloads.mixed(self.song, pool, self.mixer.mix()))
+
+
+class Queue:
+    """Runs one job at a time, in the order in which they came."""
+
+    def __init__(self, pool, on_change):
+        """on_change is called after a job's state has changed."""
+        self.pool, self.on_change = pool, on_change
+        self.jobs = []
+        self.last = None  # the job that ended last
+        self.working = False
+
+    def add(self, song):
+        job = Job(song)
+        self.jobs.append(job)
+        card = job.card
+        view.on_click(card.title, lambda: self.open(None if job.is_open else job))
+        view.on_click(card.cancel, lambda: self.cancel(job))
+        view.on_click(card.retry, lambda: self.retry(job))
+        view.on_click(card.earlier, lambda: self.earlier(job))
+        view.on_click(card.remove, lambda: self.remove(job))
+        view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
+        view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
+        view.on(card.files, "click", lambda event: setattr(job, "saved", True))
+        if not self.working and not self.listening():
+            self.open(job)
+        self.start()
+        return job
+
+    def start(self):
+        self.on_change()
+        if not self.working:
+            self.working = True
+            asyncio.create_task(self.work())
+
+    async def work(self):
+        while True:
+            waiting = self.in_state(WAITING)
+            if not waiting:
+                break
+            job = waiting[0]
+            if not self.opened():
+                self.open(job)
+            self.last = job
+            await job.run(self.pool)
+            self.on_change()
+        self.working = False
+
+    def in_state(self, *states):
+        return [job for job in self.jobs if job.song.state in states]
+
+    def opened(self):
+        """The job whose mixer the visitor sees, or None."""
+        for job in self.jobs:
+            if job.is_open and job.song.state not in (FAILED, CANCELLED):
+                return job
+        return None
+
+    def mixer(self):
+        """That of the open job, if there is something to hear, else None."""
+        job = self.opened()
+        return job.mixer if job and job.mixer.lanes else None
+
+    def listening(self):
+        """Whether the visitor hears something, which a new song is not to interrupt."""
+        mixer = self.mixer()
+        return bool(mixer and mixer.player and mixer.player.playing)
+
+    def unsaved(self):
+        """Whether work would be lost with the page."""
+        lost = [job for job in self.in_state(DONE) if not job.saved]
+        return bool(lost or self.in_state(WAITING, DECODING, RUNNING))
+
+    def open(self, job):
+        """Open this one alone; None closes all."""
+        for other in self.jobs:
+            if other.is_open and other is not job:
+                other.close()
+        if job:
+            job.open()
+
+    def cancel(self, job):
+        """End the work on it at once; fresh workers take over."""
+        running = job.song.state == RUNNING
+        job.clear()
+        job.to(CANCELLED, "Cancelled")
+        self.last = job
+        if running and self.pool.model:
+            self.pool.start()
+        view.announce("{} is cancelled.".format(job.song.title))
+        self.on_change()
+
+    def retry(self, job):
+        job.to(WAITING, "Waiting")
+        self.start()
+
+    def earlier(self, job):
+        """Let it change places with the one that waits before it."""
+        waiting = self.in_state(WAITING)
+        place = waiting.index(job)
+        if place:
+            before = waiting[place - 1]
+            one, other = self.jobs.index(before), self.jobs.index(job)
+            self.jobs[one], self.jobs[other] = job, before
+            before.card.node.before(job.card.node)
+            (job.card.earlier if place > 1 else job.card.title).focus()
+            view.announce("{} comes before {}.".format(job.song.title, before.song.title))
+
+    def remove(self, job):
+        job.clear()
+        job.card.node.remove()
+        self.jobs.remove(job)
+        if self.last is job:
+            self.last = None
+        self.on_change()

@@ -1,0 +1,60 @@
+"""What a page that works for minutes owes its visitor: the screen stays on, and nothing is lost without a word."""
+
+import js
+import view
+from promises import RejectedError, settle
+
+
+class WakeLock:
+    """Keeps the screen on while there is work: phones stop a page whose screen goes dark."""
+
+    def __init__(self):
+        self.wanted, self.lock = False, None
+        view.on(js.document, "visibilitychange", self.asked_again)
+
+    async def keep(self, wanted):
+        self.wanted = wanted
+        if not wanted and self.lock:
+            lock, self.lock = self.lock, None
+            await settle(lock.release())
+        elif wanted and not self.lock and getattr(js.navigator, "wakeLock", None):
+            try:
+                self.lock = await settle(js.navigator.wakeLock.request("screen"))
+            except RejectedError:
+                pass  # a low battery, or the page isn't in front: asked again when it is
+            else:
+                view.on(self.lock, "release", self.lost)
+
+    def lost(self, event):
+        self.lock = None
+
+    async def asked_again(self, event):
+        if js.document.visibilityState == "visible":
+            await self.keep(self.wanted)
+
+
+def warn_before_leaving(has_unsaved):
+    """Have the browser ask before the page goes, as long as has_unsaved() is true."""
+
+    def leaving(event):
+        if has_unsaved():
+            event.preventDefault()
+
+    view.on(js.window, "beforeunload", leaving)
+
+
+def chime():
+    """Two soft notes: the work is done."""
+    context = js.AudioContext.new()
+    for delay, frequency in ((0, 660), (0.15, 880)):
+        tone, gain = context.createOscillator(), context.createGain()
+        start = context.currentTime + delay
+        tone.frequency.value = frequency
+        gain.gain.setValueAtTime(0, start)
+        gain.gain.linearRampToValueAtTime(0.08, start + 0.02)
+        gain.gain.setTargetAtTime(0, start + 0.05, 0.12)
+        tone.connect(gain)
+        gain.connect(context.destination)
+        tone.start(start)
+        tone.stop(start + 1)
+    view.on(tone, "ended", lambda event: context.close())

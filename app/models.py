@@ -1,0 +1,203 @@
+"""The models that the visitor can choose from: the site's, and those that were converted and kept on the device."""
+
+import asyncio
+
+import js
+import view
+from pool import Worker
+from promises import RejectedError, settle
+from pyscript.ffi import to_js
+
+ADDRESS = "opfs:"
+"""What the address of a model on the device begins with, see `device`."""
+FOLDER = "umx models"
+INDEX = "weights/index.json"
+RECOMMENDED = "umxl"
+
+
+async def place(name):
+    """The address of a model, relative to the page's: on the device if it is there, else the site's."""
+    folder = await kept_folder()
+    if folder and await manifest(folder, name):
+        return ADDRESS + name + "/"
+    return "weights/" + name + "/"
+
+
+async def outcome(promise):
+    """What a promise comes to, or None if it is rejected."""
+    try:
+        return await settle(promise)
+    except RejectedError:
+        return None
+
+
+def parsed(text):
+    """What JSON says, or None if it is none: half a manifest, or a page that says 404 with status 200."""
+    try:
+        return js.JSON.parse(text)
+    except Exception:
+        return None
+
+
+async def kept_folder():
+    """Where models are on this device; None where the browser keeps nothing, as over plain http."""
+    storage = getattr(js.navigator, "storage", None)
+    root = await outcome(storage.getDirectory()) if storage else None
+    return root and await outcome(root.getDirectoryHandle(FOLDER, to_js({"create": True})))
+
+
+async def manifest(folder, name):
+    """A kept model's manifest; None if it isn't there, or isn't whole."""
+    model = await outcome(folder.getDirectoryHandle(name))
+    handle = model and await outcome(model.getFileHandle("manifest.json"))
+    if not handle:
+        return None
+    return parsed(await (await handle.getFile()).text())
+
+
+async def kept(folder):
+    """The manifests of the models on this device."""
+    found, names = [], folder.keys()
+    while True:
+        step = await names.next()
+        if step.done:
+            return found
+        model = await manifest(folder, step.value)
+        if model:
+            found.append(model)
+
+
+async def hosted():
+    """What the site's index says of its models; nothing without a network, or where it has none."""
+    response = await outcome(js.fetch(INDEX))
+    index = parsed(await response.text()) if response and response.ok else None
+    return list(index or [])
+
+
+def size(model):
+    """In bytes: the index has the sum, a manifest its parts."""
+    total = getattr(model, "size", None)
+    return total or sum(model.targets[target].size for target in js.Object.keys(model.targets))
+
+
+def facts(model):
+    """What there is to know before choosing."""
+    text = "{:.1f} MB, {}".format(size(model) / 1e6, model.licence)
+    ratios = list(js.Object.values(model.quality))
+    if ratios:
+        text += ", SDR {:.1f} dB".format(sum(ratios) / len(ratios))
+    return text + (", recommended" if model.name == RECOMMENDED else "")
+
+
+class Menu:
+    """The list of models, and the way to more of them."""
+
+    def __init__(self, chosen, options, on_choose):
+        """chosen: the address of the model in use; options: as `Worker` takes them.
+
+        on_choose: called with the name and the address of the model that is wanted instead.
+        """
+        self.chosen, self.options, self.on_choose = chosen, options, on_choose
+        self.list, self.status = view.element("model-list"), view.element("conversion-text")
+        self.bar, self.input = view.element("conversion"), view.element("checkpoints")
+        self.fetch = view.element("fetch-official")
+        self.folder, self.hosted = None, []
+
+    async def open(self):
+        view.on(self.input, "change", self.picked)
+        view.on_click(self.fetch, self.fetch_official)
+        self.offer_to_fetch()
+        self.folder = await kept_folder()
+        view.element("own-model").hidden = not self.folder
+        self.hosted = await hosted()
+        await self.show()
+
+    async def show(self):
+        self.list.replaceChildren()
+        mine = await kept(self.folder) if self.folder else []
+        names = [model.name for model in mine]
+        for model in mine:
+            self.add(model, ADDRESS + model.name + "/", True)
+        for model in self.hosted:
+            if model.name not in names:
+                self.add(model, "weights/" + model.name + "/", False)
+
+    def add(self, model, address, is_mine):
+        node = view.copy("model-choice")
+        radio, delete = node.querySelector("input"), node.querySelector("button")
+        node.dataset.model = model.name
+        node.querySelector(".name").textContent = model.title
+        note = ", on this device" if is_mine else ""
+        node.querySelector(".facts").textContent = facts(model) + note
+        radio.checked = address == self.chosen
+        delete.hidden = not is_mine
+        delete.setAttribute("aria-label", "Delete " + model.title)
+
+        async def forget():
+            await outcome(self.folder.removeEntry(model.name, to_js({"recursive": True})))
+            await self.show()
+            if address == self.chosen and self.hosted:
+                self.choose(self.hosted[0].name, "weights/" + self.hosted[0].name + "/")
+
+        view.on(radio, "change", lambda event: self.choose(model.name, address))
+        view.on_click(delete, lambda: asyncio.create_task(forget()))
+        self.list.append(node)
+
+    def choose(self, name, address):
+        self.chosen = address
+        for node in self.list.children:
+            node.querySelector("input").checked = node.dataset.model == name
+        self.on_choose(name, address)
+
+    def offer_to_fetch(self):
+        """Only where the site's security policy allows requests to the place that has the official files."""
+        place = js.URL.new(js.document.querySelector("#own-model a").href).origin
+        policy = js.document.querySelector("meta[http-equiv]").content
+        if place in policy:
+            self.fetch.hidden = False
+            text = "Nothing is uploaded: the page is Python in your browser, and its security policy allows it "
+            text += "no request but to the place it came from, and to {} for models.".format(place)
+            view.say(view.element("promise"), text)
+
+    def fetch_official(self):
+        asyncio.create_task(self.make("download", name=RECOMMENDED))
+
+    def picked(self, event):
+        self.convert(list(self.input.files))
+        self.input.value = ""  # so that the same files can be chosen again
+
+    def convert(self, files):
+        if files:
+            asyncio.create_task(self.make("convert", files=files))
+
+    async def make(self, kind, **content):
+        """Have a worker make an official model, and use it if no song is at work.
+
+        kind, content: the request to the worker: to convert files, or to download them first.
+        """
+        if self.input.disabled or not self.folder:
+            return
+        self.input.disabled = self.fetch.disabled = True
+        self.bar.hidden, self.bar.value = False, 0
+        view.element("model-menu").open = True
+        view.say(self.status, "Getting the model ready: this takes a while.")
+        lasts = await outcome(js.navigator.storage.persist())
+        worker = Worker(self.options)
+        try:
+            answer = await worker.ask(kind, self.progress, **content)
+            text = "Ready, and kept on this device"
+            text += "." if lasts else "; your browser may delete it when space runs out."
+            await self.show()
+            if view.element("models").disabled:
+                text += " Choose it when your songs are done."
+            else:
+                self.choose(answer.name, ADDRESS + answer.name + "/")
+        except Exception as error:
+            text = str(error)
+        worker.end()
+        view.say(self.status, text)
+        self.input.disabled = self.fetch.disabled = False
+        self.bar.hidden = True
+
+    def progress(self, message):
+        self.bar.value = message.fraction

@@ -1,0 +1,59 @@
+"""The site kept on the visitor's device by its service worker, for visits without a network.
+
+Where there is no service worker (plain http, a private window, no storage) the page works as it is.
+"""
+
+import js
+from promises import settle
+from pyscript.ffi import create_proxy, to_js
+
+SCRIPT = "service-worker.js"
+ENGINE_FILES = {"openblas": ("app/vendor/pyodide/openblas-",)}
+"""What an engine needs that others don't: beginnings of paths."""
+PATIENCE = 3000
+"""Milliseconds that a new version gets to start; after that the page goes on with the old one."""
+
+
+async def renew():
+    """Before anything is under way: have a new version of the site start, if one waits and no other page is open."""
+    try:
+        workers = js.navigator.serviceWorker
+        registration = await settle(workers.getRegistration())
+        if registration and registration.waiting:
+            begun = event(
+                lambda listener: workers.addEventListener("controllerchange", listener), PATIENCE
+            )
+            if await ask(registration.waiting, "renew") and await begun:
+                js.location.reload()
+    except Exception:
+        pass  # browsers refuse in many ways, and none of them matters to the visitor's song
+
+
+async def keep(*prefixes):
+    """Have the page kept, and of the optional files those whose paths begin so; say whether it came to that."""
+    try:
+        workers = js.navigator.serviceWorker
+        await settle(workers.register(js.URL.new(SCRIPT, js.document.baseURI).href))
+        registration = await workers.ready
+        return await ask(registration.active, "keep", prefixes)
+    except Exception:
+        return False
+
+
+async def ask(worker, kind, prefixes=()):
+    """Send a request to a service worker and wait for its answer, true or false."""
+    channel = js.MessageChannel.new()
+    answer = event(lambda listener: setattr(channel.port1, "onmessage", listener))
+    worker.postMessage(to_js({"kind": kind, "prefixes": list(prefixes)}), to_js([channel.port2]))
+    return (await answer).data
+
+
+def event(listen, patience=None):
+    """A promise of the event that the listener given to `listen` hears, or of None after `patience` milliseconds."""
+
+    def executor(resolve, reject):
+        listen(resolve)
+        if patience:
+            js.setTimeout(resolve, patience)
+
+    return js.Promise.new(create_proxy(executor))

@@ -1,0 +1,56 @@
+"""What to make of the songs that come next: which stems, as which files. Kept for the next visit."""
+
+import settings
+import view
+from js import document
+from wav import FORMATS
+
+TARGETS = ("vocals", "drums", "bass", "melody")
+
+
+def some_targets(text):
+    """Stems from their names with commas between; raises ValueError for none."""
+    chosen = [target for target in TARGETS if target in text.split(",")]
+    if not chosen:
+        raise ValueError(text)
+    return chosen
+
+
+class Options:
+    def __init__(self):
+        self.boxes = list(document.querySelectorAll("#options [name=target]"))
+        self.format, self.sound = view.element("format"), view.element("chime")
+        chosen = settings.get("stems", some_targets, TARGETS)
+        for box in self.boxes:
+            box.checked = box.value in chosen
+            view.on(box, "change", self.changed)
+        self.format.value = settings.get("format", settings.one_of(FORMATS), "16")
+        self.sound.checked = settings.get("chime", settings.one_of(("on", "off")), "on") == "on"
+        view.on(self.format, "change", self.changed)
+        view.on(self.sound, "change", self.changed)
+        self.explain()
+
+    def changed(self, event):
+        if event.target.name == "target" and not self.targets():
+            event.target.checked = True  # one at least
+        settings.keep("stems", ",".join(self.targets()))
+        settings.keep("format", self.kind())
+        settings.keep("chime", "on" if self.chime() else "off")
+        self.explain()
+
+    def explain(self):
+        chosen, text = self.targets(), ""
+        if chosen == ["vocals"]:
+            text = "Only the vocals are computed, which is faster; the rest is the karaoke version."
+        elif len(chosen) < len(TARGETS):
+            text = "Fewer stems are faster; what is left of the song comes as one more."
+        view.say(view.element("options-note"), text)
+
+    def targets(self):
+        return [box.value for box in self.boxes if box.checked]
+
+    def kind(self):
+        return self.format.value
+
+    def chime(self):
+        return self.sound.checked

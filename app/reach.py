@@ -1,0 +1,41 @@
+"""Whether the files that a worker starts with can be had: for some of them Pyodide waits for ever, without a word."""
+
+import js
+from promises import RejectedError, settle
+
+LOCK = "app/runtime.lock.json"
+VENDOR = "app/vendor/"
+PACKAGES = ("pyodide", "numpy")
+
+
+async def trouble(addresses):
+    """In words, what keeps the first of the runtime's files, or of these, from being fetched; "" if nothing does."""
+    try:
+        lock = await settle((await got(LOCK)).json())
+        runtime = [
+            VENDOR + package.folder + name
+            for package in lock.packages
+            if package.name in PACKAGES
+            for name in js.Object.keys(package.files)
+        ]
+        for address in runtime + addresses:
+            # All of it: the network may go in the middle.
+            await settle((await got(address)).arrayBuffer())
+    except RejectedError as error:
+        return str(error)
+    return ""
+
+
+async def got(address):
+    """The response to a request for an address. Raises RejectedError."""
+    try:
+        response = await settle(js.fetch(address))
+    except RejectedError:
+        raise RejectedError(
+            "{} can't be fetched: the network is gone, or the server.".format(address)
+        )
+    if not response.ok:
+        raise RejectedError(
+            "{} can't be fetched: the server answered {}.".format(address, response.status)
+        )
+    return response

@@ -1,0 +1,92 @@
+// Keeps the site on the visitor's device, so that it works without a network from the second visit on.
+//
+// scripts/build.py puts the list before this text: `const FILES = {path: [sha256, …], …}`. Only bytes of a listed hash
+// are ever kept or answered with. Another version of the site has another list, so it is another service worker, which
+// browsers install beside this one and start when no page of this version is open any more: never within a job.
+"use strict";
+
+const SCOPE = self.registration.scope;
+const CACHE = "umx at " + SCOPE; // other sites may share the origin
+
+// What only some visitors need: kept where a page asks for it.
+const isOptional = (path) => /^weights\/.+\/|\/openblas-/.test(path);
+const key = (path) => `${SCOPE}${path}?sha256=${FILES[path][0]}`;
+
+async function genuine(path, response) {
+  if (!response?.ok) return undefined;
+  const bytes = await response.arrayBuffer();
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const hash = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  // Of the headers only the type: the others tell of a connection that is over.
+  const headers = { "Content-Type": response.headers.get("Content-Type") ?? "" };
+  return FILES[path].includes(hash) ? new Response(bytes, { headers }) : undefined;
+}
+
+async function kept(path) {
+  const cache = await caches.open(CACHE);
+  return genuine(path, await cache.match(key(path)));
+}
+
+async function fetched(path) {
+  for (const cache of ["default", "reload"]) {
+    const response = await genuine(path, await fetch(SCOPE + path, { cache }));
+    if (response) return response;
+  }
+  throw new Error(`${path} is not the file that this version of the site is made of.`);
+}
+
+async function keep(path) {
+  if (await kept(path)) return;
+  const cache = await caches.open(CACHE);
+  await cache.put(key(path), await fetched(path));
+}
+
+// Keep what everybody needs, and the optional files that `isWanted` says.
+async function keepAll(isWanted) {
+  const paths = Object.keys(FILES).filter((path) => !isOptional(path) || isWanted(path));
+  await Promise.all(paths.map(keep));
+}
+
+// The optional files of which the version before has kept its own.
+async function install() {
+  const cache = await caches.open(CACHE);
+  const before = new Set((await cache.keys()).map((request) => request.url.split("?")[0]));
+  await keepAll((path) => before.has(SCOPE + path));
+}
+
+async function activate() {
+  const cache = await caches.open(CACHE);
+  const wanted = new Set(Object.keys(FILES).map(key));
+  const old = (await cache.keys()).filter((request) => !wanted.has(request.url));
+  await Promise.all(old.map((request) => cache.delete(request)));
+  await self.clients.claim();
+}
+
+const requests = {
+  // Keep what everybody needs, and the optional files whose paths begin as the page says.
+  async keep({ prefixes }) {
+    await keepAll((path) => prefixes.some((prefix) => path.startsWith(prefix)));
+    return true;
+  },
+  // Take over from the version before, if the page that asks is the only one.
+  async renew() {
+    const pages = await self.clients.matchAll({ includeUncontrolled: true });
+    if (pages.length > 1) return false;
+    self.skipWaiting();
+    return true;
+  },
+};
+
+async function answer({ data, ports: [port] }) {
+  port.postMessage(await requests[data.kind](data).catch(() => false));
+}
+
+self.addEventListener("install", (event) => event.waitUntil(install()));
+self.addEventListener("activate", (event) => event.waitUntil(activate()));
+self.addEventListener("message", (event) => event.waitUntil(answer(event)));
+self.addEventListener("fetch", (event) => {
+  const [url] = event.request.url.split(/[?#]/);
+  const path = url.slice(SCOPE.length) || "index.html";
+  if (event.request.method !== "GET" || !url.startsWith(SCOPE) || !Object.hasOwn(FILES, path)) return;
+  event.respondWith(kept(path).then((response) => response ?? fetched(path)));
+});

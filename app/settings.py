@@ -1,0 +1,54 @@
+"""What the visitor may set: in the page's address for one visit, such as ?workers=4, or kept from an earlier one."""
+
+import js
+
+MOST_WORKERS = 32
+
+
+def get(name, parse, otherwise):
+    """The first that `parse` takes without ValueError: the address's value, the one that was kept, `otherwise`."""
+    for text in (js.URLSearchParams.new(js.location.search).get(name), kept(name)):
+        if text:
+            try:
+                return parse(text)
+            except ValueError:
+                pass
+    return otherwise
+
+
+def kept(name):
+    try:
+        return js.localStorage.getItem(name)
+    except Exception:
+        return None  # the visitor's browser keeps nothing for pages
+
+
+def keep(name, value):
+    try:  # noqa: SIM105 (MicroPython has no contextlib)
+        js.localStorage.setItem(name, str(value))
+    except Exception:
+        pass
+
+
+def workers(text):
+    """A pool size from text; raises ValueError."""
+    return max(1, min(MOST_WORKERS, int(text)))
+
+
+def model(text):
+    """The name of a folder in weights/; raises ValueError."""
+    for letter in text:
+        if not (letter.isalpha() or letter.isdigit() or letter in "-_."):
+            raise ValueError(text)
+    return text
+
+
+def one_of(choices):
+    """A parser that takes one of these."""
+
+    def parse(text):
+        if text not in choices:
+            raise ValueError(text)
+        return text
+
+    return parse
