@@ -1,21 +1,28 @@
 """Build the static site into dist/: `python3 scripts/build.py`. Copy that folder to any host, under any path."""
 
+import gzip
+import hashlib
+import json
+import os
 import shutil
 from pathlib import Path
 
+from index import models, write_index
 from vendor import run, vendor
 from wheel import build_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "dist"
 PARTS = ("index.html", "app", "weights")
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.part")
+SERVICE_WORKER = "service-worker.js"
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
 
 
 def prepare() -> None:
     """Put in place what the page needs beside its sources."""
     vendor()
     build_wheel()
+    write_index()
 
 
 def build(site: Path = SITE) -> Path:
@@ -29,8 +36,43 @@ def build(site: Path = SITE) -> Path:
             shutil.copytree(source, site / part, ignore=LEFT_OUT)
         else:
             shutil.copy(source, site)
+    (site / SERVICE_WORKER).write_text(service_worker(site))
     return site
 
 
+def service_worker(folder: Path) -> str:
+    """The service worker of the site in `folder`: our script, after a list of all files with the hashes they may have.
+
+    It lies at the root of the site, because a service worker is in charge of what lies beside and below it.
+    """
+    files = {path.relative_to(folder).as_posix(): hashes(path) for path in site_files(folder)}
+    script = (ROOT / "app" / SERVICE_WORKER).read_text()
+    return f"const FILES = {json.dumps(files, indent=1)};\n\n{script}"
+
+
+def site_files(folder: Path) -> list[Path]:
+    """Every file of the site that lies in `folder`, which may be the checkout."""
+    found = [folder / "index.html"]
+    for top in PARTS[1:]:
+        for where, folders, names in os.walk(folder / top):
+            left_out = LEFT_OUT(where, [*folders, *names])
+            folders[:] = set(folders) - left_out
+            found += [Path(where, name) for name in set(names) - left_out]
+    return sorted(found)
+
+
+def hashes(path: Path) -> list[str]:
+    """The sha256 of a file, and of what it unpacks to if it is a .gz: some servers have browsers unpack those."""
+    data = path.read_bytes()
+    forms = [data, gzip.decompress(data)] if path.suffix == ".gz" else [data]
+    return [hashlib.sha256(form).hexdigest() for form in forms]
+
+
+def main() -> None:
+    print(f"The site is in {build()}. It hands out:")
+    for model in models():
+        print(f"  {model['title']}, licence {model['licence']}")
+
+
 if __name__ == "__main__":
-    run(lambda: print(f"The site is in {build()}."))
+    run(main)

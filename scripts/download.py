@@ -23,6 +23,10 @@ class DownloadError(RuntimeError):
     """A file that could not be downloaded; says which, from where and why."""
 
 
+class _OtherFile(Exception):  # noqa: N818 (it ends as a DownloadError)
+    """An answer of another size than the file has; what is there already may still be right."""
+
+
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -43,7 +47,8 @@ def fetch(
 ) -> None:
     """Download `url` to `path`; a `.part` file beside it keeps what an interrupted run has got.
 
-    expected: the sha256 in hex, or the beginning of it; size: the right number of bytes, where known.
+    expected: the sha256 in hex, or the beginning of it; size: the right number of bytes, where known; tries: how often
+    to ask again without getting further.
     Raises DownloadError. A host that can't be reached at all is not tried again in this process.
     """
     host = urlsplit(url).netloc
@@ -51,8 +56,9 @@ def fetch(
         raise DownloadError(f"{host} can't be reached")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    problem = ""
-    for _ in range(tries):
+    problem, furthest, left = "", 0, tries
+    while left:
+        left -= 1
         try:
             _continue(url, part, size, report)
         except urllib.error.HTTPError as error:
@@ -67,8 +73,13 @@ def fetch(
             raise DownloadError(f"{host} can't be reached ({error.reason})") from error
         except (OSError, HTTPException) as error:
             problem = f"the connection broke ({error or type(error).__name__})"
+            if _size(part) > furthest:
+                furthest, left = _size(part), tries
             continue
-        if size is not None and part.stat().st_size < size:
+        except _OtherFile as error:
+            problem = f"what came is not the file that is meant: {error}"
+            continue
+        if size is not None and _size(part) < size:
             problem = "the connection ended early"
             continue
         if matches(sha256(part), expected):
@@ -81,7 +92,7 @@ def fetch(
 
 def _continue(url: str, part: Path, size: int | None, report: Report | None) -> None:
     """Append to `part` what is missing, or begin anew where the server gives no ranges."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     if have and have == size:
         return
     headers = {"Range": f"bytes={have}-"} if have else {}
@@ -90,6 +101,8 @@ def _continue(url: str, part: Path, size: int | None, report: Report | None) -> 
         if not _continues(response, have):
             have = 0
         total = have + int(response.headers.get("Content-Length", 0))
+        if size is not None and total not in (have, size):
+            raise _OtherFile(f"it has {total} bytes instead of {size}")
         with part.open("ab" if have else "wb") as file:
             while chunk := response.read(CHUNK):
                 file.write(chunk)
@@ -100,6 +113,10 @@ def _continue(url: str, part: Path, size: int | None, report: Report | None) -> 
                     return  # not our file; the hash will say so
         if have < total:
             raise OSError(f"{total - have} bytes are missing")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _continues(response: HTTPResponse, have: int) -> bool:

@@ -1,13 +1,15 @@
 """Serve the page from this checkout and open it: `python3 scripts/serve.py`."""
 
 import argparse
+import io
 import webbrowser
 from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import BinaryIO
 
-from build import ROOT, prepare
+from build import ROOT, SERVICE_WORKER, prepare, service_worker
 from vendor import run
 
 PORT = 8000
@@ -24,6 +26,7 @@ class Handler(SimpleHTTPRequestHandler):
         ".mjs": "text/javascript",
         ".py": "text/x-python; charset=utf-8",
         ".wasm": "application/wasm",
+        ".webmanifest": "application/manifest+json",
         ".whl": "application/zip",
     }
 
@@ -42,6 +45,17 @@ def server(folder: Path, port: int = 0, prefix: str = "/") -> ThreadingHTTPServe
             if not path.startswith(prefix):
                 return str(folder / "nothing here")
             return super().translate_path("/" + path[len(prefix) :])
+
+        def send_head(self) -> BinaryIO | None:
+            # A checkout has no service worker until its files are listed; a built site has one.
+            if self.path != prefix + SERVICE_WORKER or (folder / SERVICE_WORKER).exists():
+                return super().send_head()
+            script = service_worker(folder).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", self.extensions_map[".js"])
+            self.send_header("Content-Length", str(len(script)))
+            self.end_headers()
+            return io.BytesIO(script)
 
     handler: Callable[..., Prefixed] = partial(Prefixed, directory=str(folder))
     try:

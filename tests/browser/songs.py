@@ -1,0 +1,88 @@
+"""Songs that the tests make, and what a visitor does with them."""
+
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from playwright.sync_api import Locator, Page, expect
+
+RATE = 44100
+PATIENCE = 120_000
+"""Milliseconds in which any of it must be done, on a busy machine too."""
+
+FOLDER = TemporaryDirectory()
+
+Sound = NDArray[np.float32]
+
+
+def compose(seconds: float, seed: int = 0) -> Sound:
+    """A song of sorts, (samples, 2): drums, bass, chords and a voice, at 120 beats a minute."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * RATE)) / RATE
+    beat, bar = (t * 2) % 1, (t // 2).astype(int)
+    kick = np.sin(2 * np.pi * 60 * beat / 2) * np.exp(-beat * 12)
+    hat = rng.standard_normal(len(t)) * np.exp(-((t * 4) % 1) * 30)
+    root = 55.0 * 2 ** (np.array([0, 5, 7, 3])[bar % 4] / 12)
+    phase = np.cumsum(root) / RATE
+    bass = np.tanh(3 * np.sin(2 * np.pi * phase)) * np.exp(-beat)
+    chord = sum(np.sin(2 * np.pi * phase * ratio) for ratio in (4, 5, 6)) / 3
+    pitch = root * 4 * (1 + 0.01 * np.sin(2 * np.pi * 5.5 * t))
+    voice = sum(
+        np.sin(2 * np.pi * np.cumsum(pitch) / RATE * k) * np.exp(-(((k * 220 - 900) / 700) ** 2))
+        for k in range(1, 12)
+    ) * (np.sin(np.pi * t) > -0.3)
+    left = 0.3 * kick + 0.05 * hat + 0.2 * bass + 0.12 * chord + 0.1 * voice
+    right = 0.3 * kick + 0.03 * hat + 0.2 * bass + 0.08 * chord + 0.1 * voice
+    return np.stack([left, right], axis=-1).astype(np.float32)
+
+
+SONG = compose(20)
+"""Two segments, so that two workers' stems are joined."""
+
+
+def wav(sound: Sound, rate: int = RATE) -> bytes:
+    """As a 16-bit WAV file."""
+    file = io.BytesIO()
+    soundfile.write(file, sound, rate, "PCM_16", format="WAV")
+    return file.getvalue()
+
+
+def drop(page: Page, *songs: tuple[str, bytes]) -> None:
+    """Give the page files: names and contents."""
+    folder = Path(mkdtemp(dir=FOLDER.name))  # from disk: bytes would take a detour as text
+    for name, content in songs:
+        (folder / name).write_bytes(content)
+    page.locator("#file").set_input_files([folder / name for name, _ in songs])
+
+
+def expect_state(page: Page, state: str) -> None:
+    expect(page.locator("html")).to_have_attribute("data-state", state, timeout=PATIENCE)
+
+
+def card(page: Page, title: str) -> Locator:
+    return page.locator(".card").filter(has=page.get_by_role("button", name=title, exact=True))
+
+
+def download(page: Page, control: Locator, folder: Path) -> Path:
+    """Press something that downloads a file; where the file is then, under the name that it was given."""
+    with page.expect_download(timeout=PATIENCE) as waiting:
+        control.click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def read(path: Path) -> Sound:
+    """(samples, 2)."""
+    sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    assert rate == RATE
+    return sound
+
+
+def snr(estimate: Sound, reference: Sound) -> float:
+    """In dB."""
+    noise = np.sum((estimate.astype(float) - reference) ** 2)
+    return float(10 * np.log10(np.sum(reference.astype(float) ** 2) / max(noise, 1e-20)))

@@ -1,0 +1,136 @@
+"""For everybody: axe finds nothing in any state, and the keyboard alone does the whole job."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from songs import PATIENCE, SONG, card, compose, drop, expect_state, read, wav
+
+
+def check(page: Page, state: str) -> None:
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        results = Axe().run(page)
+        assert results.violations_count == 0, f"{state}, {scheme}: {results.generate_report()}"
+    page.emulate_media(color_scheme="light")
+
+
+def no_sideways_scrolling(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_axe_finds_nothing_in_any_state(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    check(page, "empty")
+    for summary in page.locator("summary").all():
+        summary.click()
+    check(page, "details")
+    for summary in page.locator("summary").all():
+        summary.click()
+    drop(page, ("song.wav", wav(SONG)), ("no song.wav", b"no"))
+    song = card(page, "song")
+    expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)
+    check(page, "running")
+    assert no_sideways_scrolling(page)
+    expect_state(page, "error")
+    check(page, "done, and an error")
+    song.get_by_role("button", name="Solo drums").click()
+    song.get_by_role("button", name="Loop from here").click()
+    check(page, "solo and loop")
+    assert no_sideways_scrolling(page)
+    page.locator("#help-button").click()
+    check(page, "help")
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    page.set_viewport_size({"width": 1280, "height": 720})
+
+
+def test_axe_finds_nothing_before_the_engine_and_without_one(visit: Callable) -> None:
+    page, complaints = visit(
+        "?workers=1", lambda p: p.route("**/manifest.json", lambda route: None)
+    )
+    check(page, "loading")
+    page.unroute("**/manifest.json")
+    page.route("**/manifest.json", lambda route: route.fulfill(status=404))
+    page.reload()
+    expect_state(page, "error")
+    check(page, "no engine")
+    complaints.clear()  # of the file that isn't there
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until the control of that name has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focused = page.locator("*:focus")
+        if focused.count() and name in (
+            focused.get_attribute("aria-label"),
+            (focused.text_content() or "").strip(),
+            focused.get_attribute("id"),
+        ):
+            outline = focused.evaluate("e => getComputedStyle(e).outlineStyle")
+            assert outline != "none" or name == "file"
+            return
+    raise AssertionError(f"Tab does not reach {name}.")
+
+
+def test_the_whole_job_by_keyboard(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "typed.wav").write_bytes(wav(compose(3)))
+    page.locator("h1").click()
+    tab_to(page, "file")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    chooser.value.set_files(tmp_path / "typed.wav")
+    expect_state(page, "done")
+    tab_to(page, "Play")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Pause")).to_be_focused()
+    page.keyboard.press("Enter")
+    tab_to(page, "Karaoke")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Karaoke")).to_have_attribute("aria-pressed", "true")
+    tab_to(page, "Vocals")
+    with page.expect_download() as waiting:
+        page.keyboard.press("Enter")
+    waiting.value.save_as(tmp_path / "vocals.wav")
+    assert read(tmp_path / "vocals.wav").shape == (3 * 44100, 2)
+    tab_to(page, "Remove typed")
+    page.keyboard.press("Enter")
+    expect(page.locator(".card")).to_have_count(0)
+
+
+def test_shortcuts(page: Page) -> None:
+    drop(page, ("song.wav", wav(SONG)))
+    expect_state(page, "done")
+    page.locator("h1").click()
+    song = card(page, "song")
+    page.keyboard.press("2")
+    expect(song.get_by_role("button", name="Solo drums")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("k")
+    expect(song.get_by_role("button", name="Karaoke")).to_have_attribute("aria-pressed", "true")
+    expect(song.get_by_role("button", name="Mute vocals")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("ArrowRight")
+    expect(song.locator(".clock")).to_have_text("0:05")
+    page.keyboard.press("l")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("l")
+    expect(song.locator(".loop")).to_have_text("Loop 0:05–0:10")
+    page.keyboard.press("Home")
+    expect(song.locator(".clock")).to_have_text("0:00")
+    page.keyboard.press("Space")
+    expect(song.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(song.get_by_role("button", name="Play")).to_be_visible()
+    page.keyboard.press("?")
+    help_dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(help_dialog).to_be_visible()
+    help_dialog.get_by_label("Shortcuts are on").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("e")
+    expect(song.get_by_role("button", name="Karaoke")).to_have_attribute("aria-pressed", "true")
+    page.locator("#help-button").click()
+    help_dialog.get_by_label("Shortcuts are on").check()
+    help_dialog.get_by_role("button", name="Close").click()

@@ -1,0 +1,281 @@
+"""What comes out of the speakers, and the files that are made of what the visitor chooses."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Locator, Page, expect
+from songs import (
+    PATIENCE,
+    RATE,
+    SONG,
+    Sound,
+    card,
+    compose,
+    download,
+    drop,
+    expect_state,
+    read,
+    snr,
+    wav,
+)
+
+BLOCK = 16384
+RECORD = """
+(() => {
+  const connect = AudioNode.prototype.connect;
+  window.recorded = [];
+  AudioNode.prototype.connect = function (target, ...rest) {
+    const context = target.context;
+    if (target instanceof AudioDestinationNode && context instanceof AudioContext) {
+      if (!context.tap) {
+        context.tap = context.createScriptProcessor(16384, 2, 2);
+        context.tap.onaudioprocess = (event) => {
+          const sides = [0, 1].map((side) => Array.from(event.inputBuffer.getChannelData(side)));
+          if (sides[0].some((sample) => sample)) window.recorded.push(sides);
+        };
+        connect.call(context.tap, target);
+      }
+      connect.call(this, context.tap, ...rest);
+    }
+    return connect.call(this, target, ...rest);
+  };
+})();
+"""
+"""Has the page keep a copy of all blocks that go to the speakers and aren't silent."""
+CHIMED = """
+new Promise((done) => {
+  const look = () => (recorded.length ? done() : requestAnimationFrame(look));
+  look();
+})
+"""
+"""Waits for a sound."""
+
+
+@pytest.fixture(scope="module")
+def recording(browser, address) -> Page:
+    """A page that keeps what it plays, with SONG separated."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.add_init_script(RECORD)
+    page.goto(address + "?workers=2")
+    page.locator("summary", has_text="Settings").click()
+    page.get_by_label("A soft sound").uncheck()
+    drop(page, ("song.wav", wav(SONG)))
+    expect_state(page, "done")
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def stems(recording: Page, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sound]:
+    folder = tmp_path_factory.mktemp("stems")
+    return {
+        str(link.get_attribute("data-stem")): read(download(recording, link, folder))
+        for link in recording.locator("a[download]").all()
+    }
+
+
+def listen(page: Page, seconds: int) -> list[Sound]:
+    """Play from the beginning, and give the blocks (samples, 2) that were heard."""
+    page.evaluate("recorded.length = 0")
+    page.locator(".seek").fill("0")
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator(".clock")).to_have_text(f"0:{seconds:02}", timeout=PATIENCE)
+    page.get_by_role("button", name="Pause", exact=True).click()
+    return [np.array(block, np.float32).T for block in page.evaluate("recorded")]
+
+
+def place(block: Sound, song: Sound) -> int:
+    """Where in the song a block lies, by correlation of phases: the song repeats itself, but not its noise."""
+    size = 1 << (len(song) + len(block)).bit_length()
+    spectra = np.fft.rfft(song.sum(axis=1), size), np.fft.rfft(block.sum(axis=1), size)
+    product = spectra[0] * spectra[1].conj()
+    product /= np.abs(product) + 1e-9
+    return int(np.fft.irfft(product, size)[: len(song)].argmax())
+
+
+@pytest.mark.parametrize(
+    ("preset", "heard"),
+    [
+        ("Everything", ["vocals", "drums", "bass", "melody"]),
+        ("Karaoke", ["drums", "bass", "melody"]),
+        ("Acapella", ["vocals"]),
+        ("Drumless", ["vocals", "bass", "melody"]),
+        ("Original", []),
+    ],
+)
+def test_stems_are_heard_in_sync(
+    recording: Page, stems: dict[str, Sound], preset: str, heard: list[str]
+) -> None:
+    recording.get_by_role("button", name=preset, exact=True).click()
+    expected = np.sum([stems[stem] for stem in heard], axis=0) if heard else SONG
+    heard_right = []
+    for block in listen(recording, 3):
+        start = place(block, expected)
+        here = expected[start : start + BLOCK]
+        if len(here) == BLOCK and snr(block, here) > 45:
+            heard_right.append(start)
+    # All but the fades at both ends, and what a busy machine leaves out.
+    assert len(heard_right) >= 3
+    assert heard_right == sorted(set(heard_right))
+
+
+def test_loop_by_dragging_over_a_waveform(recording: Page) -> None:
+    box = recording.locator(".lane canvas").first.bounding_box()
+    assert box
+    recording.locator(".seek").fill("0")
+    y = box["y"] + box["height"] / 2
+    recording.mouse.move(box["x"] + box["width"] * 0.11, y)
+    recording.mouse.down()
+    recording.mouse.move(box["x"] + box["width"] * 0.19, y)
+    recording.mouse.up()
+    loop = recording.locator(".loop")
+    expect(loop).to_have_attribute("aria-pressed", "true")
+    expect(recording.locator(".clock")).to_have_text("0:02")
+    recording.get_by_role("button", name="Play", exact=True).click()
+    for time in ("0:03", "0:02", "0:03", "0:02"):
+        expect(recording.locator(".clock")).to_have_text(time, timeout=PATIENCE)
+    loop.click()
+    expect(loop).to_have_text("Loop from here")
+    expect(recording.locator(".clock")).to_have_text("0:04", timeout=PATIENCE)
+    recording.get_by_role("button", name="Pause", exact=True).click()
+
+
+def test_click_on_a_waveform_seeks(recording: Page) -> None:
+    box = recording.locator(".lane canvas").first.bounding_box()
+    assert box
+    recording.mouse.click(box["x"] + box["width"] / 2, box["y"] + 5)
+    expect(recording.locator(".clock")).to_have_text("0:10")
+
+
+def test_what_is_heard_as_a_file(recording: Page, stems: dict[str, Sound], tmp_path: Path) -> None:
+    recording.get_by_role("button", name="Everything", exact=True).click()
+    recording.get_by_role("button", name="Mute vocals").click()
+    recording.get_by_label("Volume of drums").fill("0.5")
+    path = download(recording, recording.get_by_role("button", name="What you hear"), tmp_path)
+    recording.get_by_label("Volume of drums").fill("1")
+    assert path.name == "song - drums + bass + melody.wav"
+    expected = stems["drums"] / 2 + stems["bass"] + stems["melody"]
+    assert np.abs(read(path) - expected).max() < 2 / 2**15
+
+
+def test_playback_starts_before_the_work_is_done(page: Page) -> None:
+    drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
+    song = card(page, "long")
+    # At once: it begins to be heard as soon as the first stems are there.
+    song.get_by_role("button", name="Play", exact=True).click(timeout=PATIENCE)
+    expect(song.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+    expect(song.locator(".clock")).not_to_have_text("0:00", timeout=PATIENCE)
+    expect(page.locator("html")).to_have_attribute("data-state", "running")
+
+
+def choose(page: Page, stems: list[str], kind: str) -> None:
+    options = page.get_by_role("group", name="What to make")
+    for stem in ("Vocals", "Drums", "Bass", "Melody"):
+        options.get_by_label(stem).set_checked(stem in stems)
+    options.get_by_label("File format").select_option(kind)
+
+
+def files(song: Locator) -> list[str]:
+    return [str(link.get_attribute("data-stem")) for link in song.locator("a[download]").all()]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "made", "lanes", "kind", "subtype"),
+    [
+        (["Vocals"], ["vocals", "karaoke"], ["Vocals", "Karaoke"], "float", "FLOAT"),
+        (["Bass"], ["bass", "rest"], ["Bass", "Rest"], "24", "PCM_24"),
+        (
+            *(["Vocals", "Drums"], ["vocals", "drums", "karaoke", "rest"]),
+            *(["Vocals", "Drums", "Rest"], "float", "FLOAT"),
+        ),
+    ],
+)
+def test_some_stems_and_what_they_leave(
+    page: Page,
+    tmp_path: Path,
+    chosen: list[str],
+    made: list[str],
+    lanes: list[str],
+    kind: str,
+    subtype: str,
+) -> None:
+    choose(page, chosen, kind)
+    drop(page, ("song.wav", wav(SONG)))
+    choose(page, ["Vocals", "Drums", "Bass", "Melody"], "16")
+    expect_state(page, "done")
+    song = card(page, "song")
+    assert files(song) == made
+    assert song.locator(".lane h3").all_inner_texts() == lanes
+    paths = {stem: download(page, song.locator(f"a[data-stem={stem}]"), tmp_path) for stem in made}
+    assert {soundfile.info(path).subtype for path in paths.values()} == {subtype}
+    sounds = {stem: read(path) for stem, path in paths.items()}
+    mixture = np.rint(SONG * 2**15) / 2**15
+    total = np.sum([sounds[lane.lower()] for lane in lanes], axis=0)
+    assert np.abs(total - mixture).max() < 1e-4
+    if "karaoke" in made:
+        assert np.abs(sounds["vocals"] + sounds["karaoke"] - mixture).max() < 1e-4
+
+
+def test_demo_song_kept_awake_with_a_sound_and_a_warning(visit: Callable, tmp_path: Path) -> None:
+    def prepare(page: Page) -> None:
+        page.add_init_script(RECORD)
+        page.add_init_script(
+            """
+            const request = WakeLock.prototype.request;
+            window.locks = [];
+            WakeLock.prototype.request = function (kind) {
+              const lock = request.call(this, kind);
+              lock.then((it) => window.locks.push(it));
+              return lock;
+            };
+            """
+        )
+
+    page, _ = visit("?workers=1", prepare)
+    page.get_by_role("button", name="Try a demo song").click()
+    expect(page.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    assert page.evaluate("locks.map((lock) => lock.released)") == [False]
+    expect_state(page, "done")
+    vocals = read(download(page, page.locator("a[data-stem=vocals]"), tmp_path))
+    assert len(vocals) == 20 * RATE
+    assert np.abs(vocals).max() > 0.02
+    assert page.evaluate("locks.every((lock) => lock.released)")
+    page.evaluate(CHIMED)
+
+    page.get_by_role("button", name="Try a demo song").click()
+    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
+    with page.expect_event("dialog") as warning:
+        page.close(run_before_unload=True)
+    assert warning.value.type == "beforeunload"
+    warning.value.accept()
+
+
+def test_dropped_folder(page: Page) -> None:
+    """Its songs in order, and what is no song left out."""
+    songs = {"b.wav": wav(compose(0.2)), "a.wav": wav(compose(0.2)), "cover.jpg": b""}
+    page.evaluate(
+        """(songs) => {
+          const entry = (name, bytes) => {
+            const type = name.endsWith("wav") ? "audio/wav" : "image/jpeg";
+            const file = new File([new Uint8Array(bytes)], name, { type });
+            return { name, isFile: true, isDirectory: false, file: (done) => done(file) };
+          };
+          const inside = songs.map(([name, bytes]) => entry(name, bytes));
+          const readEntries = (done) => done(inside.splice(0, 2));
+          const folder = { name: "album", isDirectory: true, createReader: () => ({ readEntries }) };
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([""], "album"));
+          const real = DataTransferItem.prototype.webkitGetAsEntry;
+          DataTransferItem.prototype.webkitGetAsEntry = () => folder;
+          const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+          document.querySelector("#drop").dispatchEvent(event);
+          DataTransferItem.prototype.webkitGetAsEntry = real;
+        }""",
+        [[name, list(content)] for name, content in songs.items()],
+    )
+    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
+    assert page.locator(".card .title").all_inner_texts() == ["a", "b"]

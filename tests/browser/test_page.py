@@ -1,0 +1,216 @@
+"""The main job in a real browser: a song in, five stems out, and whatever may go wrong on the way."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page, Route, expect
+from songs import PATIENCE, RATE, SONG, card, compose, download, drop, expect_state, read, snr, wav
+
+import umx
+
+STEMS = ["vocals", "drums", "bass", "melody", "karaoke"]
+
+
+def decibels(page: Page) -> float:
+    """How close the page's engine must come to numpy: the SIMD kernel rounds activations to 12 bits."""
+    details = page.locator("#details").text_content() or ""
+    return 50 if "SIMD kernel" in details else 60
+
+
+@pytest.fixture(scope="module")
+def native() -> dict[str, np.ndarray]:
+    """The stems of SONG as the package separates it here."""
+    mixture, _ = soundfile.read(io.BytesIO(wav(SONG)), dtype="float32")
+    stems = umx.separate(mixture.T, RATE)
+    return {("melody" if name == "other" else name): stem.T for name, stem in stems.items()}
+
+
+def test_the_files_are_what_the_package_gives(
+    page: Page, native: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    drop(page, ("Ünder a title - 東京.wav", wav(SONG)))
+    expect_state(page, "done")
+    assert [lane.inner_text() for lane in page.locator(".lane h3").all()] == [
+        stem.capitalize() for stem in STEMS[:4]
+    ]
+    links = page.locator("a[download]")
+    names = [link.get_attribute("download") for link in links.all()]
+    assert names == [f"Ünder a title - 東京 - {stem}.wav" for stem in STEMS]
+    files = {}
+    for stem, link in zip(STEMS, links.all(), strict=True):
+        path = download(page, link, tmp_path)
+        assert soundfile.info(path).subtype == "PCM_16"
+        files[stem] = read(path)
+        assert files[stem].shape == SONG.shape
+        assert snr(files[stem], native[stem]) >= decibels(page), stem
+    total = sum(files[stem] for stem in STEMS[:3]) + files["melody"]
+    karaoke = files["drums"] + files["bass"] + files["melody"]
+    assert np.abs(files["karaoke"] - karaoke).max() < 3 / 2**15
+    assert snr(total, SONG) > 10  # the Wiener filter leaves little out
+
+    archive = zipfile.ZipFile(download(page, page.locator(".zip"), tmp_path))
+    assert archive.namelist() == names
+    assert archive.read(names[0]) == (tmp_path / str(names[0])).read_bytes()
+
+
+def test_mono_at_another_rate(page: Page, tmp_path: Path) -> None:
+    mono = compose(3)[::2, 0]
+    drop(page, ("mono.wav", wav(mono, RATE // 2)))
+    expect_state(page, "done")
+    stems = [read(download(page, link, tmp_path)) for link in page.locator("a[download]").all()[:4]]
+    assert stems[0].shape == (3 * RATE, 2)
+    total = np.sum(stems, axis=0)
+    # Both sides alike, and what the browser made of the file.
+    assert snr(total[:, 1:], total[:, :1]) > 40
+    assert snr(total[::2, 0], mono) > 10
+
+
+def test_cancel_is_at_once_and_the_next_song_goes_on(page: Page) -> None:
+    drop(page, ("long.wav", wav(np.tile(SONG, (6, 1)))))
+    song = card(page, "long")
+    expect(song.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    assert "%" in page.title()
+    song.get_by_role("button", name="Cancel long").click()
+    expect(page.locator("html")).to_have_attribute("data-state", "ready", timeout=1000)
+    expect(song.locator(".status")).to_have_text("Cancelled")
+    expect(song.locator("progress")).to_be_hidden()
+    assert "%" not in page.title()
+    drop(page, ("next.wav", wav(compose(2))))
+    expect_state(page, "done")
+    expect(card(page, "next").locator("a[download]")).to_have_count(5)
+
+
+@pytest.mark.parametrize("content", [b"this is no song", wav(compose(2))[:44], b""])
+def test_a_file_that_is_no_song(page: Page, content: bytes) -> None:
+    words = "“odd.wav” can't be read as audio by this browser."
+    drop(page, ("odd.wav", content))
+    expect_state(page, "error")
+    expect(card(page, "odd").locator(".status")).to_have_text(words)
+    expect(page.locator("#announcer")).to_have_text(words)
+    drop(page, ("good.wav", wav(compose(1))))
+    expect_state(page, "done")
+
+
+def test_several_songs_one_of_them_broken(page: Page) -> None:
+    songs = {"one": wav(compose(2)), "broken": b"no", "two": wav(compose(2))}
+    drop(page, *[(f"{title}.wav", content) for title, content in songs.items()])
+    expect_state(page, "done")
+    states = [song.get_attribute("data-state") for song in page.locator(".card").all()]
+    assert states == ["done", "failed", "done"]
+    expect(page.locator("a[download]")).to_have_count(10)
+    broken = card(page, "broken")
+    broken.get_by_role("button", name="Retry broken").click()
+    expect_state(page, "error")
+    broken.get_by_role("button", name="Remove broken").click()
+    expect(page.locator(".card")).to_have_count(2)
+
+
+def test_order_of_what_waits_can_be_changed(page: Page) -> None:
+    songs = [("long.wav", wav(np.tile(SONG, (6, 1))))]
+    songs += [(f"{title}.wav", wav(compose(1))) for title in "abc"]
+    drop(page, *songs)
+    expect(page.get_by_role("button", name="Do earlier: a")).to_be_hidden()
+    page.get_by_role("button", name="Do earlier: c").click()
+    page.get_by_role("button", name="Do earlier: c").press("Enter")
+    assert page.locator(".card .title").all_inner_texts() == ["long", "c", "a", "b"]
+    expect(page.get_by_role("button", name="Do earlier: c")).to_be_hidden()
+    expect(card(page, "c")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    assert card(page, "b").get_attribute("data-state") != "done"
+    expect_state(page, "done")
+
+
+def test_cancelled_song_can_be_tried_again(page: Page) -> None:
+    drop(page, ("first.wav", wav(compose(2))), ("second.wav", wav(compose(2))))
+    second = card(page, "second")
+    second.get_by_role("button", name="Cancel second").click()
+    expect(second.locator(".status")).to_have_text("Cancelled")
+    expect(card(page, "first").locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+    second.get_by_role("button", name="Retry second").click()
+    expect(second.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+
+
+def test_song_chosen_before_the_page_can_listen(visit: Callable) -> None:
+    held: list[Route] = []
+
+    def prepare(page: Page) -> None:
+        page.route("**/micropython.mjs", lambda route: held.append(route))
+
+    page, _ = visit("?workers=1", prepare)
+    drop(page, ("first.wav", wav(compose(1))))
+    expect(page.get_by_role("button", name="Try a demo song")).to_be_disabled()
+    held[0].continue_()
+    expect_state(page, "done")
+
+
+def test_song_dropped_before_the_engine_is_ready(visit: Callable) -> None:
+    page, _ = visit("?workers=nonsense")
+    # The script that listens is MicroPython's; the engine behind it takes longer.
+    expect(page.locator("#workers")).not_to_have_value("", timeout=PATIENCE)
+    assert int(page.locator("#workers").input_value()) >= 1
+    expect(page.locator("html")).to_have_attribute("data-state", "loading")
+    drop(page, ("early.wav", wav(compose(2))))
+    expect(card(page, "early").locator(".status")).to_have_text("Waiting for the engine…")
+    expect_state(page, "done")
+    expect(page.locator("a[download]")).to_have_count(5)
+
+
+def test_engine_that_can_not_start_says_why_and_starts_again(visit: Callable) -> None:
+    def prepare(page: Page) -> None:
+        page.route("**/manifest.json", lambda route: route.fulfill(status=404))
+
+    page, complaints = visit("?workers=1", prepare)
+    expect_state(page, "error")
+    expect(page.locator("#error")).to_contain_text("manifest.json can't be fetched")
+    drop(page, ("song.wav", wav(compose(1))))
+    expect(card(page, "song").locator(".status")).to_contain_text("The engine could not start")
+    complaints.clear()  # of the file that isn't there
+    page.unroute("**/manifest.json")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Retry song").click()
+    expect_state(page, "done")
+    expect(page.locator("#error")).to_be_hidden()
+
+
+def test_bug_report_names_no_song(page: Page) -> None:
+    drop(page, ("secret.wav", b"no song"))
+    expect_state(page, "error")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("summary", has_text="Settings").click()
+    page.get_by_role("button", name="Copy for a bug report").click()
+    expect(page.locator("#reported")).to_have_text("Copied.")
+    page.locator("summary", has_text="Settings").click()
+    report = page.evaluate("navigator.clipboard.readText()")
+    assert "Model: umx-mini" in report
+    assert "can't be read as audio" in report
+    assert "secret" not in report
+
+
+def test_first_paint_does_not_wait_for_python(visit: Callable) -> None:
+    def hold(page: Page) -> None:
+        page.route("**/*.mjs", lambda route: None)
+
+    page, _ = visit("?workers=1", hold)
+    expect(page.get_by_text("Drop a song here")).to_be_visible()
+    expect(page.get_by_text("It never leaves your computer.")).to_be_visible()
+
+
+def test_no_request_may_leave_the_origin(page: Page, shared: tuple[Page, list[str]]) -> None:
+    page.route("**/*", reach)
+    try:
+        reached = page.evaluate(
+            "fetch('https://example.org/').then(() => true, error => error.constructor.name)"
+        )
+    finally:
+        page.unroute("**/*", reach)
+    assert reached == "TypeError"
+    assert "connect-src" in shared[1].pop(0)
+    shared[1].clear()
+
+
+def reach(route: Route) -> None:
+    route.fulfill(status=200, headers={"Access-Control-Allow-Origin": "*"}, body="reached")

@@ -1,0 +1,207 @@
+"""The site as built is whole: whatever one of its files names is there."""
+
+import ast
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import build
+import index
+import pytest
+import vendor
+
+from umx.weights import load_model
+
+APP = build.ROOT / "app"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Brings the runtime first, where it isn't here yet."""
+    return build.build(tmp_path_factory.mktemp("built") / "site")
+
+
+class Links(HTMLParser):
+    """Every address that a page loads; where its links lead is for the visitor to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "a":
+            self.found += [v for k, v in attrs if v and k in ("src", "href", "config", "srcset")]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def strings(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_what_the_page_names_is_there(site: Path) -> None:
+    links = Links()
+    links.feed((site / "index.html").read_text())
+    assert {"app/main.py", "app/page.json", "app/style.css"} < set(links.found)
+    for link in links.found:
+        assert (site / link).is_file(), link
+        assert not link.startswith("/")  # which would leave a path prefix
+
+
+def test_what_the_page_s_configuration_names_is_there(site: Path) -> None:
+    config = json.loads((site / "app" / "page.json").read_text())
+    assert (site / config["interpreter"]).is_file()
+    named = [*config["files"], *config["js_modules"]["main"]]
+    for name in named:
+        assert name.startswith("./")
+        assert (site / "app" / name).is_file(), name
+
+
+def test_every_module_that_the_page_imports_is_in_its_configuration(site: Path) -> None:
+    config = json.loads((site / "app" / "page.json").read_text())
+    given = {Path(name).stem for name in config["files"]} | {"main"}
+    ours = {path.stem for path in (site / "app").glob("*.py")}
+    for name in given:
+        for node in ast.walk(ast.parse((site / "app" / f"{name}.py").read_text())):
+            imported = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            imported += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert set(imported) & ours <= given
+    assert given == ours - {"worker", "device"}  # these run in workers
+
+
+def test_addresses_in_the_page_s_code_are_there(site: Path) -> None:
+    named = {
+        text
+        for path in (site / "app").glob("*.py")
+        for text in strings(ast.parse(path.read_text()))
+        if re.fullmatch(r"(\./)?(app|weights)/[\w./-]+\.\w+", text)
+    }
+    assert any(name.endswith(".whl") for name in named)
+    for name in named:
+        assert (site / name).is_file(), name
+
+
+def test_scripts_find_the_modules_that_they_import(site: Path) -> None:
+    for path in (site / "app" / "vendor" / "pyscript").glob("*.js"):
+        for name in re.findall(r'(?:from|import)\s*"(\./[^"]+)"', path.read_text()):
+            assert (path.parent / name).is_file(), f"{name} of {path.name}"
+
+
+def test_everything_in_the_lock_file_is_there_unchanged(site: Path) -> None:
+    for package in json.loads(vendor.LOCK.read_text())["packages"]:
+        for name, entry in package["files"].items():
+            data = (site / "app" / "vendor" / package["folder"] / name).read_bytes()
+            assert len(data) == entry["size"]
+            assert hashlib.sha256(data).hexdigest() == entry["sha256"]
+
+
+def test_packages_that_pyodide_loads_are_there(site: Path) -> None:
+    folder = site / "app" / "vendor" / "pyodide"
+    packages = json.loads((folder / "pyodide-lock.json").read_text())["packages"]
+    for name in ("numpy", "openblas"):
+        entry = packages[name]
+        data = (folder / entry["file_name"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == entry["sha256"]
+        for needed in entry["depends"]:
+            assert (folder / packages[needed]["file_name"]).is_file()
+
+
+def test_models_are_whole_and_in_the_index(site: Path) -> None:
+    listed = {entry["name"] for entry in json.loads((site / "weights" / "index.json").read_text())}
+    assert "umx-mini" in listed
+    for name in listed:
+        assert load_model(site / "weights" / name).manifest.name
+
+
+def test_the_web_app_manifest_s_icons_are_there(site: Path) -> None:
+    path = site / "app" / "site.webmanifest"
+    icons = json.loads(path.read_text())["icons"]
+    assert icons
+    for icon in icons:
+        assert (path.parent / icon["src"]).is_file()
+
+
+def test_the_service_worker_knows_every_file(site: Path) -> None:
+    script = (site / "service-worker.js").read_text()
+    listed = json.loads(script.removeprefix("const FILES = ").partition(";\n")[0])
+    there = files(site)
+    del there["service-worker.js"]
+    assert listed.keys() == there.keys()
+    for name, data in there.items():
+        assert hashlib.sha256(data).hexdigest() in listed[name]
+
+
+def test_nothing_unfinished_or_foreign_is_in_the_site(site: Path) -> None:
+    for name in files(site):
+        assert not re.search(r"__pycache__|\.(part|pyc|pth|DS_Store)$", name)
+        assert name.split("/")[0] in {*build.PARTS, "service-worker.js"}
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout to build from that is small."""
+    root = tmp_path / "checkout"
+    (root / "weights").mkdir(parents=True)
+    shutil.copytree(APP, root / "app", ignore=shutil.ignore_patterns("vendor", "__pycache__"))
+    shutil.copy(build.ROOT / "index.html", root)
+    monkeypatch.setattr(build, "ROOT", root)
+    monkeypatch.setattr(build, "prepare", lambda: None)
+    return root
+
+
+def test_building_again_leaves_nothing_of_before(stand_in: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (stand_in / "app" / "old.py").write_text("")
+    assert "app/old.py" in files(build.build(site))
+    (stand_in / "app" / "old.py").unlink()
+    first = files(build.build(site))
+    assert "app/old.py" not in first
+    assert files(build.build(site)) == first
+
+
+def test_what_is_unfinished_stays_out(stand_in: Path, tmp_path: Path) -> None:
+    (stand_in / "app" / "__pycache__").mkdir()
+    (stand_in / "app" / "__pycache__" / "main.pyc").write_text("")
+    (stand_in / "weights" / "umxl.part").mkdir()
+    (stand_in / "weights" / "umxl.part" / "bass.safetensors.gz").write_text("")
+    (stand_in / "app" / "core.js.part").write_text("")
+    built = files(build.build(tmp_path / "site"))
+    assert not [name for name in built if "part" in name or "pycache" in name]
+    assert "umxl" not in built["service-worker.js"].decode()
+
+
+def manifest(weights: Path, name: str, /, **fields: Any) -> None:
+    (weights / name).mkdir(parents=True)
+    content = dict.fromkeys(index.SHOWN, "") | {"name": name, "targets": {"bass": {"size": 5}}}
+    (weights / name / index.MANIFEST).write_text(json.dumps(content | fields))
+
+
+def test_the_index_names_models_by_their_folders(tmp_path: Path) -> None:
+    manifest(tmp_path, "b", name="another")
+    manifest(tmp_path, "a", targets={"bass": {"size": 5}, "drums": {"size": 7}})
+    manifest(tmp_path, "c.part")
+    index.write_index(tmp_path)
+    listed = json.loads((tmp_path / "index.json").read_text())
+    assert [(entry["name"], entry["size"]) for entry in listed] == [("a", 12), ("b", 5)]
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"name": "a", "targets": []}'])
+def test_the_index_names_a_damaged_model(tmp_path: Path, damage: str) -> None:
+    manifest(tmp_path, "a")
+    (tmp_path / "a" / index.MANIFEST).write_text(damage)
+    with pytest.raises(ValueError, match=r"a/manifest\.json is damaged"):
+        index.write_index(tmp_path)
+    assert not (tmp_path / "index.json").exists()

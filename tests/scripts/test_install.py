@@ -1,0 +1,42 @@
+"""`pip install .`: the engine, the command and the model that comes with them, away from the checkout."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from environment import ROOT
+
+import umx
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--target", folder, ROOT], check=True)
+    return folder
+
+
+def test_the_command_separates_with_the_model_inside(installed: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    soundfile.write(tmp_path / "song.wav", 0.1 * rng.standard_normal((22050, 2)), 44100)
+    command = [sys.executable, "-P", installed / "bin" / "umx", "separate", "song.wav"]
+    environment = os.environ | {"PYTHONPATH": str(installed), "XDG_DATA_HOME": str(tmp_path)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    names = {path.name for path in tmp_path.glob("song - *.wav")}
+    stems = ("bass", "drums", "melody", "vocals", "karaoke")
+    assert names == {f"song - {stem}.wav" for stem in stems}
+    assert soundfile.info(tmp_path / "song - vocals.wav").frames == 22050
+
+
+def test_nothing_else_is_installed(installed: Path) -> None:
+    names = {path.name for path in installed.iterdir()} - {"__pycache__"}
+    assert names == {"bin", "umx", f"umx-{umx.__version__}.dist-info"}
+    models = [path.name for path in (installed / "umx" / "models").iterdir()]
+    assert models == ["umx-mini"]
+    weights = {path.name for path in (installed / "umx" / "models" / "umx-mini").iterdir()}
+    assert weights == {path.name for path in (ROOT / "weights" / "umx-mini").iterdir()}

@@ -1,0 +1,122 @@
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+import pytest
+import serve
+
+Serve = Callable[..., str]
+TYPES = {
+    "index.html": "text/html; charset=utf-8",
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+    "icon.png": "image/png",
+    "page.json": "application/json",
+    "site.webmanifest": "application/manifest+json",
+    "core.js": "text/javascript",
+    "micropython.mjs": "text/javascript",
+    "micropython.wasm": "application/wasm",
+    "main.py": "text/x-python; charset=utf-8",
+    "umx-1.0-py3-none-any.whl": "application/zip",
+    "python_stdlib.zip": "application/zip",
+    "bass.safetensors.gz": "application/gzip",
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    for name in TYPES:
+        (folder / name).write_text(f"content of {name}")
+    (tmp_path / "secret.txt").write_text("not of the site")
+    return folder
+
+
+@pytest.fixture
+def start(site: Path) -> Iterator[Serve]:
+    """Serves the site; returns its URL."""
+    with ExitStack() as stack:
+
+        def run(prefix: str = "/") -> str:
+            http = stack.enter_context(serve.server(site, 0, prefix))
+            threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+            stack.callback(http.shutdown)
+            return f"http://127.0.0.1:{http.server_port}{prefix}"
+
+        yield run
+
+
+def get(url: str) -> HTTPResponse:
+    response: HTTPResponse = urllib.request.urlopen(url)
+    return response
+
+
+@pytest.mark.parametrize("prefix", ["/", "/some/where/"])
+def test_every_file_has_the_type_that_browsers_need(start: Serve, prefix: str) -> None:
+    url = start(prefix)
+    for name, kind in TYPES.items():
+        with get(url + name) as response:
+            assert response.headers["Content-Type"] == kind
+            assert response.headers["Content-Encoding"] is None
+            assert response.read().decode() == f"content of {name}"
+
+
+@pytest.mark.parametrize("prefix", ["/", "/some/where/"])
+def test_the_folder_is_the_page(start: Serve, prefix: str) -> None:
+    for address in (start(prefix), start(prefix) + "?workers=2"):
+        with get(address) as response:
+            assert response.read() == b"content of index.html"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/index.html", "/some/index.html", "/other/where/index.html"]
+)
+def test_nothing_lies_outside_the_prefix(start: Serve, path: str) -> None:
+    url = start("/some/where/").removesuffix("/some/where/")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(url + path)
+
+
+@pytest.mark.parametrize("path", ["../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "none"])
+@pytest.mark.parametrize("prefix", ["/", "/some/where/"])
+def test_nothing_but_the_site_is_served(start: Serve, prefix: str, path: str) -> None:
+    host = start(prefix).removeprefix("http://").partition("/")[0]
+    connection = HTTPConnection(host)  # as it is: urllib would tidy the path up
+    connection.request("GET", prefix + path)
+    assert connection.getresponse().status == 404
+    connection.close()
+
+
+def test_a_port_in_use_is_replaced(site: Path) -> None:
+    with serve.server(site) as first, serve.server(site, first.server_port) as second:
+        assert second.server_port != first.server_port
+
+
+def test_only_this_computer_is_served(site: Path) -> None:
+    with serve.server(site) as http:
+        assert http.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("prefix", ["/", "/some/where/"])
+def test_a_site_s_own_service_worker_is_served(start: Serve, site: Path, prefix: str) -> None:
+    (site / "service-worker.js").write_text("the site's own")
+    with get(start(prefix) + "service-worker.js") as response:
+        assert response.headers["Content-Type"] == "text/javascript"
+        assert response.read() == b"the site's own"
+
+
+@pytest.mark.parametrize("prefix", ["/", "/some/where/"])
+def test_a_checkout_s_service_worker_lists_its_files(start: Serve, site: Path, prefix: str) -> None:
+    for folder in ("app", "weights"):
+        (site / folder).mkdir()
+    (site / "app" / "main.py").write_text("print()")
+    with get(start(prefix) + "service-worker.js") as response:
+        assert response.headers["Content-Type"] == "text/javascript"
+        script = response.read().decode()
+    assert script.startswith("const FILES = {")
+    assert '"app/main.py"' in script

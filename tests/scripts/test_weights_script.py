@@ -1,0 +1,339 @@
+"""scripts/weights.py, against a server on this computer that behaves as the worst do."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import download
+import numpy as np
+import pytest
+
+import weights
+from tests.checkpoints import golden_state, pth
+from tests.scripts.server import ERROR_PAGE, Server
+from umx import convert, official
+from umx.weights import load_model
+
+TARGETS = ("vocals", "drums", "bass", "other")
+CHECKPOINTS = {target: pth(golden_state(target)) for target in TARGETS}
+
+
+def path(target: str) -> str:
+    return f"{target}-{hashlib.sha256(CHECKPOINTS[target]).hexdigest()[:8]}.pth"
+
+
+class Local(official.Official):
+    """A model that the server publishes."""
+
+    server = ""
+
+    @property
+    def source(self) -> str:
+        return self.server
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    files = {path(target): data for target, data in CHECKPOINTS.items()}
+    with Server(files) as http:
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        model = Local("UMX-T", "none", 1, {t: path(t) for t in TARGETS}, {"bass": 1.5})
+        monkeypatch.setattr(Local, "server", http.url)
+        monkeypatch.setitem(official.OFFICIAL, "umxl", model)
+        tiny = {"sample_rate": 44100, "n_fft": 128, "hop": 32}
+        monkeypatch.setattr(convert, "SIGNAL", tiny)
+        monkeypatch.setattr(download, "_dead_hosts", set())
+        yield http
+        http.shutdown()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., int]:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    return lambda *words: weights.main(["--weights", str(folder), *map(str, words)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "weights"
+
+
+def names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+def test_get_brings_a_model_that_loads_and_is_in_the_index(
+    server: Server, run: Callable[..., int], folder: Path
+) -> None:
+    assert run("get", "umxl") == 0
+    model = load_model(folder / "umxl")
+    assert tuple(model.targets) == TARGETS
+    assert (model.manifest.title, model.manifest.preset) == ("UMX-T", "web")
+    (entry,) = json.loads((folder / "index.json").read_text())
+    size = sum(file.size for file in model.manifest.targets.values())
+    assert (entry["name"], entry["size"], entry["quality"]) == ("umxl", size, {"bass": 1.5})
+    assert names(folder) == {"umxl", "index.json"}
+
+
+def test_what_is_here_is_not_fetched_again_but_for_another_preset(
+    server: Server, run: Callable[..., int], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("get", "umxl") == 0
+    server.ranges.clear()
+    assert run("get", "umxl") == 0
+    assert server.ranges == []
+    assert "already" in capsys.readouterr().out
+    assert run("get", "umxl", "--preset", "best") == 0
+    assert len(server.ranges) == 4
+    assert load_model(folder / "umxl").manifest.preset == "best"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        ["cut"],
+        ["cut"] * 8,  # each gets further, so that is no reason to stop
+        ["busy", "busy"],
+        ["cut", "no ranges"],
+        ["cut", "another range"],
+        ["cut", "false range"],
+        ["error page"],
+        ["wrong bytes"],
+        ["cut", "error page"],
+    ],
+)
+def test_get_survives(
+    server: Server, run: Callable[..., int], folder: Path, answers: list[str]
+) -> None:
+    server.answers = list(answers)
+    assert run("get", "umxl") == 0
+    assert not server.answers
+    load_model(folder / "umxl")
+
+
+def test_get_asks_only_for_what_is_missing(
+    server: Server, run: Callable[..., int], folder: Path
+) -> None:
+    server.answers = ["cut"]
+    assert run("get", "umxl") == 0
+    half = len(CHECKPOINTS["vocals"]) // 2
+    assert server.ranges == [None, f"bytes={half}-", None, None, None]
+
+
+@pytest.mark.parametrize("answer", ["missing", "error page", "wrong bytes", "busy"])
+def test_get_that_fails_leaves_no_model_and_says_what_to_do(
+    server: Server,
+    run: Callable[..., int],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    answer: str,
+) -> None:
+    server.answers = ["honest", *[answer] * 20]
+    assert run("get", "umxl") == 1
+    message = capsys.readouterr().err
+    assert f"{server.url}/files/{path('drums')}" in message
+    assert "--from" in message
+    assert not (folder / "umxl").exists()
+    assert names(folder) == {"umxl.part"}
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(
+    server: Server, run: Callable[..., int], folder: Path
+) -> None:
+    server.answers = ["honest", "cut", *["missing"] * 5]
+    assert run("get", "umxl") == 1
+    server.answers.clear()
+    server.ranges.clear()
+    assert run("get", "umxl") == 0
+    half = len(CHECKPOINTS["drums"]) // 2
+    assert server.ranges == [f"bytes={half}-", None, None]
+    load_model(folder / "umxl")
+
+
+def interrupted(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_conversion_leaves_no_model_and_keeps_the_downloads(
+    server: Server,
+    run: Callable[..., int],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(convert, "quantize", interrupted)
+        assert run("get", "umxl") == 130
+    assert "goes on from here" in capsys.readouterr().err
+    assert names(folder) == {"umxl.part"}
+    server.ranges.clear()
+    assert run("get", "umxl") == 0
+    assert server.ranges == []
+    load_model(folder / "umxl")
+    assert names(folder) == {"umxl", "index.json"}
+
+
+def test_no_network_is_said_at_once_with_the_files_to_get(
+    server: Server,
+    run: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Local, "server", "http://127.0.0.1:9")  # the discard port: nobody listens
+    assert run("get", "umxl") == 1
+    message = capsys.readouterr().err
+    for target in TARGETS:
+        assert f"http://127.0.0.1:9/files/{path(target)}" in message
+    assert "can't be reached" in message
+
+
+def test_get_from_a_folder_knows_files_by_their_hash(
+    server: Server, run: Callable[..., int], folder: Path, tmp_path: Path
+) -> None:
+    for target, data in CHECKPOINTS.items():
+        (tmp_path / f"download of {target} (1).pth").write_bytes(data)
+    assert run("get", "umxl", "--from", tmp_path, "--preset", "best") == 0
+    assert load_model(folder / "umxl").manifest.preset == "best"
+    assert server.ranges == []
+    assert len(list(tmp_path.glob("*.pth"))) == 4
+
+
+@pytest.mark.parametrize(("data", "said"), [(None, "is missing"), (b"half of it", "is damaged")])
+def test_get_from_a_folder_names_what_is_wrong(
+    server: Server,
+    run: Callable[..., int],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    data: bytes | None,
+    said: str,
+) -> None:
+    for target in TARGETS:
+        (tmp_path / path(target)).write_bytes(CHECKPOINTS[target])
+    wrong = tmp_path / path("bass")
+    wrong.unlink()
+    if data is not None:
+        wrong.write_bytes(data)
+    assert run("get", "umxl", "--from", tmp_path) == 1
+    message = capsys.readouterr().err
+    assert str(wrong) in message
+    assert said in message
+    assert f"{server.url}/files/{path('bass')}" in message
+    assert names(folder) == set()
+
+
+def training_folder(folder: Path) -> Path:
+    folder.mkdir()
+    signal = {"nfft": 128, "nhop": 32, "sample_rate": 22050, "nb_channels": 2}
+    (folder / "separator.json").write_text(json.dumps(signal))
+    for target in ("bass", "speech"):
+        (folder / f"{target}.json").write_text("{}")
+        (folder / f"{target}.pth").write_bytes(CHECKPOINTS["bass"])
+    return folder
+
+
+def test_convert_keeps_a_models_own_targets_and_sample_rate(
+    run: Callable[..., int], folder: Path, tmp_path: Path
+) -> None:
+    assert run("convert", training_folder(tmp_path / "mine"), "--name", "mine") == 0
+    manifest = load_model(folder / "mine").manifest
+    assert tuple(manifest.targets) == ("bass", "speech")
+    assert manifest.sample_rate == 22050
+
+
+def test_a_conversion_that_fails_keeps_the_model_that_was_there(
+    run: Callable[..., int], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = training_folder(tmp_path / "mine")
+    assert run("convert", source, "--name", "mine") == 0
+    before = (folder / "mine" / "manifest.json").read_bytes()
+    (source / "speech.pth").write_bytes(ERROR_PAGE)
+    assert run("convert", source, "--name", "mine") == 1
+    assert "speech.pth" in capsys.readouterr().err
+    assert (folder / "mine" / "manifest.json").read_bytes() == before
+    load_model(folder / "mine")
+    (source / "speech.pth").write_bytes(CHECKPOINTS["other"])
+    assert run("convert", source, "--name", "mine") == 0
+    assert (folder / "mine" / "manifest.json").read_bytes() != before
+    assert names(folder) == {"mine", "index.json"}
+
+
+def test_list_verify_remove(
+    run: Callable[..., int], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = training_folder(tmp_path / "mine")
+    for name in ("one", "two"):
+        assert run("convert", source, "--name", name) == 0
+    capsys.readouterr()
+    assert run("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["one", "two", "umxl", "umxhq"]
+    assert run("verify") == 0
+    damaged = folder / "two" / "bass.safetensors.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    assert run("verify", "one") == 0
+    capsys.readouterr()
+    assert run("verify") == 1
+    assert "two: bass.safetensors.gz" in capsys.readouterr().out
+    assert run("remove", "two") == 0
+    assert run("verify") == 0
+    assert [entry["name"] for entry in json.loads((folder / "index.json").read_text())] == ["one"]
+    assert run("remove", "two") == 1
+    assert "no model 'two'" in capsys.readouterr().err
+
+
+def test_the_embedded_model_stays(
+    run: Callable[..., int], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("remove", "umx-mini") == 1
+    assert "stays" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", "."])
+def test_a_name_is_no_path(run: Callable[..., int], name: str) -> None:
+    with pytest.raises(SystemExit):
+        run("remove", name)
+
+
+def test_a_damaged_manifest_is_named(
+    run: Callable[..., int], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "odd").mkdir()
+    (folder / "odd" / "manifest.json").write_text("{}")
+    assert run("list") == 1
+    assert str(folder / "odd" / "manifest.json") in capsys.readouterr().err
+
+
+# What openunmix itself saves; these need torch.
+
+
+def openunmix_state(hidden: int) -> dict[str, object]:
+    torch = pytest.importorskip("torch")
+    golden = pytest.importorskip("golden")
+    model = golden.network(hidden, 2049, 1487, seed=1)
+    state = dict(model.state_dict())
+    state |= {"stft.window": torch.hann_window(4096), "sample_rate": torch.tensor(44100.0)}
+    return state
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_what_openunmix_saves_is_converted(
+    run: Callable[..., int], folder: Path, tmp_path: Path, zipped: bool
+) -> None:
+    torch = pytest.importorskip("torch")
+    source = tmp_path / "trained"
+    source.mkdir()
+    settings = {"nfft": 4096, "nhop": 1024, "sample_rate": 44100.0, "nb_channels": 2}
+    (source / "separator.json").write_text(json.dumps(settings))
+    (source / "vocals.json").write_text(json.dumps({"args": {"hidden_size": 16}}))
+    state = openunmix_state(16)
+    torch.save(state, source / "vocals.pth", _use_new_zipfile_serialization=zipped)
+    assert run("convert", source, "--name", "trained", "--preset", "best") == 0
+    tensors = load_model(folder / "trained").targets["vocals"]
+    weight = tensors["fc2.weight"] * tensors["fc2.scale"][:, np.newaxis]
+    norm = state["bn2.weight"] / torch.sqrt(state["bn2.running_var"] + 1e-5)
+    wanted = (state["fc2.weight"] * norm[:, None]).detach().numpy()
+    assert np.abs(weight - wanted).max() < 0.01 * np.abs(wanted).max()
