@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
-from index import models, write_index
+import required_python  # noqa: F401
+from index import check, models, write_index
 from vendor import run, vendor
 from wheel import build_wheel
 
@@ -19,10 +21,14 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
 
 
 def prepare() -> None:
-    """Put in place what the page needs beside its sources."""
+    """Put in place what the page needs beside its sources. Ends the script where a model is damaged."""
     vendor()
     build_wheel()
-    write_index()
+    try:
+        write_index(ROOT / "weights")
+        check(ROOT / "weights")
+    except ValueError as error:
+        sys.exit(str(error))
 
 
 def build(site: Path = SITE) -> Path:

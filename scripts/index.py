@@ -1,8 +1,12 @@
 """The models in weights/, and the index of them that the page's menu is made from."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from download import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "weights"
@@ -14,18 +18,24 @@ SHOWN = ("name", "title", "licence", "credit", "source", "preset", "quality", "q
 def models(weights: Path = WEIGHTS) -> list[dict[str, Any]]:
     """What the manifests say of each model, and its size in bytes, by name. Raises ValueError for a damaged one."""
     found = []
-    for path in sorted(weights.glob(f"*/{MANIFEST}")):
-        if path.parent.suffix == ".part":
-            continue
-        try:
-            manifest = json.loads(path.read_text("utf-8"))
+    for path, manifest in _manifests(weights):
+        with _damaged(path):
             shown = {key: manifest[key] for key in SHOWN}
             shown["size"] = sum(entry["size"] for entry in manifest["targets"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is damaged; remove its folder ({error!r}).") from error
         # A copied folder goes by its own name, which is the one in its address.
         found.append(shown | {"name": path.parent.name})
     return found
+
+
+def check(weights: Path = WEIGHTS) -> None:
+    """Raise ValueError unless every file that a manifest names is there, with the bytes that it should have."""
+    for path, manifest in _manifests(weights):
+        with _damaged(path):
+            expected = {path.parent / e["file"]: e["sha256"] for e in manifest["targets"].values()}
+        for file, digest in expected.items():
+            if not file.is_file() or sha256(file) != digest:
+                state = "damaged" if file.exists() else "missing"
+                raise ValueError(f"{file} is {state}; get the model again, or remove its folder.")
 
 
 def write_index(weights: Path = WEIGHTS) -> None:
@@ -33,3 +43,20 @@ def write_index(weights: Path = WEIGHTS) -> None:
     part = weights / f"{INDEX}.part"
     part.write_text(json.dumps(models(weights), indent=2, ensure_ascii=False) + "\n", "utf-8")
     part.replace(weights / INDEX)
+
+
+def _manifests(weights: Path) -> Iterator[tuple[Path, Any]]:
+    for path in sorted(weights.glob(f"*/{MANIFEST}")):
+        if path.parent.suffix != ".part":
+            with _damaged(path):
+                manifest = json.loads(path.read_text("utf-8"))
+            yield path, manifest
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """What goes wrong with a manifest's content, as a ValueError that says what to do."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged; remove its folder ({error!r}).") from error

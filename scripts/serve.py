@@ -9,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO
 
+import required_python  # noqa: F401
 from build import ROOT, SERVICE_WORKER, prepare, service_worker
 from vendor import run
 

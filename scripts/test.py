@@ -11,6 +11,7 @@ import sys
 import time
 from subprocess import DEVNULL
 
+import required_python  # noqa: F401
 from environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
 
 STAGES = {
@@ -107,6 +108,4 @@ def starts(program: str) -> bool:
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):  # noqa: UP036 (macOS brings 3.9)
-        sys.exit("Python 3.11 or newer is needed.")
     sys.exit(main(sys.argv[1:]))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import environment
+import required_python  # noqa: F401
 from download import DownloadError, fetch, matches, sha256, terminal_report
 from index import WEIGHTS, models, write_index
 

@@ -205,3 +205,36 @@ def test_the_index_names_a_damaged_model(tmp_path: Path, damage: str) -> None:
     with pytest.raises(ValueError, match=r"a/manifest\.json is damaged"):
         index.write_index(tmp_path)
     assert not (tmp_path / "index.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (index.MANIFEST, b""),
+        (index.MANIFEST, b"{}"),
+        (index.MANIFEST, b'{"targets": {"bass": {}}}'),
+        ("bass.safetensors.gz", b"byt"),
+        ("bass.safetensors.gz", b"<!doctype html>"),
+        ("bass.safetensors.gz", None),
+    ],
+)
+def test_a_damaged_model_ends_a_build_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: bytes | None
+) -> None:
+    for elsewhere in ("vendor", "build_wheel"):
+        monkeypatch.setattr(build, elsewhere, lambda: None)
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    weights = tmp_path / "weights"
+    digest = hashlib.sha256(b"bytes").hexdigest()
+    entry = {"file": "bass.safetensors.gz", "size": 5, "sha256": digest}
+    manifest(weights, "a", targets={"bass": entry})
+    (weights / "a" / entry["file"]).write_bytes(b"bytes")
+    build.prepare()
+
+    file = weights / "a" / name
+    if damage is not None:
+        file.write_bytes(damage)
+    else:
+        file.unlink()
+    with pytest.raises(SystemExit, match=rf"{re.escape(str(file))} is (damaged|missing)"):
+        build.prepare()
