@@ -11,7 +11,7 @@ class Card:
         find = self.node.querySelector
         self.title, self.status, self.bar = find(".title"), find(".status"), find("progress")
         self.cancel, self.retry, self.remove = find(".cancel"), find(".retry"), find(".remove")
-        self.earlier = find(".earlier")
+        self.earlier, self.by = find(".earlier"), find(".by")
         self.mixer, self.loud = find(".mixer"), find(".loud")
         self.downloads, self.files = find(".downloads"), find(".files")
         self.zip, self.mix = find(".zip"), find(".mix")
@@ -26,6 +26,11 @@ class Card:
             button.setAttribute("aria-label", "{} {}".format(verb, title))
         self.urls = []
         view.element("songs").append(self.node)
+
+    def say_by(self, tags):
+        """Whose song it is and where it is from, as its file says; see `tags`."""
+        parts = [tags[name] for name in ("artist", "album") if name in tags]
+        view.say(self.by, ", ".join(parts))
 
     def show(self, state, text):
         """Lay out what goes with a song's state, see `song`."""

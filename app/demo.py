@@ -120,4 +120,5 @@ class Band:
 
 
 async def render():
-    return await Band().play()
+    """The song and its tags."""
+    return await Band().play(), {"title": TITLE}

@@ -46,6 +46,7 @@ class Job:
         try:
             self.to(DECODING, "Decoding…")
             await song.decode()
+            self.card.say_by(song.tags)
             wav.header(song.length, song.kind)  # raises ValueError now, not after the work
             self.check()
             self.to(RUNNING, "Waiting for the engine…")

@@ -10,6 +10,7 @@ import models
 import offline
 import report
 import settings
+import tags
 import view
 from decode import decode
 from jobs import Queue
@@ -27,7 +28,7 @@ ENGINES = {
 
 def decoder(file):
     async def source():
-        return await decode(file)
+        return await asyncio.gather(decode(file), tags.read(file))
 
     return source
 

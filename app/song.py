@@ -19,7 +19,7 @@ ENDED = (DONE, FAILED, CANCELLED)
 
 class Song:
     def __init__(self, title, source, targets, kind):
-        """source: async, gives the decoded mixture, an AudioBuffer of two channels.
+        """source: async, gives the decoded mixture, an AudioBuffer of two channels, and the file's tags, see `tags`.
 
         targets: the stems that the visitor wants, by the names that people use; a model's others make up one residual.
         kind: that of the samples, see wav.FORMATS.
@@ -27,6 +27,7 @@ class Song:
         self.title, self.source, self.targets, self.kind = title, source, targets, kind
         self.state = WAITING
         self.audio = None  # the decoded mixture, while it is needed
+        self.tags = {}  # what the file says of it, once it is decoded
         self.length = 0  # samples
         self.clear()
 
@@ -37,7 +38,7 @@ class Song:
 
     async def decode(self):
         if not self.audio:
-            self.audio = await self.source()
+            self.audio, self.tags = await self.source()
             self.length = self.audio.length
 
     async def separate(self, pool, on_plan, on_progress, on_piece):

@@ -1,0 +1,43 @@
+"""What a file says of the song in it: title, artist, album, cover and so on."""
+
+import media
+from promises import settle
+
+TEXTS = ("title", "artist", "album", "albumArtist", "genre", "comment", "lyrics")
+NUMBERS = ("trackNumber", "tracksTotal", "discNumber", "discsTotal")
+LONGEST = 100000
+"""Letters of a text. Nobody sings more; what says more is broken."""
+
+
+async def read(file):
+    """The tags of a file by name, those of TEXTS as text, those of NUMBERS as numbers.
+
+    Beside them "date", a Date, and "images", an Array of {data: Uint8Array, mimeType, kind}. Empty where the file says
+    nothing, and where it can't be read: what is wrong with it is for the decoder to tell.
+    """
+    try:
+        source = await media.opened(file)
+        try:
+            said = await settle(source.getMetadataTags())
+        finally:
+            source.dispose()
+    except Exception:
+        return {}
+    return chosen(said)
+
+
+def chosen(said):
+    found = {}
+    for name in TEXTS:
+        text = getattr(said, name, None)
+        if isinstance(text, str) and text.strip():
+            found[name] = text.strip()[:LONGEST]
+    for name in NUMBERS:
+        number = getattr(said, name, None)
+        if isinstance(number, int) and number > 0:
+            found[name] = number
+    for name in ("date", "images"):
+        value = getattr(said, name, None)
+        if value:
+            found[name] = value
+    return found
