@@ -64,11 +64,16 @@ class OpenUnmix:
         x = np.empty((sequences, frames, len(self.fc1.scale)), np.float32)
         for sequence, spectra in zip(x, magnitude, strict=True):
             # One at a time: scaled magnitudes of all would be the largest array in memory.
-            rows = (spectra * self.input_scale).reshape(frames, -1)
-            sequence[:] = self.engine.linear(rows, self.fc1, "tanh")
+            sequence[:] = self.engine.linear(self._scaled(spectra), self.fc1, "tanh")
         y, state = self.lstm(x, state)
-        skip = np.concatenate([x, y], axis=-1).reshape(sequences * frames, -1)
-        return self.engine.linear(skip, self.fc2, "relu").reshape(sequences, frames, -1), state
+        for into, after in zip(x, y, strict=True):
+            skip = np.concatenate([into, after], axis=-1)
+            into[:] = self.engine.linear(skip, self.fc2, "relu")
+        return x, state
+
+    def _scaled(self, magnitude: Float) -> Float:
+        """Frames as rows of the first layer's input: (frames, channels, max_bin) to (frames, channels * max_bin)."""
+        return (magnitude * self.input_scale).reshape(len(magnitude), -1)
 
     def mask(self, encoded: Float) -> Float:
         """The last layer: (frames, hidden_size) to the mask, float32 (frames, channels, bins), not negative."""

@@ -108,6 +108,7 @@ class Separator:
             report(done / work)
         del magnitude
         for index, signal in enumerate(mixture):
+            estimates = None  # so that those before needn't be in memory beside the new ones
             estimates = self._synthesise(signal, [e[index] for e in encoded], samples)
             if self.residual:
                 estimates[-1] = signal[:, :samples] - estimates[:-1].sum(axis=0)
@@ -167,17 +168,25 @@ class Separator:
         inverse = stft.Inverse(lead, len(padded), frames, n_fft, hop, self.engine.overlap_add)
         for window in wiener.windows(frames):
             audio = padded[:, window.start * hop : (window.stop - 1) * hop + n_fft]
-            spectra = self.engine.spectrum(audio, n_fft, hop)
-            masks = np.empty((len(encoded), *spectra.shape), np.float32)
-            for index, network in enumerate(self.networks.values()):
-                masks[index] = network.mask(encoded[index][window])
-            if self.residual or len(masks) == 1:
-                masks = wiener.with_residual(masks)
-            start = window.start
-            for estimates in self.engine.wiener(masks, spectra):
-                inverse.add(estimates[: len(self.targets)], start)
-                start += estimates.shape[1]
+            self._filter(audio, [e[window] for e in encoded], inverse, window.start)
         return inverse.signal(samples)
+
+    def _filter(
+        self, audio: Float, encoded: Sequence[Float], inverse: stft.Inverse, start: int
+    ) -> None:
+        """Masks and Wiener filter of one window, whose frames go into the inverse transform from `start` on.
+
+        audio: float32 (channels, n), padded; encoded: float32 (frames, hidden_size) a network.
+        """
+        spectra = self.engine.spectrum(audio, self.manifest.n_fft, self.manifest.hop)
+        masks = np.empty((len(encoded), *spectra.shape), np.float32)
+        for mask, network, frames in zip(masks, self.networks.values(), encoded, strict=True):
+            mask[:] = network.mask(frames)
+        if self.residual or len(masks) == 1:
+            masks = wiener.with_residual(masks)
+        for estimates in self.engine.wiener(masks, spectra):
+            inverse.add(estimates[: len(self.targets)], start)
+            start += estimates.shape[1]
 
 
 def separate(

@@ -28,6 +28,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 LARGEST_HEADER = 1 << 16
 LARGEST_TARGET = 1 << 30  # bytes
 MOST_LAYERS = 16
+CHUNK = 1 << 20
+"""How many bytes are unpacked at a time."""
 DTYPES: dict[str, np.dtype[Any]] = {"I8": np.dtype(np.int8), "F32": np.dtype("<f4")}
 
 Tensor: TypeAlias = Int8 | Float
@@ -168,7 +170,9 @@ def shapes(manifest: Manifest) -> Shapes:
     return out
 
 
-def read_target(data: bytes, entry: WeightFile, manifest: Manifest) -> dict[str, Tensor]:
+def read_target(
+    data: bytes | bytearray, entry: WeightFile, manifest: Manifest
+) -> dict[str, Tensor]:
     """Unpack and check one target's file.
 
     data: as it travels, or already decompressed, as some servers and browsers leave it.
@@ -177,13 +181,7 @@ def read_target(data: bytes, entry: WeightFile, manifest: Manifest) -> dict[str,
     """
     if data[:2] == GZIP_MAGIC:
         _expect(data, entry.size, entry.sha256, entry.file)
-        unpacker = zlib.decompressobj(wbits=31)
-        try:
-            data = unpacker.decompress(data, entry.unpacked_size + 1)
-        except zlib.error as error:
-            raise WeightsError(f"{entry.file} is damaged: {error}.") from error
-        if not unpacker.eof or unpacker.unused_data:
-            raise WeightsError(f"{entry.file} does not unpack to the size that the manifest names.")
+        data = _unpack(data, entry)
     _expect(data, entry.unpacked_size, entry.unpacked_sha256, f"{entry.file}, unpacked,")
     return _parse(data, shapes(manifest), entry.file)
 
@@ -281,7 +279,26 @@ def user_models() -> Path:
     return (Path(data) if data else Path.home() / ".local" / "share") / "umx"
 
 
-def _parse(data: bytes, expected: Shapes, where: str) -> dict[str, Tensor]:
+def _unpack(data: bytes | bytearray, entry: WeightFile) -> bytearray:
+    """Decompress a file, a stretch at a time, into memory of the size that the manifest names: all of it at once would
+    take the double for a moment."""
+    unpacker, out, end = zlib.decompressobj(wbits=31), bytearray(entry.unpacked_size), 0
+    try:
+        for begin in range(0, len(data), CHUNK):
+            stretch = memoryview(data)[begin : begin + CHUNK]
+            piece = unpacker.decompress(stretch, len(out) - end + 1)
+            out[end : end + len(piece)] = piece  # grows by a byte where there is too much
+            end += len(piece)
+            if end > entry.unpacked_size:
+                break
+    except zlib.error as error:
+        raise WeightsError(f"{entry.file} is damaged: {error}.") from error
+    if end != entry.unpacked_size or not unpacker.eof or unpacker.unused_data:
+        raise WeightsError(f"{entry.file} does not unpack to the size that the manifest names.")
+    return out
+
+
+def _parse(data: bytes | bytearray, expected: Shapes, where: str) -> dict[str, Tensor]:
     """Views of the tensors in a safetensors file, all of `expected` and no others."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(LARGEST_HEADER, len(data) - 8):
@@ -312,7 +329,7 @@ def _parse(data: bytes, expected: Shapes, where: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _json(text: str | bytes) -> Any:
+def _json(text: str | bytes | bytearray) -> Any:
     """Parse JSON. Raises ValueError for what is none."""
     try:
         return json.loads(text)
@@ -333,11 +350,11 @@ def _bytes(dtype: str, shape: tuple[int, ...]) -> int:
     return math.prod(shape) * DTYPES[dtype].itemsize
 
 
-def _hash(data: bytes) -> str:
+def _hash(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _expect(data: bytes, size: int, sha256: str, where: str) -> None:
+def _expect(data: bytes | bytearray, size: int, sha256: str, where: str) -> None:
     if len(data) != size:
         raise WeightsError(f"{where} has {len(data)} bytes instead of {size}; fetch it again.")
     if _hash(data) != sha256:

@@ -1,9 +1,13 @@
+import tracemalloc
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 import umx
 from umx import segments
 from umx.kernels.reference import Numpy
+from umx.kernels.simd import Simd
 from umx.separator import Separator, with_aggregates
 from umx.weights import Model, find_model, load_model
 
@@ -69,3 +73,24 @@ def test_separate_keeps_rate_and_length(rate: int) -> None:
     assert {stem.shape for stem in stems.values()} == {(2, 7001)}
     total = sum(stems[t] for t in ("vocals", "drums", "bass", "other", "residual"))
     np.testing.assert_allclose(total, np.repeat(mixture, 2, axis=0), atol=1e-6)
+
+
+class Idle:
+    """In the place of the kernels' library: does nothing, so that only what Python allocates is left."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments: None
+
+
+def test_memory_beside_the_weights_is_a_few_times_the_audio(model: Model) -> None:
+    separator = Separator(model, Simd(Idle()))
+    audio = np.zeros((4, 2, segments.SEGMENT), np.float32)
+    tracemalloc.start()
+    try:
+        estimates = separator.process(audio)
+        for _ in range(len(audio)):
+            next(estimates)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4.5 * audio.nbytes

@@ -18,7 +18,7 @@ from .reference import Numpy
 LIBRARY = Path(__file__).with_name("kernels.wasm")
 # As in kernels.c
 BLOCK, CHUNK = 8, 64
-FILTERED = 60
+FILTERED = 20
 """Frames whose estimates are in memory at a time."""
 ACTIVATIONS: dict[Activation, int] = {"none": 0, "tanh": 1, "relu": 2}
 
