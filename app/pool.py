@@ -42,6 +42,7 @@ class Worker:
 
     def __init__(self, options):
         """options: PyScript's, with the interpreter's address as "version"."""
+        self.options = options
         self.worker = PyWorker(SCRIPT, to_js(options))
         self.resolve = self.listener = None
         self.ended = self.started = False
@@ -64,9 +65,11 @@ class Worker:
         # A worker that is ended, or fails, before it is ready never says that it is.
         try:
             await settle(js.Promise.race(to_js([self.worker.ready, answer])))
-            self.started = True
         except RejectedError as error:
             self.stop(str(error))
+        if self.resolve and not self.started:
+            # PyScript says it also of a script that failed, and whose last line has posted nothing.
+            self.stop(await self.trouble() or "its program failed.")
         if self.resolve:
             content["kind"] = kind
             self.worker.postMessage(to_js(content), to_js(list(transfer)))
@@ -83,13 +86,19 @@ class Worker:
 
     def hear(self, event):
         kind = getattr(event.data, "kind", None)
-        if self.ended:
+        if self.ended or not kind:  # PyScript talks to its workers too
             return
-        self.silence = 0
+        self.started, self.silence = True, 0
         if kind in ("answer", "error"):
             self.settle(event.data)
         elif kind in ("progress", "piece") and self.listener:
             self.listener(event.data)
+
+    async def trouble(self):
+        """In words, what keeps it from starting; "" if that isn't known."""
+        config = self.options["config"]
+        # Joined by +: this MicroPython has no stars in lists.
+        return await reach.trouble([SCRIPT] + config["packages"][1:] + list(config["files"]))
 
     def fail(self, event):
         """Called by the browser for what nobody in the worker has caught; Pyodide is of no use after that."""
@@ -143,15 +152,12 @@ class Pool:
     def tick(self, *_):
         for worker in self.workers:
             worker.tick()
-        late = [worker for worker in self.workers if not worker.started]
+        late = [worker for worker in self.workers if worker.resolve and not worker.started]
         if late and late[0].silence % SLOW_START == 0:
             asyncio.create_task(self.look_after(late))
 
     async def look_after(self, late):
-        config = self.options["config"]
-        # Joined by +: this MicroPython has no stars in lists.
-        files = [SCRIPT] + config["packages"][1:] + list(config["files"])
-        reason = await reach.trouble(files)
+        reason = await late[0].trouble()
         for worker in late:
             if not worker.started and (reason or worker.silence > LONGEST_START):
                 worker.stop(reason or "it did not start.")

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from build import ROOT
@@ -72,6 +73,12 @@ def sabotage(page: Page, addition: str, count: float) -> None:
         route.fulfill(body=WORKER + (addition if next(numbers) < count else ""))
 
     page.route("**/app/worker.py", fulfill)
+
+
+@pytest.fixture
+def visit(visit: Callable) -> Callable:
+    """As everywhere, but without the service worker, whose answers no route of a test sees."""
+    return partial(visit, service_workers="block")
 
 
 @pytest.fixture(scope="module")
