@@ -40,8 +40,8 @@ def plot(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
     for axis, (target, curve) in zip(axes, curves.items(), strict=True):
         axis.plot(curve["step"], curve["training"], color="tab:gray", label="training")
         axis.plot(curve["step"], curve["validation"], color="tab:blue", label="validation")
-        axis.set(title=target, xlabel="step", ylim=(0, None))
-    axes[0].set_ylabel("error over the mixture's power")
+        axis.set(title=target, xlabel="step")
+    axes[0].set_ylabel("error over the mixture's power, dB")
     axes[0].legend()
     plt.rcParams["svg.hashsalt"] = "umx"  # the same curves give the same file
     figure.savefig(path, metadata={"Date": None})

@@ -5,8 +5,12 @@ Parameters have the official names and so do the checkpoints, which `openunmix` 
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from umx import weights
 
 BINS = 2049
 MAX_BIN = 1487
@@ -29,23 +33,57 @@ class OpenUnmix(nn.Module):
         self.input_scale = nn.Parameter(torch.ones(MAX_BIN))
         self.output_scale = nn.Parameter(torch.ones(MAX_BIN))
         self.output_mean = nn.Parameter(torch.ones(MAX_BIN))
+        for fixed in (self.input_mean, self.input_scale, self.output_scale, self.output_mean):
+            fixed.requires_grad_(False)
+
+    def hidden(self, mixture: Tensor) -> Tensor:
+        """What the last layer sees, (frames, batch, hidden), for magnitudes (frames, batch, 2, MAX_BIN)."""
+        weight, bias = _folded(self.fc1, self.bn1)
+        weight = weight * self.input_scale.tile(CHANNELS)
+        bias = bias + weight @ self.input_mean.tile(CHANNELS)
+        x = torch.tanh(functional.linear(mixture.flatten(2), weight, bias))
+        x = torch.cat([x, self.lstm(x)[0]], dim=-1)
+        return torch.relu(functional.linear(x, *_folded(self.fc2, self.bn2)))
+
+    def head(self) -> tuple[Tensor, Tensor]:
+        """The last layer: both channels' matrices (2, hidden, MAX_BIN) and biases (2, 1, MAX_BIN)."""
+        weight, bias = _folded(self.fc3, self.bn3)
+        scale, mean = self.output_scale.tile(CHANNELS), self.output_mean.tile(CHANNELS)
+        weight, bias = weight * scale[:, None], bias * scale + mean
+        return weight.unflatten(0, (CHANNELS, MAX_BIN)).mT, bias.reshape(CHANNELS, 1, MAX_BIN)
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Magnitudes (frames, batch, 2, MAX_BIN) of the mixture to those of the target."""
-        frames, batch = mixture.shape[:2]
-        x = ((mixture + self.input_mean) * self.input_scale).reshape(frames * batch, -1)
-        x = torch.tanh(self.bn1(self.fc1(x)))
-        y = self.lstm(x.reshape(frames, batch, -1))[0].reshape(frames * batch, -1)
-        x = torch.relu(self.bn2(self.fc2(torch.cat([x, y], dim=-1))))
-        x = self.bn3(self.fc3(x)).reshape(mixture.shape)
-        return torch.relu(torch.addcmul(self.output_mean, x, self.output_scale)) * mixture
+        weight, bias = self.head()
+        masks = torch.relu(self.hidden(mixture)[:, None] @ weight + bias)  # frames, 2, batch
+        return masks.transpose(1, 2) * mixture
 
-    def standardise(self, magnitudes: Tensor) -> None:
-        """Set the input's shift and scale from mixtures (…, MAX_BIN)."""
-        flat = magnitudes.reshape(-1, MAX_BIN)
-        deviation = flat.std(dim=0)
-        self.input_mean.data = -flat.mean(dim=0)
-        self.input_scale.data = 1 / deviation.clamp(min=1e-4 * float(deviation.max()))
+    @torch.no_grad()
+    def begin(self, mixture: Tensor, layers: Mapping[str, weights.Tensor] | None = None) -> None:
+        """Measure on magnitudes (frames, batch, 2, MAX_BIN) what training then leaves as it is: the input's shift and
+        scale, and the norms' mean and variance.
+
+        layers: a target's tensors as `umx.weights.load_model` reads them, to go on from.
+        """
+        known = {
+            key: torch.from_numpy(np.array(v, np.float32)) for key, v in (layers or {}).items()
+        }
+        self.input_mean.copy_(-mixture.mean(dim=(0, 1, 2)))
+        if known:
+            self.input_scale.copy_(known["input_scale"])
+            self.output_mean.fill_(0)  # the norm before it has taken it up
+            for name, value in self.lstm.named_parameters():
+                value.copy_(_lstm(known, name))
+        else:
+            deviation = mixture.flatten(0, 2).std(dim=0)
+            self.input_scale.copy_(1 / deviation.clamp(min=1e-4 * float(deviation.max())))
+        shift = self.input_mean * self.input_scale
+        x = (mixture * self.input_scale + shift).flatten(2)
+        x = torch.tanh(_begin(self.fc1, self.bn1, x, *_linear(known, "fc1", shift.tile(CHANNELS))))
+        x = torch.cat([x, self.lstm(x)[0]], dim=-1)
+        x = torch.relu(_begin(self.fc2, self.bn2, x, *_linear(known, "fc2")))
+        matrix = _linear(known, "fc3")
+        _begin(self.fc3, self.bn3, x, *(part[_rows()] for part in matrix))
 
 
 def official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -58,18 +96,57 @@ def official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def trimmed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `official`."""
-    rows = torch.cat([torch.arange(MAX_BIN) + channel * BINS for channel in range(CHANNELS)])
-    return {
-        key: value[rows]
-        if _per_row(key)
-        else value[:MAX_BIN]
-        if key.startswith("output_")
-        else value
-        for key, value in state.items()
-    }
-
-
 def _per_row(key: str) -> bool:
     return key in ("fc3.weight", "bn3.weight", "bn3.bias", "bn3.running_mean", "bn3.running_var")
+
+
+def _rows() -> Tensor:
+    """Where the bins that are trained stand among the official outputs."""
+    return torch.cat([torch.arange(MAX_BIN) + channel * BINS for channel in range(CHANNELS)])
+
+
+def _folded(linear: nn.Linear, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """A layer and the norm after it as one matrix and bias."""
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return linear.weight * scale[:, None], norm.bias - norm.running_mean * scale
+
+
+def _begin(linear: nn.Linear, norm: nn.BatchNorm1d, x: Tensor, *folded: Tensor) -> Tensor:
+    """Measure a norm for inputs (frames, batch, …), having set both layers to a folded matrix and bias where there are.
+
+    Returns the norm's output.
+    """
+    if folded:
+        matrix, bias = folded
+        size = matrix.norm(dim=1).clamp(min=1e-6)
+        linear.weight.copy_(matrix / size[:, None])
+    y = linear(x).flatten(0, 1)
+    norm.running_mean.copy_(y.mean(dim=0))
+    norm.running_var.copy_(y.var(dim=0))
+    if folded:
+        norm.weight.copy_(size * (norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(bias + size * norm.running_mean)
+    return norm.eval()(y).unflatten(0, x.shape[:2])
+
+
+def _linear(
+    layers: Mapping[str, Tensor], name: str, shift: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """A layer's matrix and its bias, for inputs that are shifted; nothing where there are no layers."""
+    if not layers:
+        return ()
+    matrix = layers[f"{name}.weight"] * layers[f"{name}.scale"][:, None]
+    bias = layers[f"{name}.bias"]
+    return matrix, bias if shift is None else bias - matrix @ shift
+
+
+def _lstm(layers: Mapping[str, Tensor], name: str) -> Tensor:
+    """One of nn.LSTM's parameters, as weight_ih_l0 or bias_hh_l2_reverse."""
+    kind, side, place = name.removesuffix("_reverse").split("_")
+    direction = "backward" if name.endswith("_reverse") else "forward"
+    prefix = f"lstm.{place[1:]}.{direction}"
+    if kind == "bias":
+        bias = layers[f"{prefix}.input.bias"]
+        return bias if side == "ih" else torch.zeros_like(bias)
+    layer = f"{prefix}.{'input' if side == 'ih' else 'recurrent'}"
+    return layers[f"{layer}.weight"] * layers[f"{layer}.scale"][:, None]
