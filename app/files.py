@@ -6,35 +6,33 @@ from pyscript.ffi import create_proxy
 
 
 def entries(transfer):
-    """What was dropped, as FileSystemEntries where the browser has them, else as Files.
+    """What was dropped: Files, and FileSystemEntries of folders where the browser has them.
 
     It has to be asked for at once: it is gone after the event.
     """
-    found = []
-    for item in list(transfer.items):
-        entry = item.webkitGetAsEntry() if item.kind == "file" else None
-        if entry:
-            found.append(entry)
-    return found or list(transfer.files)
+    items = [item for item in list(transfer.items) if item.kind == "file"]
+    # The entry of what is no file on disk, such as a mail's attachment, can't be read in every browser; the File can.
+    return [folder_of(item) or item.getAsFile() for item in items] or list(transfer.files)
+
+
+def folder_of(item):
+    entry = item.webkitGetAsEntry()
+    return entry if entry and entry.isDirectory else None
 
 
 async def within(entries):
-    """All the Files; of those in folders, what looks like sound, in order of name."""
+    """All the Files; of those in folders, what looks like sound, in order of name. Raises RejectedError."""
     found = []
     for entry in entries:
-        if not getattr(entry, "isDirectory", False):
-            found.append(await file_of(entry))
-            continue
-        inside = sorted(await children(entry), key=lambda child: child.name)
-        found += [
-            file for file in await within(inside) if file.type.split("/")[0] in ("audio", "video")
-        ]
+        if getattr(entry, "isDirectory", False):
+            inside = sorted(await children(entry), key=lambda child: child.name)
+            files = await within(inside)
+            found += [file for file in files if file.type.split("/")[0] in ("audio", "video")]
+        elif getattr(entry, "isFile", False):
+            found.append(await called_back(entry.file))
+        else:
+            found.append(entry)
     return found
-
-
-async def file_of(entry):
-    """A File entry's File; a File is itself."""
-    return await called_back(entry.file) if getattr(entry, "isFile", False) else entry
 
 
 async def children(folder):

@@ -16,6 +16,7 @@ from decode import decode
 from jobs import Queue
 from options import Options
 from pool import Pool, default_size
+from promises import RejectedError
 from shortcuts import Shortcuts
 from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
 
@@ -137,7 +138,11 @@ class Page:
             asyncio.create_task(self.dropped(files.entries(event.dataTransfer)))
 
     async def dropped(self, entries):
-        found = await files.within(entries)
+        try:
+            found = await files.within(entries)
+        except RejectedError as error:
+            view.error("What was dropped can't be read: {}".format(error))
+            return
         self.menu.convert([file for file in found if file.name.endswith(".pth")])
         self.add_files([file for file in found if not file.name.endswith(".pth")])
 
