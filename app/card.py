@@ -31,6 +31,7 @@ class Card:
         """Whose song it is and where it is from, as its file says; see `tags`."""
         parts = [tags[name] for name in ("artist", "album") if name in tags]
         view.say(self.by, ", ".join(parts))
+        self.by.title = self.by.textContent  # where there is room for some of it only
 
     def show(self, state, text):
         """Lay out what goes with a song's state, see `song`."""

@@ -44,17 +44,16 @@ async def zipped(files):
     return await settle(client_zip.downloadZip(to_js(entries)).blob())
 
 
-async def mixed(song, pool, gains):
-    """The sum of the stems, each times its gain, as a WAV Blob. gains: by stem; those of gain 0 are left out."""
-    heard = [(stem, gain) for stem, gain in gains.items() if gain]
+async def mixed(song, pool, mix):
+    """The sum of some stems as a WAV Blob. mix: by stem its gain and its place from -1, left, to 1, right."""
+    gains, pans = [mix[stem][0] for stem in mix], [mix[stem][1] for stem in mix]
     parts = []
     for _, _, blobs in song.in_song_order():
-        answer = await pool.run(
-            mix_piece, [blobs[stem] for stem, _ in heard], [gain for _, gain in heard], song.kind
-        )
+        some = [blobs[stem] for stem in mix]
+        answer = await pool.run(mix_piece, some, gains, pans, song.kind)
         parts.append(js.Blob.new(to_js([answer.samples])))
     return wav_blob(parts, song.length, song.kind)
 
 
-async def mix_piece(worker, blobs, gains, kind):
-    return await worker.ask("mix", blobs=blobs, gains=gains, sample_kind=kind)
+async def mix_piece(worker, blobs, gains, pans, kind):
+    return await worker.ask("mix", blobs=blobs, gains=gains, pans=pans, sample_kind=kind)

@@ -8,7 +8,9 @@ import view
 import wav
 from card import Card
 from decode import DecodeError
+from media_keys import MediaKeys
 from mixer import Mixer
+from options import TARGETS
 from pool import Cancelled, WorkerError
 from progress import Progress, spoken
 from song import CANCELLED, DECODING, DONE, ENDED, FAILED, NAMES, RUNNING, WAITING, in_order
@@ -28,11 +30,15 @@ def in_words(error):
 class Job:
     """One song, its card and its mixer."""
 
-    def __init__(self, song):
+    def __init__(self, song, on_turn):
+        """on_turn: called with the mixer when it begins or stops to play."""
         self.song, self.card = song, Card(song.title)
-        self.mixer = Mixer(song, self.card.mixer)
+        self.mixer = Mixer(song, self.card.mixer, on_turn)
         self.is_open = self.saved = False
         self.fraction = 0.0
+        self.mixer.show(
+            self.lanes(None)
+        )  # laid out from the beginning, so that nothing moves later
         self.to(WAITING, "Waiting")
 
     def to(self, state, text):
@@ -72,18 +78,30 @@ class Job:
             raise Cancelled()
 
     def lanes(self, model):
-        """The stems that add up to the song."""
-        targets = in_order([NAMES.get(name, name) for name in js.Object.keys(model.targets)])
+        """The stems that add up to the song; without a model, as the usual ones give them."""
+        names = js.Object.keys(model.targets) if model else TARGETS
+        targets = in_order([NAMES.get(name, name) for name in names])
         chosen = [target for target in targets if target in self.song.targets]
         if len(chosen) in (0, len(targets)):
             return targets
         return chosen + ["karaoke" if chosen == ["vocals"] else "rest"]
 
     def planned(self, batches):
-        self.progress = Progress(batches, seconds())
+        self.progress = Progress(batches)
+        asyncio.create_task(self.count_down())
+
+    async def count_down(self):
+        """Between what the workers report, the time left goes by too."""
+        progress = self.progress
+        while self.song.state == RUNNING and self.progress is progress:
+            self.tell_progress()
+            await asyncio.sleep(1)
 
     def progressed(self, batch, fraction):
-        self.progress.update(batch, fraction)
+        self.progress.update(batch, fraction, seconds())
+        self.tell_progress()
+
+    def tell_progress(self):
         before, self.fraction = self.fraction, self.progress.fraction()
         left = spoken(self.progress.seconds_left(seconds()))
         percent = int(100 * self.fraction)
@@ -113,9 +131,9 @@ class Job:
         view.announce(text)
 
     def open(self):
-        """Show the mixer, where there is something to hear."""
+        """Show the mixer, unless there will be nothing to hear."""
         self.is_open = True
-        self.card.open(self.song.state in (DONE, RUNNING))
+        self.card.open(self.song.state not in (FAILED, CANCELLED))
         if self.song.state == DONE and not self.song.audio:
             asyncio.create_task(self.decode_again())
 
@@ -157,12 +175,13 @@ class Queue:
     def __init__(self, pool, on_change):
         """on_change is called after a job's state has changed."""
         self.pool, self.on_change = pool, on_change
+        self.on_turn = MediaKeys(self).turned
         self.jobs = []
         self.last = None  # the job that ended last
         self.working = False
 
     def add(self, song):
-        job = Job(song)
+        job = Job(song, self.on_turn)
         self.jobs.append(job)
         card = job.card
         view.on_click(card.title, lambda: self.open(None if job.is_open else job))
@@ -210,7 +229,7 @@ class Queue:
     def mixer(self):
         """That of the open job, if there is something to hear, else None."""
         job = self.opened()
-        return job.mixer if job and job.mixer.lanes else None
+        return job.mixer if job and job.mixer.is_ready() else None
 
     def listening(self):
         """Whether the visitor hears something, which a new song is not to interrupt."""

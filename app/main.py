@@ -57,7 +57,7 @@ class Page:
         self.menu = models.Menu(model, options, self.model_chosen)
         self.queue = Queue(self.pool, self.refresh)
         self.options = Options()
-        self.wake_lock = manners.WakeLock()
+        self.wake_lock, self.notice = manners.WakeLock(), manners.Notice()
         self.awake = False
         manners.warn_before_leaving(self.queue.unsaved)
         Shortcuts(self.queue.mixer)
@@ -167,6 +167,10 @@ class Page:
             asyncio.create_task(self.wake_lock.keep(self.awake))
         if before == "running" and state == "done" and self.options.chime():
             manners.chime()
+        if before == "running" and state in ("done", "error"):
+            last = self.queue.last
+            told = self.notice.give(last.song.title, last.card.status.textContent)
+            asyncio.create_task(told)
         text = ""
         if not self.pool.settled.is_set():
             text = "Getting the engine ready… {}%".format(int(100 * self.pool.fraction))

@@ -1,8 +1,10 @@
 """What a page that works for minutes owes its visitor: the screen stays on, and nothing is lost without a word."""
 
 import js
+import settings
 import view
 from promises import RejectedError, settle
+from pyscript.ffi import to_js
 
 
 class WakeLock:
@@ -41,6 +43,36 @@ def warn_before_leaving(has_unsaved):
             event.preventDefault()
 
     view.on(js.window, "beforeunload", leaving)
+
+
+class Notice:
+    """A notification at the end, where the visitor has asked for it and the browser allows it."""
+
+    def __init__(self):
+        self.box, self.note = view.element("notify"), view.element("notify-note")
+        self.box.parentElement.hidden = not getattr(js.window, "Notification", None)
+        wanted = settings.get("notify", settings.one_of(("on", "off")), "off") == "on"
+        self.box.checked = wanted and js.Notification.permission == "granted"
+        view.on(self.box, "change", self.asked)
+
+    async def asked(self, event):
+        view.say(self.note, "")
+        if self.box.checked and await js.Notification.requestPermission() != "granted":
+            self.box.checked = False
+            view.say(self.note, "Your browser doesn't allow this page notifications.")
+        settings.keep("notify", "on" if self.box.checked else "off")
+
+    async def give(self, title, text):
+        if not self.box.checked:
+            return
+        options = to_js({"body": text, "icon": "app/icon.png"})
+        try:
+            js.Notification.new(title, options)
+        except Exception:
+            # Phones want the service worker to show it.
+            registration = await settle(js.navigator.serviceWorker.getRegistration())
+            if registration:
+                registration.showNotification(title, options)
 
 
 def chime():

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pitch
 import player
 import view
+from promises import RejectedError
 from wav import SAMPLE_RATE
 
 JUMP = 5  # seconds that an arrow key moves the playhead
@@ -39,6 +41,13 @@ PRESETS = {
 }
 
 
+def place(pan):
+    """Where a stem is heard, in words. pan: from -1 to 1."""
+    if not pan:
+        return "centre"
+    return "{}% {}".format(int(100 * abs(pan) + 0.5), "left" if pan < 0 else "right")
+
+
 class Lane:
     def __init__(self, stem):
         self.stem = stem
@@ -47,10 +56,11 @@ class Lane:
         find = self.node.querySelector
         find("h3").textContent = view.capital(stem)
         self.solo, self.mute = find(".solo"), find(".mute")
-        self.volume, self.canvas = find(".volume"), find("canvas")
+        self.volume, self.pan, self.canvas = find(".volume"), find(".pan"), find("canvas")
         self.solo.setAttribute("aria-label", "Solo " + stem)
         self.mute.setAttribute("aria-label", "Mute " + stem)
         self.volume.setAttribute("aria-label", "Volume of " + stem)
+        self.pan.setAttribute("aria-label", "Pan of " + stem)
         self.pen = self.canvas.getContext("2d")
 
     def draw(self, begin, end, peaks):
@@ -70,14 +80,17 @@ class Lane:
 class Mixer:
     """The controls live as long as the song; the player only while the song is open."""
 
-    def __init__(self, song, node):
-        """node: the element that holds the controls."""
-        self.song, self.node = song, node
+    def __init__(self, song, node, on_turn):
+        """node: the element that holds the controls; on_turn: called with the mixer when it begins or stops to play."""
+        self.song, self.node, self.on_turn = song, node, on_turn
+        self.playing = False
         self.player, self.lanes = None, {}
         find = node.querySelector
         self.play_button, self.position = find(".play"), find(".seek")
         self.clock, self.length = find(".clock"), find(".length")
         self.waves, self.loop_button = find(".lanes"), find(".loop")
+        self.speed = find(".speed")
+        self.speed.parentElement.hidden = not pitch.is_possible()
         self.presets = list(node.querySelectorAll("[data-preset]"))
         # What single keys press: a preset by its initial, L for the loop.
         self.keys = {button.dataset.preset[0]: button for button in self.presets}
@@ -85,13 +98,14 @@ class Mixer:
         view.on_click(self.play_button, self.play_or_pause)
         view.on(self.position, "input", lambda event: self.seek(float(event.target.value)))
         view.on_click(self.loop_button, self.loop_or_not)
+        view.on(self.speed, "change", lambda event: asyncio.create_task(self.set_speed()))
         for button in self.presets:
             view.on(button, "click", lambda event: self.preset(event.target.dataset.preset))
 
     # Lanes
 
     def show(self, stems):
-        """Lay out empty lanes."""
+        """Lay out empty lanes; the controls can be used once the song's length is known."""
         self.close()
         self.waves.replaceChildren()
         self.lanes = {stem: Lane(stem) for stem in stems}
@@ -101,7 +115,8 @@ class Mixer:
             self.waves.append(lane.node)
             view.on_click(lane.solo, self.toggler(lane.solo))
             view.on_click(lane.mute, self.toggler(lane.mute))
-            view.on(lane.volume, "input", lambda event: self.apply())
+            for slider in (lane.volume, lane.pan):
+                view.on(slider, "input", lambda event: self.apply())
             view.on(lane.canvas, "pointerdown", self.grab)
         for button in self.presets:
             name = button.dataset.preset
@@ -112,10 +127,13 @@ class Mixer:
         self.length.textContent = view.clock(seconds)
         self.position.max = seconds
         for control in (self.play_button, self.position, self.loop_button):
-            control.disabled = False  # what isn't there yet is waited for
+            control.disabled = not self.song.length  # what isn't there yet is waited for
         self.set_loop(None)
         self.moved(0, False, False)
         self.preset("everything")
+
+    def is_ready(self):
+        return not self.play_button.disabled
 
     def draw(self, start, samples, waveforms):
         length = self.song.length
@@ -138,8 +156,8 @@ class Mixer:
             view.press(lane.mute, stem not in heard)
         self.apply(name == "original")
 
-    def mix(self):
-        """The gain of each stem, 0 for those that aren't heard."""
+    def gains(self):
+        """By stem; 0 for those that aren't heard."""
         solos = [stem for stem, lane in self.lanes.items() if view.is_pressed(lane.solo)]
         gains = {}
         for stem, lane in self.lanes.items():
@@ -148,11 +166,16 @@ class Mixer:
         return gains
 
     def heard(self):
-        return [stem for stem, gain in self.mix().items() if gain]
+        return [stem for stem in self.stems if self.gains()[stem]]
+
+    def mix(self):
+        """What is heard: by stem its gain, and its place from -1, left, to 1, right."""
+        gains = self.gains()
+        return {stem: (gains[stem], float(self.lanes[stem].pan.value)) for stem in self.heard()}
 
     def apply(self, original=False):
         """Have the player and the presets follow the lanes."""
-        gains = self.mix()
+        gains = self.gains()
         heard = sorted(self.heard())
         for button in self.presets:
             name = button.dataset.preset
@@ -160,9 +183,11 @@ class Mixer:
             view.press(button, original if name == "original" else fits)
         for stem, lane in self.lanes.items():
             lane.node.classList.toggle("silent", not gains[stem])
+            lane.pan.setAttribute("aria-valuetext", place(float(lane.pan.value)))
         if self.player:
             for stem, gain in gains.items():
                 self.player.set_gain(stem, 0 if original else gain)
+                self.player.set_pan(stem, float(self.lanes[stem].pan.value))
             self.player.set_gain(player.ORIGINAL, 1 if original else 0)
 
     # Where in the song
@@ -175,6 +200,7 @@ class Mixer:
             )
             if self.loop:
                 self.player.stretch = self.loop
+            asyncio.create_task(self.set_speed())
 
     def close(self):
         if self.player:
@@ -193,8 +219,16 @@ class Mixer:
         self.open()
         self.player.seek(seconds * SAMPLE_RATE)
 
+    async def set_speed(self):
+        """Have the player follow what is chosen."""
+        if self.player and self.player.rate != float(self.speed.value):
+            try:
+                await self.player.set_rate(float(self.speed.value))
+            except RejectedError:
+                self.speed.value = "1"
+
     def jump(self, seconds):
-        if not self.position.disabled:
+        if self.is_ready():
             self.seek(float(self.position.value) + seconds)
 
     def moved(self, seconds, playing, waiting):
@@ -208,6 +242,9 @@ class Mixer:
         self.play_button.classList.toggle("waiting", waiting)
         length = max(self.song.length, 1) / SAMPLE_RATE
         self.waves.style.setProperty("--heard", "{:.3f}%".format(100 * seconds / length))
+        if self.playing != playing:
+            self.playing = playing
+            self.on_turn(self)
 
     # Repeating a stretch: drag over a waveform, or press the button at its begin and at its end
 
@@ -252,7 +289,7 @@ class Mixer:
 
     def grab(self, event):
         """A press on a waveform: released in place it seeks, dragged it loops."""
-        if self.position.disabled:
+        if not self.is_ready():
             return
         canvas, begun = event.target, self.sample_at(event)
 

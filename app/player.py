@@ -1,12 +1,14 @@
 """Playback of the stems in sync, of as much as is finished; it waits at the edge of what isn't.
 
 Pieces are decoded a little ahead of the playhead and scheduled on one clock, so stems can't drift apart. The mixer is a
-gain node a stem; the original plays beside them, silent until it is asked for.
+gain and a panner a stem; the original plays beside them, silent until it is asked for. At another speed the sources
+change the pitch, all alike, and a shifter behind their sum takes it back.
 """
 
 import asyncio
 
 import js
+import pitch
 from downloads import wav_blob
 from pyscript.ffi import create_proxy, to_js
 from wav import SAMPLE_RATE
@@ -22,10 +24,16 @@ class Player:
         """on_time is called with the position in seconds, whether it plays and whether it waits for stems."""
         self.song, self.on_time = song, on_time
         self.context = js.AudioContext.new(to_js({"sampleRate": SAMPLE_RATE}))
-        self.gains = {}
+        self.sum = self.context.createGain()
+        self.sum.connect(self.context.destination)
+        self.gains, self.panners = {}, {}
         for stem in tuple(stems) + (ORIGINAL,):
-            self.gains[stem] = self.context.createGain()
-            self.gains[stem].connect(self.context.destination)
+            gain, panner = self.context.createGain(), self.context.createStereoPanner()
+            gain.connect(panner)
+            panner.connect(self.sum)
+            self.gains[stem], self.panners[stem] = gain, panner
+        self.rate, self.delay = 1.0, 0.0  # seconds by which the shifter is late
+        self.shifter = None
         self.sources = []
         self.playing = False
         self.position = 0  # the next sample to schedule
@@ -35,18 +43,42 @@ class Player:
         self.run = 0  # counts starts, so that an old loop notices that it is over
 
     def set_gain(self, stem, value):
+        self.glide(self.gains[stem].gain, value)
+
+    def set_pan(self, stem, value):
+        """value: from -1, left, to 1, right."""
+        self.glide(self.panners[stem].pan, value)
+
+    def glide(self, parameter, value):
         # A short ramp: a jump would click.
-        self.gains[stem].gain.setTargetAtTime(value, self.context.currentTime, 0.01)
+        parameter.setTargetAtTime(value, self.context.currentTime, 0.01)
+
+    async def set_rate(self, rate):
+        """Play at another speed and the same pitch. Raises RejectedError where the shifter can't be had."""
+        if rate != 1 and not self.shifter:
+            self.shifter = await pitch.shifter(self.context)
+            self.shifter.connect(self.context.destination)
+        was_playing = self.playing
+        self.pause()
+        self.rate, self.delay = rate, 0.0
+        self.sum.disconnect()
+        if rate == 1:
+            self.sum.connect(self.context.destination)
+        else:
+            self.delay = await pitch.keep(self.shifter, rate)
+            self.sum.connect(self.shifter)
+        if was_playing:
+            asyncio.create_task(self.play())
 
     def now(self):
         """The sample that is heard."""
         if not self.anchors:
             return self.position
-        time = self.context.currentTime
+        time = self.context.currentTime - self.delay
         while len(self.anchors) > 1 and self.anchors[1][0] <= time:
             self.anchors.pop(0)
         begun, sample = self.anchors[0]
-        heard = sample + max(0, int((time - begun) * SAMPLE_RATE))
+        heard = sample + max(0, int((time - begun) * SAMPLE_RATE * self.rate))
         return heard if len(self.anchors) > 1 else min(heard, self.position)
 
     async def play(self):
@@ -95,7 +127,7 @@ class Player:
     def due(self):
         """When the next sample to schedule is to be heard, on the context's clock."""
         begun, sample = self.anchors[-1]
-        return begun + (self.position - sample) / SAMPLE_RATE
+        return begun + (self.position - sample) / SAMPLE_RATE / self.rate
 
     def start_clock(self):
         self.anchors = [(self.context.currentTime + LEAD, self.position)]
@@ -108,7 +140,7 @@ class Player:
             spare = self.due() - self.context.currentTime
             waiting = False
             if self.position >= self.song.length:
-                if spare <= 0:
+                if spare + self.delay <= 0:
                     self.pause()
                     return
             elif spare < AHEAD:
@@ -138,6 +170,7 @@ class Player:
         for stem, buffer in buffers.items():
             source = self.context.createBufferSource()
             source.buffer = buffer
+            source.playbackRate.value = self.rate
             source.connect(self.gains[stem])
             offset = self.position - (0 if stem == ORIGINAL else start)
             source.start(when, offset / SAMPLE_RATE, length / SAMPLE_RATE)

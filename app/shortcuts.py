@@ -47,8 +47,7 @@ class Shortcuts:
     def control(self, mixer, key):
         """Whether the key means something to the mixer, which has done it then."""
         if key == " ":
-            if not mixer.play_button.disabled:
-                mixer.play_or_pause()
+            mixer.play_or_pause()
         elif key == "ArrowLeft":
             mixer.jump(-JUMP)
         elif key == "ArrowRight":

@@ -75,6 +75,7 @@ class Song:
             else:
                 self.on_progress(index, message.fraction)
 
+        self.on_progress(index, 0)
         starts = list(batch.starts)
         mixture = cut(self.audio, starts, batch.length)
         answer = await worker.ask(

@@ -235,14 +235,25 @@ def decode(data: bytes, kind: str) -> Float:
     return steps.view("<i4").reshape(-1) / np.float32(2**31)
 
 
-async def mix(blobs, gains, sample_kind: str) -> dict[str, object]:
-    """Add up one piece's stems, Blobs of samples, each times its gain. Answers with the sum's samples."""
+async def mix(blobs, gains, pans, sample_kind: str) -> dict[str, object]:
+    """Add up one piece's stems, Blobs of samples, each times its gain and panned. Answers with the sum's samples."""
     total = np.float32(0)
-    for blob, gain in zip(blobs, gains, strict=True):
-        data = (await blob.arrayBuffer()).to_bytes()
-        total = total + np.float32(gain) * decode(data, sample_kind)
+    for blob, gain, pan in zip(blobs, gains, pans, strict=True):
+        audio = decode((await blob.arrayBuffer()).to_bytes(), sample_kind).reshape(-1, 2)
+        total = total + audio @ (gain * panner(pan))
     samples, loud = encode(total, sample_kind)
     return {"samples": to_js(samples), "loud": loud}
+
+
+def panner(pan: float) -> Float:
+    """What (samples, 2) must be multiplied by, (2, 2), to be panned as the page's player does it.
+
+    pan: from -1, left, to 1, right; as the Web Audio API's StereoPannerNode has it for two channels.
+    """
+    angle = (pan + 1 if pan <= 0 else pan) * np.pi / 2
+    near, far = np.sin(angle), np.cos(angle)
+    sides = [[1, 0], [far, near]] if pan <= 0 else [[far, near], [0, 1]]
+    return np.array(sides, np.float32)
 
 
 def waveform(stem: Float) -> Iterator[float]:

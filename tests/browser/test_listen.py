@@ -1,5 +1,6 @@
 """What comes out of the speakers, and the files that are made of what the visitor chooses."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ RECORD = """
 (() => {
   const connect = AudioNode.prototype.connect;
   window.recorded = [];
+  window.times = [];
   AudioNode.prototype.connect = function (target, ...rest) {
     const context = target.context;
     if (target instanceof AudioDestinationNode && context instanceof AudioContext) {
@@ -34,7 +36,9 @@ RECORD = """
         context.tap = context.createScriptProcessor(16384, 2, 2);
         context.tap.onaudioprocess = (event) => {
           const sides = [0, 1].map((side) => Array.from(event.inputBuffer.getChannelData(side)));
-          if (sides[0].some((sample) => sample)) window.recorded.push(sides);
+          if (!sides.flat().some((sample) => sample)) return;
+          window.recorded.push(sides);
+          window.times.push(event.playbackTime);
         };
         connect.call(context.tap, target);
       }
@@ -44,7 +48,7 @@ RECORD = """
   };
 })();
 """
-"""Has the page keep a copy of all blocks that go to the speakers and aren't silent."""
+"""Has the page keep a copy of all blocks that go to the speakers and aren't silent, and their times."""
 CHIMED = """
 new Promise((done) => {
   const look = () => (recorded.length ? done() : requestAnimationFrame(look));
@@ -78,14 +82,26 @@ def stems(recording: Page, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     }
 
 
-def listen(page: Page, seconds: int) -> list[Sound]:
-    """Play from the beginning, and give the blocks (samples, 2) that were heard."""
-    page.evaluate("recorded.length = 0")
-    page.locator(".seek").fill("0")
-    page.get_by_role("button", name="Play", exact=True).click()
-    expect(page.locator(".clock")).to_have_text(f"0:{seconds:02}", timeout=PATIENCE)
-    page.get_by_role("button", name="Pause", exact=True).click()
+def listen(song: Locator, seconds: int) -> list[Sound]:
+    """Play a card's song from the beginning, and give the blocks (samples, 2) that were heard."""
+    page = song.page
+    page.evaluate("recorded.length = times.length = 0")
+    song.locator(".seek").fill("0")
+    song.get_by_role("button", name="Play", exact=True).click()
+    expect(song.locator(".clock")).to_have_text(f"0:{seconds:02}", timeout=PATIENCE)
+    song.get_by_role("button", name="Pause", exact=True).click()
     return [np.array(block, np.float32).T for block in page.evaluate("recorded")]
+
+
+def blocks_that_are_of(sound: Sound, blocks: list[Sound]) -> list[int]:
+    """Where the blocks lie in a sound; those that are not of it are left out."""
+    found = []
+    for block in blocks:
+        start = place(block, sound)
+        here = sound[start : start + BLOCK]
+        if len(here) == BLOCK and snr(block, here) > 45:
+            found.append(start)
+    return found
 
 
 def place(block: Sound, song: Sound) -> int:
@@ -112,12 +128,7 @@ def test_stems_are_heard_in_sync(
 ) -> None:
     recording.get_by_role("button", name=preset, exact=True).click()
     expected = np.sum([stems[stem] for stem in heard], axis=0) if heard else SONG
-    heard_right = []
-    for block in listen(recording, 3):
-        start = place(block, expected)
-        here = expected[start : start + BLOCK]
-        if len(here) == BLOCK and snr(block, here) > 45:
-            heard_right.append(start)
+    heard_right = blocks_that_are_of(expected, listen(card(recording, "song"), 3))
     # All but the fades at both ends, and what a busy machine leaves out.
     assert len(heard_right) >= 3
     assert heard_right == sorted(set(heard_right))
@@ -160,6 +171,48 @@ def test_what_is_heard_as_a_file(recording: Page, stems: dict[str, Sound], tmp_p
     assert path.name == "song - drums + bass + melody.wav"
     expected = stems["drums"] / 2 + stems["bass"] + stems["melody"]
     assert np.abs(read(path) - expected).max() < 2 / 2**15
+
+
+def test_panned_stems_are_heard_so_and_as_a_file(
+    recording: Page, stems: dict[str, Sound], tmp_path: Path
+) -> None:
+    recording.get_by_role("button", name="Everything", exact=True).click()
+    recording.get_by_label("Pan of drums").fill("-0.6")
+    recording.get_by_label("Pan of vocals").fill("1")
+    expect(recording.get_by_label("Pan of drums")).to_have_attribute("aria-valuetext", "60% left")
+    mix = recording.get_by_role("button", name="What you hear")
+    file = read(download(recording, mix, tmp_path))
+    heard = listen(card(recording, "song"), 3)
+    for stem in ("drums", "vocals"):
+        recording.get_by_label(f"Pan of {stem}").fill("0")
+    drums, vocals = stems["drums"].T, stems["vocals"].T
+    angle = 0.4 * np.pi / 2  # of what remains to the left; equal power, as Web Audio has it
+    expected = stems["bass"] + stems["melody"]
+    expected = expected + np.stack([0 * vocals[0], vocals.sum(axis=0)], axis=-1)
+    left, right = drums[0] + drums[1] * np.cos(angle), drums[1] * np.sin(angle)
+    expected = expected + np.stack([left, right], axis=-1)
+    assert np.abs(file - expected.clip(-1, 1)).max() < 2 / 2**15
+    assert len(blocks_that_are_of(expected.astype(np.float32), heard)) >= 3
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.5])
+def test_another_speed_keeps_the_pitch(recording: Page, speed: float) -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(20 * RATE) / RATE)
+    drop(recording, ("tone.wav", wav(tone.astype(np.float32))))
+    song = card(recording, "tone")
+    expect(song).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    song.get_by_role("button", name="Original", exact=True).click()
+    song.get_by_label("Speed").select_option(str(speed))
+    blocks = listen(song, 4)
+    times = recording.evaluate("times")
+    song.get_by_role("button", name="Remove tone").click()
+    card(recording, "song").get_by_role("button", name="song", exact=True).click()
+    # By the clock of the audio, to a block and a half: so far it came.
+    assert abs((times[-1] - times[0]) * speed - 4) < 1.5 * BLOCK / RATE * max(1, speed) + 0.3
+    steady = np.concatenate(blocks[2:-2])[:, 0]
+    spectrum = np.abs(np.fft.rfft(steady * np.hanning(len(steady))))
+    assert abs(spectrum.argmax() * RATE / len(steady) - 440) < 3
+    assert np.sqrt(np.mean(steady**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
 
 
 def test_playback_starts_before_the_work_is_done(page: Page) -> None:
@@ -254,6 +307,47 @@ def test_demo_song_kept_awake_with_a_sound_and_a_warning(visit: Callable, tmp_pa
     warning.value.accept()
 
 
+def test_notification_only_if_asked_for(visit: Callable) -> None:
+    def prepare(page: Page) -> None:
+        page.add_init_script(
+            """
+            window.shown = [];
+            window.Notification = class {
+              static permission = "default";
+              static async requestPermission() {
+                return (Notification.permission = window.answer);
+              }
+              constructor(title, { body }) {
+                shown.push([title, body]);
+              }
+            };
+            """
+        )
+
+    page, _ = visit("?workers=1", prepare)
+    box = page.get_by_label("A notification when")
+    expect_state(page, "ready")
+    page.locator("summary", has_text="Settings").click()
+    expect(box).not_to_be_checked()
+    page.evaluate("window.answer = 'denied'")
+    box.click()
+    expect(page.locator("#notify-note")).to_contain_text("doesn't allow")
+    expect(box).not_to_be_checked()
+    drop(page, ("first.wav", wav(compose(1))))
+    expect_state(page, "done")
+    page.evaluate("window.answer = 'granted'")
+    box.click()
+    expect(page.locator("#notify-note")).to_have_text("")
+    expect(box).to_be_checked()
+    drop(page, ("second.wav", wav(compose(1))))
+    expect(card(page, "second")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    drop(page, ("third.wav", b"no song"))
+    expect(card(page, "third")).to_have_attribute("data-state", "failed", timeout=PATIENCE)
+    shown = page.evaluate("shown")
+    assert [title for title, _ in shown] == ["second", "third"]
+    assert shown[0][1].startswith("Done in ")
+
+
 def test_dropped_folder(page: Page) -> None:
     """Its songs in order, and what is no song left out."""
     songs = {"b.wav": wav(compose(0.2)), "a.wav": wav(compose(0.2)), "cover.jpg": b""}
@@ -279,3 +373,69 @@ def test_dropped_folder(page: Page) -> None:
     )
     expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
     assert page.locator(".card .title").all_inner_texts() == ["a", "b"]
+
+
+KEYS = """
+(() => {
+  const { setActionHandler } = MediaSession.prototype;
+  window.keys = {};
+  MediaSession.prototype.setActionHandler = function (action, handler) {
+    window.keys[action] = handler;
+    return setActionHandler.call(this, action, handler);
+  };
+  const { play } = HTMLMediaElement.prototype;
+  HTMLMediaElement.prototype.play = function () {
+    window.element = this;
+    return play.call(this);
+  };
+})();
+"""
+"""Has the page's handlers of media keys be `keys[action]`, and the audio element that gets them `element`."""
+
+
+def tagged(sound: Sound, **tags: str) -> bytes:
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", RATE, 2, format="FLAC") as writer:
+        for name, text in tags.items():
+            setattr(writer, name, text)
+        writer.write(sound)
+    return file.getvalue()
+
+
+def test_media_keys(visit: Callable) -> None:
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(KEYS))
+
+    def press(key: str, **details: float) -> None:
+        page.evaluate("([key, details]) => keys[key](details)", [key, details])
+
+    one, two = card(page, "one"), card(page, "two")
+    drop(page, ("one.flac", tagged(compose(12), title="The One", artist="Björk")))
+    drop(page, ("two.wav", wav(compose(8))))
+    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
+    press("play")
+    expect(one.get_by_role("button", name="Pause")).to_be_visible()
+    said = "(({ title, artist }) => [title, artist])(navigator.mediaSession.metadata)"
+    assert page.evaluate(said) == ["The One", "Björk"]
+    assert page.evaluate("navigator.mediaSession.playbackState") == "playing"
+    assert page.evaluate("!element.paused && !element.muted && element.loop")
+    press("pause")
+    expect(one.get_by_role("button", name="Play")).to_be_visible()
+    assert page.evaluate("navigator.mediaSession.playbackState") == "paused"
+    press("seekto", seekTime=2)
+    expect(one.locator(".clock")).to_have_text("0:02")
+    press("seekforward", seekOffset=6)
+    expect(one.locator(".clock")).to_have_text("0:08")
+    press("seekbackward")
+    expect(one.locator(".clock")).to_have_text("0:03")
+    press("seekforward")
+    press("previoustrack")
+    expect(one.locator(".clock")).to_have_text("0:00")
+    press("nexttrack")
+    expect(two.get_by_role("button", name="Pause")).to_be_visible()
+    assert page.evaluate(said) == ["two", ""]
+    press("nexttrack")  # there is none
+    expect(two.get_by_role("button", name="Pause")).to_be_visible()
+    press("previoustrack")
+    expect(one.get_by_role("button", name="Pause")).to_be_visible()
+    press("pause")
+    page.evaluate("window.element.paused || new Promise((done) => (element.onpause = done))")

@@ -111,9 +111,9 @@ def test_several_songs_one_of_them_broken(page: Page) -> None:
 
 
 def test_order_of_what_waits_can_be_changed(page: Page) -> None:
-    songs = [("long.wav", wav(np.tile(SONG, (6, 1))))]
-    songs += [(f"{title}.wav", wav(compose(1))) for title in "abc"]
-    drop(page, *songs)
+    # What is to be done last takes longer than the test looks away.
+    seconds = {"long": 120, "a": 1, "b": 120, "c": 1}
+    drop(page, *[(f"{title}.wav", wav(compose(length))) for title, length in seconds.items()])
     expect(page.get_by_role("button", name="Do earlier: a")).to_be_hidden()
     page.get_by_role("button", name="Do earlier: c").click()
     page.get_by_role("button", name="Do earlier: c").press("Enter")
@@ -193,10 +193,42 @@ def test_bug_report_names_no_song(page: Page) -> None:
 def test_first_paint_does_not_wait_for_python(visit: Callable) -> None:
     def hold(page: Page) -> None:
         page.route("**/*.mjs", lambda route: None)
+        page.route("**/*.py", lambda route: None)
 
     page, _ = visit("?workers=1", hold)
+    kinds = page.locator("script").evaluate_all("all => all.map(({ type }) => type)")
+    assert set(kinds) <= {"module", "mpy"}  # which no paint waits for
+    page.evaluate(
+        """new Promise((done) => new PerformanceObserver(done).observe({ type: "paint", buffered: true }))"""
+    )
     expect(page.get_by_text("Drop a song here")).to_be_visible()
     expect(page.get_by_text("It never leaves your computer.")).to_be_visible()
+
+
+SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const { value, sources } of list.getEntries()) {
+    shifts.push([value, ...sources.map(({ node }) => node?.outerHTML ?? node?.textContent)]);
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+"""Has the page keep how far anything that was seen has moved, and what it was."""
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_nothing_that_is_seen_moves(width: int, visit: Callable) -> None:
+    page, _ = visit(
+        "?workers=1",
+        lambda page: page.add_init_script(SHIFTS),
+        viewport={"width": width, "height": 800},
+    )
+    expect_state(page, "ready")
+    drop(page, ("A song whose title is long enough for two lines.wav", wav(SONG)))
+    expect(page.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    expect_state(page, "done")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    assert page.evaluate("shifts") == []
 
 
 def test_no_request_may_leave_the_origin(page: Page, shared: tuple[Page, list[str]]) -> None:

@@ -1,0 +1,96 @@
+"""Record how far songs were at which time, for the test of the time left: `python3 scripts/traces.py FILE`.
+
+Writes JSON: for every song its `model`, `workers` and `seconds` of music, how many `batches` it was cut into, the
+`reports` (seconds since the work began, number of the batch, fraction of it that was done, 0 when it began) and the
+second of its `end`.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import test
+from bench import opened, random_model, separate, settled, song
+from build import ROOT, build
+from environment import PYTHON
+
+MODELS = ("umx-mini", "random:1024")
+SECONDS = (20, 60, 240)
+WORKERS = (1, 2)
+LISTEN = """
+window.reports = [];
+const { postMessage } = Worker.prototype;
+Worker.prototype.postMessage = function (message, ...rest) {
+  if (message.kind === "separate") {
+    this.batch = message.starts[0];
+    window.reports.push([(performance.now() - begun) / 1000, starts.indexOf(this.batch), 0]);
+  }
+  return postMessage.call(this, message, ...rest);
+};
+window.Worker = class extends Worker {
+  constructor(...options) {
+    super(...options);
+    this.addEventListener("message", ({ data }) => {
+      const now = performance.now();
+      if (data.batches) {
+        window.starts = data.batches.map(({ starts }) => starts[0]);
+        window.begun = now;
+        window.reports = [];
+      } else if (this.batch !== undefined && ["progress", "answer"].includes(data.kind)) {
+        const fraction = data.kind === "answer" ? 1 : data.fraction;
+        window.reports.push([(now - begun) / 1000, starts.indexOf(this.batch), fraction]);
+        if (fraction === 1) this.batch = undefined;
+      }
+    });
+  }
+};
+"""
+"""Has the page keep what its workers say of their progress."""
+
+
+def main(output: Path) -> None:
+    traces = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        site = build(work / "site")
+        for model in MODELS:
+            if model.startswith("random:"):
+                hidden = int(model.removeprefix("random:"))
+                random_model(site / "weights" / model.replace(":", "-"), hidden)
+        songs = {seconds: song(work, seconds) for seconds in SECONDS}
+        for model in MODELS:
+            for workers in WORKERS:
+                name = model.replace(":", "-")
+                with opened(site, work / f"profile {name} {workers}") as context:
+                    page = context.pages[0]
+                    page.add_init_script(LISTEN)
+                    page.goto(f"?model={name}&workers={workers}")
+                    settled(page, "ready")
+                    for seconds, path in songs.items():
+                        # The first song is part of it: the browser has not yet compiled what runs often.
+                        separate(page, path)
+                        about = {"model": model, "workers": workers, "seconds": seconds}
+                        traces.append(about | trace(page))
+                        print(about, f"{traces[-1]['end']:.1f} s", flush=True)
+    lines = [json.dumps(trace) for trace in traces]
+    output.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def trace(page: Any) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate(
+        "() => ({reports, batches: starts.length,"
+        " end: (performance.getEntriesByName('umx:done')[0].startTime - begun) / 1000})"
+    )
+    found["reports"] = [[round(t, 2), batch, round(part, 3)] for t, batch, part in found["reports"]]
+    return found | {"end": round(found["end"], 2)}
+
+
+if __name__ == "__main__":
+    if Path(sys.prefix) != PYTHON.parent.parent and not os.environ.get("VIRTUAL_ENV"):
+        test.make_environment()
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+    sys.path.insert(0, str(ROOT))
+    main(Path(sys.argv[1]))
