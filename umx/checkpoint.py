@@ -191,7 +191,7 @@ def _views(content: Any) -> dict[str, View]:
 def _tensors(
     views: Mapping[str, View], load: Callable[[Storage], NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
-    """Copies of the tensors. load: reads a storage's numbers, all of them."""
+    """The tensors; copies, but of what is a storage by itself. load: reads a storage's numbers, all of them."""
     load = lru_cache(maxsize=1)(load)  # the weights of an LSTM may be parts of one storage
     out = {}
     for name, (storage, offset, shape, strides) in views.items():
@@ -201,7 +201,8 @@ def _tensors(
             view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
         except (ValueError, OverflowError) as error:
             raise CheckpointError(f"tensor {name!r} has an impossible shape: {error}") from error
-        out[name] = view.copy()
+        is_whole = view.size == numbers.size and view.flags.c_contiguous
+        out[name] = view if is_whole else view.copy()
     return out
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import checkpoint
-from .quantize import ShapeError, fold, mean_inputs, quantize
+from .quantize import ShapeError, choose_steps, fold, mean_inputs, round_weights
 from .types import Float
-from .weights import MANIFEST, Manifest, WeightFile, pack, shapes
+from .weights import MANIFEST, Manifest, Tensor, WeightFile, pack, shapes
 
 TARGETS = ("vocals", "drums", "bass", "other")
 """The order in which models name their targets; others come after."""
@@ -93,8 +93,15 @@ class Converter:
         means = mean_inputs(state)
         del state
         _check(folded, Manifest(targets={}, preset=self.preset, **self.fields))
-        tensors = quantize(folded, self.preset, means)
-        del folded  # four times as large
+        steps = choose_steps(folded, self.preset)
+        tensors: dict[str, Tensor] = {}
+        for layer in sorted({key.rpartition(".")[0] for key in folded}):
+            # One at a time, so that few are there in both forms: the float one is four times as large.
+            whole = {
+                key: folded.pop(key) for key in list(folded) if key.rpartition(".")[0] == layer
+            }
+            tensors |= round_weights(whole, steps, means)
+            del whole
         entry, data = pack(target, tensors)
         self.entries[target] = entry
         return entry, data

@@ -16,7 +16,10 @@ from .weights import Tensor
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's
 PRESETS = {"web": 3.0, "best": None}
-"""Bits of entropy a weight: as few as serve, to travel; or all that its eight bits can hold."""
+"""Bits a weight in a gzip file: as few as serve, to travel; or all that its eight bits can hold."""
+
+BLOCK = 256
+"""How many rows are rounded at a time."""
 
 
 class ShapeError(ValueError):
@@ -59,8 +62,13 @@ def quantize(
     preset: one of PRESETS; means: `mean_inputs`, for biases to make up for what rounding does to an average input
     (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019).
     """
+    return round_weights(folded, choose_steps(folded, preset), means or {})
+
+
+def choose_steps(folded: Mapping[str, Float], preset: str) -> dict[str, Float]:
+    """What `round_weights` takes for one of PRESETS."""
     bits = PRESETS[preset]
-    return round_weights(folded, coarse_steps(folded, bits) if bits else {}, means or {})
+    return coarse_steps(folded, bits) if bits else {}
 
 
 def round_weights(
@@ -74,14 +82,22 @@ def round_weights(
     for key, weight in folded.items():
         if key.endswith(".weight"):
             name = key.removesuffix(".weight")
-            if name in steps:
-                step = steps[name]
-                integers = np.rint(weight / step[:, np.newaxis]).astype(np.int8)
-            else:
-                integers, step = quantize_rows(weight)
+            mean = means.get(name)
+            integers = np.empty(weight.shape, np.int8)
+            step, lost = np.empty((2, len(weight)), np.float32)
+            for start in range(
+                0, len(weight), BLOCK
+            ):  # of all rows at once there would be several copies
+                rows = slice(start, start + BLOCK)
+                if name in steps:
+                    step[rows] = steps[name][rows]
+                    integers[rows] = np.rint(weight[rows] / step[rows, np.newaxis])
+                else:
+                    integers[rows], step[rows] = quantize_rows(weight[rows])
+                if mean is not None:
+                    lost[rows] = (weight[rows] - integers[rows] * step[rows, np.newaxis]) @ mean
             out[key], out[f"{name}.scale"] = integers, folded[f"{name}.scale"] * step
-            if name in means:
-                lost = (weight - integers * step[:, np.newaxis]) @ means[name]
+            if mean is not None:
                 out[f"{name}.bias"] = folded[f"{name}.bias"] + folded[f"{name}.scale"] * lost
     return out
 
@@ -125,7 +141,11 @@ def _fold(state: Mapping[str, np.ndarray]) -> dict[str, Float]:
     scale, bias = norm("bn1")
     channels = state["fc1.weight"].shape[1] // len(state["input_scale"])
     shift = np.tile(state["input_mean"] * state["input_scale"], channels)
-    put("fc1", state["fc1.weight"], scale, bias + scale * (state["fc1.weight"] @ shift))
+    # In double precision, but not of the whole matrix at once.
+    parts = np.array_split(state["fc1.weight"], 16)
+    put(
+        "fc1", state["fc1.weight"], scale, bias + scale * np.concatenate([p @ shift for p in parts])
+    )
 
     layer = 0
     while f"lstm.weight_ih_l{layer}" in state:

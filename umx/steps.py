@@ -1,7 +1,7 @@
 """How coarse each row of weights may be, for what travels to be small and what is heard to be the same.
 
-Rounding to steps of Δ adds noise of Δ²/12 to every weight, and each doubling of Δ saves a bit of each weight's entropy,
-which is what gzip's Huffman codes come to. The output suffers least for the bits when one more bit spent anywhere would
+Rounding to steps of Δ adds noise of Δ²/12 to every weight, and each doubling of Δ saves a bit of each weight's Huffman
+code, of which gzip files consist here. The output suffers least for the bits when one more bit spent anywhere would
 help as much as anywhere else, that is, when each weight's noise times its effect on the output is the same:
 
 - Rows of a matrix: noise in what a row gives counts as much as the row's scale says; in the last layer, whose rows are
@@ -12,6 +12,7 @@ help as much as anywhere else, that is, when each weight's noise times its effec
 """
 
 from collections.abc import Iterator, Mapping
+from heapq import heappop, heappush
 
 import numpy as np
 
@@ -20,17 +21,22 @@ from .types import Float
 EFFECT = {"fc1": -34, "input": -35, "recurrent": -41, "fc2": -28, "fc3": -30}
 """The output's noise in dB for steps as large as a matrix's typical weight, by the end of the matrix's name."""
 SAMPLE = 8
-"""Entropy is taken from every so-manieth row."""
+"""Codes are made from every so-manieth row."""
+BLOCK = 16383
+"""How many weights share a code in a gzip file, which ends each such block with a symbol more."""
 LARGEST = 127
 
 
 def coarse_steps(folded: Mapping[str, Float], bits: float) -> dict[str, Float]:
-    """The step of every row, float32 (rows,) by matrix, for `bits` of entropy a weight on average."""
+    """The step of every row, float32 (rows,) by matrix, for Huffman codes of `bits` a weight on average.
+
+    So the size of what travels is known before, whatever the weights are: they decide how coarse it is.
+    """
     unit = {name: _unit(name, folded) for name in _matrices(folded)}
     low, high = 1e-3, 1e3
     for _ in range(16):
         middle = (low * high) ** 0.5
-        if _entropy(folded, unit, middle) > bits:
+        if _code_length(folded, unit, middle) > bits:
             low = middle
         else:
             high = middle
@@ -48,7 +54,7 @@ def _unit(name: str, folded: Mapping[str, Float]) -> Float:
     if name == "fc3":
         importance = importance * np.sqrt(_loudness(folded))
     importance = np.maximum(importance, 1e-6 * importance.max() + 1e-30)
-    typical = np.sqrt(np.square(weight).mean(axis=1))
+    typical = np.sqrt(np.einsum("ij,ij->i", weight, weight) / weight.shape[1])
     effect = EFFECT[name.rpartition(".")[2]]
     share = np.sqrt(weight.size / 1e6) * 10 ** (-effect / 20)
     unit: Float = (share * np.median(typical * importance) / importance).astype(np.float32)
@@ -66,20 +72,32 @@ def _loudness(folded: Mapping[str, Float]) -> Float:
 
 def _steps(weight: Float, unit: Float, factor: float) -> Float:
     """Steps in which every weight of the row is between -127 and 127, and not all of them are 0 for nothing."""
-    peak = np.maximum(np.abs(weight).max(axis=1), np.float32(1e-30))
+    peak = np.maximum(weight.max(axis=1), -weight.min(axis=1))  # without a copy of all magnitudes
+    peak = np.maximum(peak, np.float32(1e-30))
     steps: Float = np.clip(unit * np.float32(factor), peak / LARGEST, peak).astype(np.float32)
     return steps
 
 
-def _entropy(folded: Mapping[str, Float], unit: Mapping[str, Float], factor: float) -> float:
-    """Bits a weight at the given factor, if each matrix is coded by itself."""
+def _code_length(folded: Mapping[str, Float], unit: Mapping[str, Float], factor: float) -> float:
+    """Bits a weight at the given factor, if each matrix has a Huffman code of its own."""
     total = weights = 0.0
     for name, row in unit.items():
         weight = folded[f"{name}.weight"]
         part = weight[::SAMPLE]
         integers = np.rint(part / _steps(part, row[::SAMPLE], factor)[:, np.newaxis])
         counts = np.bincount(integers.astype(np.int8).view(np.uint8).ravel())
-        shares = counts[counts > 0] / part.size
-        total -= weight.size * float(np.sum(shares * np.log2(shares)))
+        ends = 1 + part.size // BLOCK
+        total += weight.size / part.size * huffman([ends, *counts[counts > 0].tolist()])
         weights += weight.size
     return total / weights
+
+
+def huffman(counts: list[int]) -> int:
+    """How many bits a text takes in Huffman's code, from how often each of its symbols (two or more) occurs."""
+    heap = sorted(counts)
+    total = 0
+    while len(heap) > 1:
+        both = heappop(heap) + heappop(heap)
+        heappush(heap, both)
+        total += both
+    return total

@@ -311,26 +311,38 @@ def test_a_damaged_manifest_is_named(
 
 
 def openunmix_state(hidden: int) -> dict[str, object]:
-    torch = pytest.importorskip("torch")
     golden = pytest.importorskip("golden")
-    model = golden.network(hidden, 2049, 1487, seed=1)
-    state = dict(model.state_dict())
-    state |= {"stft.window": torch.hann_window(4096), "sample_rate": torch.tensor(44100.0)}
-    return state
+    return dict(golden.network(hidden, 2049, 1487, seed=1).state_dict())
 
 
+def older_keys() -> dict[str, object]:
+    """What state dicts of older releases have beside the network's tensors."""
+    torch = pytest.importorskip("torch")
+    return {"stft.window": torch.hann_window(4096), "sample_rate": torch.tensor(44100.0)}
+
+
+@pytest.mark.parametrize("is_old", [True, False], ids=["older release", "this release"])
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        pytest.param(16, id="tiny"),
+        pytest.param(512, id="UMX-HQ", marks=pytest.mark.full),
+        pytest.param(1024, id="UMX-L", marks=pytest.mark.full),
+    ],
+)
 def test_what_openunmix_saves_is_converted(
-    run: Callable[..., int], folder: Path, tmp_path: Path, zipped: bool
+    run: Callable[..., int], folder: Path, tmp_path: Path, hidden: int, zipped: bool, is_old: bool
 ) -> None:
     torch = pytest.importorskip("torch")
     source = tmp_path / "trained"
     source.mkdir()
     settings = {"nfft": 4096, "nhop": 1024, "sample_rate": 44100.0, "nb_channels": 2}
     (source / "separator.json").write_text(json.dumps(settings))
-    (source / "vocals.json").write_text(json.dumps({"args": {"hidden_size": 16}}))
-    state = openunmix_state(16)
-    torch.save(state, source / "vocals.pth", _use_new_zipfile_serialization=zipped)
+    (source / "vocals.json").write_text(json.dumps({"args": {"hidden_size": hidden}}))
+    state = openunmix_state(hidden)
+    content = state | older_keys() if is_old else state
+    torch.save(content, source / "vocals.pth", _use_new_zipfile_serialization=zipped)
     assert run("convert", source, "--name", "trained", "--preset", "best") == 0
     tensors = load_model(folder / "trained").targets["vocals"]
     weight = tensors["fc2.weight"] * tensors["fc2.scale"][:, np.newaxis]
