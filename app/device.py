@@ -6,7 +6,8 @@ from collections.abc import Callable
 from hashlib import sha256
 
 import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from fetching import fetch
+from pyodide.ffi import JsException, to_js
 
 from umx.convert import SIGNAL, Converter, ConvertError
 from umx.official import OFFICIAL
@@ -95,31 +96,9 @@ async def download(name: str, report: Callable[[float], None]) -> dict[str, obje
         def part(fraction: float, number: int = number) -> None:
             report(DOWNLOADING * (number + fraction) / len(official.checkpoints))
 
-        try:
-            blob = await fetch(url, part)
-        except JsException as error:
-            raise WeightsError(f"{url} can't be downloaded ({error}).") from error
+        blob = await fetch(url, report=part)
         files.append(js.File.new(to_js([blob]), official.checkpoints[target]))
     return await convert(files, lambda done: report(DOWNLOADING + (1 - DOWNLOADING) * done))
-
-
-async def fetch(url: str, report: Callable[[float], None]):
-    """A file as a Blob, which the browser keeps where it has room."""
-    response = await js.fetch(url)
-    if not response.ok:
-        raise WeightsError(f"{url} can't be downloaded: the server answered {response.status}.")
-    total, loaded = int(response.headers.get("Content-Length") or 0), 0
-
-    def count(chunk, controller) -> None:
-        nonlocal loaded
-        loaded += chunk.length
-        if total:
-            report(min(1.0, loaded / total))
-        controller.enqueue(chunk)
-
-    counter = to_js({"transform": create_proxy(count)}, dict_converter=js.Object.fromEntries)
-    body = response.body.pipeThrough(js.TransformStream.new(counter))
-    return await js.Response.new(body).blob()
 
 
 async def recognise(files: list, report: Callable[[float], None]) -> tuple[str, dict[str, object]]:

@@ -45,7 +45,10 @@ class Page:
         """model: a model's address, relative to the page's."""
         config = {
             "packages": ["numpy", address("app/vendor/umx/umx-0.1.0-py3-none-any.whl")],
-            "files": {address("app/device.py"): "./device.py"},
+            "files": {
+                address("app/device.py"): "./device.py",
+                address("app/fetching.py"): "./fetching.py",
+            },
             "packages_cache": "passthrough",  # straight to Pyodide, without micropip
             "sync_main_only": True,  # no SharedArrayBuffer, so no special headers
         }

@@ -4,7 +4,7 @@ import asyncio
 
 import js
 import view
-from pool import Worker
+from pool import Cancelled, Worker
 from promises import RejectedError, settle
 from pyscript.ffi import to_js
 
@@ -55,16 +55,31 @@ async def manifest(folder, name):
     return parsed(await (await handle.getFile()).text())
 
 
-async def kept(folder):
-    """The manifests of the models on this device."""
-    found, names = [], folder.keys()
+async def names(folder):
+    """Of what lies in a folder."""
+    found, keys = [], folder.keys()
     while True:
-        step = await names.next()
+        step = await keys.next()
         if step.done:
             return found
-        model = await manifest(folder, step.value)
+        found.append(step.value)
+
+
+async def kept(folder):
+    """The manifests of the models on this device."""
+    found = []
+    for name in await names(folder):
+        model = await manifest(folder, name)
         if model:
             found.append(model)
+    return found
+
+
+async def discard_unfinished(folder):
+    """Delete what has no manifest: it was to become a model."""
+    for name in await names(folder):
+        if not await manifest(folder, name):
+            await outcome(folder.removeEntry(name, to_js({"recursive": True})))
 
 
 async def hosted():
@@ -100,12 +115,14 @@ class Menu:
         self.chosen, self.options, self.on_choose = chosen, options, on_choose
         self.list, self.status = view.element("model-list"), view.element("conversion-text")
         self.bar, self.input = view.element("conversion"), view.element("checkpoints")
-        self.fetch = view.element("fetch-official")
+        self.fetch, self.cancel = view.element("fetch-official"), view.element("cancel-conversion")
         self.folder, self.hosted = None, []
+        self.worker = None  # that makes a model
 
     async def open(self):
         view.on(self.input, "change", self.picked)
         view.on_click(self.fetch, self.fetch_official)
+        view.on_click(self.cancel, lambda: self.worker.end())
         self.offer_to_fetch()
         self.folder = await kept_folder()
         view.element("own-model").hidden = not self.folder
@@ -115,11 +132,11 @@ class Menu:
     async def show(self):
         self.list.replaceChildren()
         mine = await kept(self.folder) if self.folder else []
-        names = [model.name for model in mine]
+        here = [model.name for model in mine]
         for model in mine:
             self.add(model, ADDRESS + model.name + "/", True)
         for model in self.hosted:
-            if model.name not in names:
+            if model.name not in here:
                 self.add(model, "weights/" + model.name + "/", False)
 
     def add(self, model, address, is_mine):
@@ -177,14 +194,14 @@ class Menu:
         """
         if self.input.disabled or not self.folder:
             return
-        self.input.disabled = self.fetch.disabled = True
-        self.bar.hidden, self.bar.value = False, 0
+        self.worker = Worker(self.options)
+        self.busy(True)
+        self.bar.value = 0
         view.element("model-menu").open = True
         view.say(self.status, "Getting the model ready: this takes a while.")
         lasts = await outcome(js.navigator.storage.persist())
-        worker = Worker(self.options)
         try:
-            answer = await worker.ask(kind, self.progress, **content)
+            answer = await self.worker.ask(kind, self.progress, **content)
             text = "Ready, and kept on this device"
             text += "." if lasts else "; your browser may delete it when space runs out."
             await self.show()
@@ -192,12 +209,18 @@ class Menu:
                 text += " Choose it when your songs are done."
             else:
                 self.choose(answer.name, ADDRESS + answer.name + "/")
+        except Cancelled:
+            await discard_unfinished(self.folder)
+            text = "Cancelled."
         except Exception as error:
             text = str(error)
-        worker.end()
+        self.worker.end()
+        self.busy(False)
         view.say(self.status, text)
-        self.input.disabled = self.fetch.disabled = False
-        self.bar.hidden = True
+
+    def busy(self, is_busy):
+        self.input.disabled = self.fetch.disabled = is_busy
+        self.bar.hidden = self.cancel.hidden = not is_busy
 
     def progress(self, message):
         self.bar.value = message.fraction

@@ -27,9 +27,30 @@ async function kept(path) {
   return genuine(path, await cache.match(key(path)));
 }
 
+// All of a file: where the connection breaks, what is missing is asked for, as long as that gets any further.
+async function download(url, cache) {
+  let parts = [];
+  let size = 0;
+  for (let furthest = -1; ; ) {
+    const response = await fetch(url, { cache, headers: size ? { Range: `bytes=${size}-` } : {} });
+    if (!response.headers.get("Content-Range")?.startsWith(`bytes ${size}-`)) [parts, size] = [[], 0];
+    try {
+      const reader = response.body.getReader();
+      for (let step; !(step = await reader.read()).done; size += step.value.length) parts.push(step.value);
+      const status = response.status === 206 ? 200 : response.status;
+      return new Response(new Blob(parts), { status, headers: response.headers });
+    } catch (error) {
+      if (size <= furthest) throw error;
+      furthest = size;
+      // Of what is packed on its way, nobody can say which bytes are missing.
+      if (response.headers.has("Content-Encoding")) [parts, size] = [[], 0];
+    }
+  }
+}
+
 async function fetched(path) {
   for (const cache of ["default", "reload"]) {
-    const response = await genuine(path, await fetch(SCOPE + path, { cache }));
+    const response = await genuine(path, await download(SCOPE + path, cache));
     if (response) return response;
   }
   throw new Error(`${path} is not the file that this version of the site is made of.`);

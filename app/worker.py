@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import device
+import fetching
 import js
 import numpy as np
 from numpy.typing import NDArray
 from polyscript import xworker
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import create_proxy, to_js
 
 from umx import segments
 from umx.audio import make_finite, to_int16
@@ -37,19 +38,11 @@ def post(kind: str, **content: object) -> None:
     xworker.postMessage(message)
 
 
-async def fetch(url: str, cache: str) -> bytes:
-    """The file at an address; cache: as in the browser's `fetch`. Raises WeightsError."""
+async def fetch(url: str, cache: str, report=lambda fraction: None) -> bytes:
+    """The file at an address; cache, report: as `fetching.fetch` takes them. Raises WeightsError."""
     if url.startswith(device.ADDRESS):
         return await device.read(url)
-    try:
-        response = await js.fetch(url, cache=cache)
-        if response.ok:
-            return (await response.arrayBuffer()).to_bytes()
-    except JsException as error:
-        raise WeightsError(
-            f"{url} can't be fetched: the network is gone, or the server."
-        ) from error
-    raise WeightsError(f"{url} can't be fetched: the server answered {response.status}.")
+    return (await (await fetching.fetch(url, cache, report)).arrayBuffer()).to_bytes()
 
 
 async def load(url: str) -> dict[str, object]:
@@ -71,14 +64,19 @@ async def fetch_model(url: str, cache: str) -> dict[str, object]:
             f"{url} is a model for {manifest.sample_rate} Hz; the page works at {SAMPLE_RATE} Hz."
         )
     engine = Timed(await choose_engine())
-    for number, (target, entry) in enumerate(manifest.targets.items(), 1):
+    for number, (target, entry) in enumerate(manifest.targets.items()):
+
+        def report_part(fraction: float, number: int = number) -> None:
+            report(STARTED + (1 - STARTED) * (number + fraction) / len(manifest.targets))
+
         # One at a time: the engine packs its own copy, and the file's can go.
-        tensors = read_target(await fetch(url + entry.file, cache), entry, manifest)
-        if number == 1:
+        data = await fetch(url + entry.file, cache, report_part)
+        tensors = read_target(data, entry, manifest)
+        if number == 0:
             separator = Separator(Model(manifest, {target: tensors}), engine)
         else:
             separator.add(target, tensors)
-        post("progress", fraction=STARTED + (1 - STARTED) * number / len(manifest.targets))
+        report_part(1.0)
     return {"engine": engine.name, "manifest": manifest.text()}
 
 

@@ -77,6 +77,7 @@ class Manifest:
     @classmethod
     def parse(cls, text: str, where: str) -> "Manifest":
         """Read and check a manifest. Raises WeightsError, naming `where` it came from."""
+        _refuse_page(text.encode(), where)
         try:
             content = _json(text)
         except ValueError as error:
@@ -179,6 +180,7 @@ def read_target(
     Returns int8 and float32 arrays by name; they are views of one buffer.
     Raises WeightsError; never allocates more than the network that the manifest describes.
     """
+    _refuse_page(data, entry.file)
     if data[:2] == GZIP_MAGIC:
         _expect(data, entry.size, entry.sha256, entry.file)
         data = _unpack(data, entry)
@@ -352,6 +354,12 @@ def _bytes(dtype: str, shape: tuple[int, ...]) -> int:
 
 def _hash(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _refuse_page(data: bytes | bytearray, where: str) -> None:
+    """Raise WeightsError for what many hosts serve in place of a file that they don't have."""
+    if re.match(rb"\s*<[!?a-zA-Z]", data):
+        raise WeightsError(f"{where} is not there: a web page came instead; fetch it again.")
 
 
 def _expect(data: bytes | bytearray, size: int, sha256: str, where: str) -> None:

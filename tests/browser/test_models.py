@@ -1,23 +1,20 @@
 """The model menu: what it lists, and an official model made in the page of picked checkpoints."""
 
-import hashlib
-import threading
-import zipfile
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
-from build import SERVICE_WORKER, build, service_worker
+import umxl
+from build import ROOT
+from pages import serving
 from playwright.sync_api import Browser, Locator, Page, expect
 from serve import server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
 from tests.checkpoints import pth, random_state
+from tests.scripts.server import Server
 from umx.official import OFFICIAL
 
 # What a drop of files carries, from {name: base64}.
@@ -29,7 +26,37 @@ DATA_TRANSFER = """async contents => {
   }
   return transfer;
 }"""
-ZENODO = "https://zenodo.org"
+# Of the folder with the models on this device, every name and those in it.
+KEPT = """async () => {
+  const root = await navigator.storage.getDirectory();
+  const models = await root.getDirectoryHandle("umx models", { create: true });
+  const found = [];
+  for await (const [name, folder] of models.entries()) {
+    found.push(name);
+    for await (const file of folder.keys()) found.push(file);
+  }
+  return found;
+}"""
+# Added to the worker's code that converts: it computes for ever once the first file is written.
+STUCK = """
+before_write = write
+
+
+async def write(folder, name, data):
+    await before_write(folder, name, data)
+    REPORT(0.5)
+    while True:
+        pass
+
+
+async def convert_and_be_stuck(files, report, convert=convert):
+    global REPORT
+    REPORT = report
+    return await convert(files, report)
+
+
+convert = convert_and_be_stuck
+"""
 TARGETS = tuple(OFFICIAL["umxl"].checkpoints)
 
 
@@ -44,79 +71,28 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-class Archive(BaseHTTPRequestHandler):
-    """Where the official files are, with Zenodo's paths and headers."""
-
-    files: ClassVar[dict[str, Path]] = {}
-
-    def do_GET(self) -> None:
-        _, api, records, _, files, name, content = self.path.split("/")
-        found = (api, records, files, content) == ("api", "records", "files", "content")
-        data = self.files[name].read_bytes() if found and name in self.files else b""
-        self.send_response(200 if data else 404)
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def running(http: ThreadingHTTPServer) -> Iterator[str]:
-    """The server's address while it runs."""
-    with http:
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        yield f"http://localhost:{http.server_port}"
-        http.shutdown()
-        thread.join()
-
-
-def replace_in(path: Path, *pairs: tuple[str, str]) -> None:
-    text = path.read_text()
-    for old, new in pairs:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text)
+@pytest.fixture(scope="module")
+def archive(checkpoints: list[Path]) -> Iterator[Server]:
+    with umxl.archive(checkpoints) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def archive(checkpoints: list[Path]) -> Iterator[str]:
-    for path, name in zip(checkpoints, OFFICIAL["umxl"].checkpoints.values(), strict=True):
-        digits = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-        Archive.files[f"{name[:-12]}{digits}.pth"] = path
-    with running(ThreadingHTTPServer(("127.0.0.1", 0), Archive)) as url:
+def site(
+    tmp_path_factory: pytest.TempPathFactory, checkpoints: list[Path], archive: Server
+) -> Iterator[str]:
+    """A site that may fetch from the archive, in which those networks are UMX-L."""
+    folder = umxl.build_site(tmp_path_factory.mktemp("built"), checkpoints, archive.url)
+    with serving(server(folder)) as url:
         yield url
 
 
-@pytest.fixture(scope="module")
-def umxl_site(tmp_path_factory: pytest.TempPathFactory, archive: str) -> Iterator[str]:
-    """A site that may fetch from the archive, in which those networks are UMX-L."""
-    site = build(tmp_path_factory.mktemp("built") / "site")
-    policy = "connect-src 'self'"
-    replace_in(site / "index.html", (policy, f"{policy} {archive}"), (ZENODO, archive))
-    (wheel,) = (site / "app" / "vendor" / "umx").glob("*.whl")
-    unpacked = tmp_path_factory.mktemp("wheel")
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(unpacked)
-    names = zip(OFFICIAL["umxl"].checkpoints.values(), Archive.files, strict=True)
-    replace_in(unpacked / "umx" / "official.py", (ZENODO, archive), *names)
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(unpacked.rglob("*")):
-            packed.write(path, path.relative_to(unpacked))
-    (site / SERVICE_WORKER).write_text(service_worker(site))
-    with running(server(site)) as url:
-        yield url + "/"
-
-
 @pytest.fixture
-def page(browser: Browser, umxl_site: str) -> Iterator[Page]:
+def page(browser: Browser, site: str) -> Iterator[Page]:
     """The page with its menu open."""
     context = browser.new_context()
     page = context.new_page()
-    page.goto(umxl_site + "?workers=1")
+    page.goto(site + "?workers=1")
     open_menu(page)
     yield page
     context.close()
@@ -209,24 +185,80 @@ def test_checkpoints_may_be_dropped_while_a_song_is_at_work(
 
 
 def test_where_the_site_s_policy_allows_it_the_page_fetches_umxl_itself(
-    page: Page, archive: str
+    page: Page, archive: Server
 ) -> None:
     page.locator("details:has(#promise) > summary").click()
-    expect(page.locator("#promise")).to_contain_text(f"and to {archive} for models")
+    expect(page.locator("#promise")).to_contain_text(f"and to {archive.url} for models")
     page.get_by_role("button", name="Download and use UMX-L").click()
     expect_conversion(page, "kept on this device")
     expect(choice(page, "umxl").locator("input")).to_be_checked()
 
 
-def test_a_file_that_cant_be_fetched_is_named(
-    page: Page, archive: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = list(Archive.files)[1]
-    monkeypatch.delitem(Archive.files, name)
+def test_a_download_goes_on_where_the_connection_broke(page: Page, archive: Server) -> None:
+    archive.answers[:], archive.ranges[:] = ["honest", "cut"], []
+    archive.may_cut.clear()
     page.get_by_role("button", name="Download and use UMX-L").click()
-    url = f"{archive}/api/records/5069601/files/{name}/content"
-    expect_conversion(page, f"{url} can't be downloaded: the server answered 404.")
+    size = len(list(archive.files.values())[1])
+    half = size // 2
+    bar = page.locator("#conversion")
+    expect(bar).to_have_js_property("value", 0.8 * (1 + half / size) / 4, timeout=PATIENCE)
+    archive.may_cut.set()
+    expect_conversion(page, "kept on this device")
+    assert archive.ranges == [None, None, f"bytes={half}-", None, None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("missing", "can't be fetched: the server answered 404."),
+        ("hang up", "can't be fetched: the network is gone, or the server."),
+    ],
+)
+def test_a_file_that_cant_be_fetched_is_named(
+    page: Page, archive: Server, answer: str, reason: str
+) -> None:
+    archive.answers[:] = ["honest", answer, answer]
+    page.get_by_role("button", name="Download and use UMX-L").click()
+    name = list(archive.files)[1]
+    expect_conversion(page, f"{archive.url}/api/records/5069601/files/{name}/content {reason}")
     expect(page.locator("#model-list li")).to_have_count(1)
+    assert page.evaluate(KEPT) == []
+
+
+@pytest.mark.parametrize("answer", ["error page", "wrong bytes"])
+def test_a_download_of_something_else_leaves_nothing(
+    page: Page, archive: Server, answer: str
+) -> None:
+    archive.answers[:] = ["honest", answer]
+    page.get_by_role("button", name="Download and use UMX-L").click()
+    expect_conversion(page, f"UMX-L also needs {list(archive.files)[1]}, whole and unchanged.")
+    assert page.evaluate(KEPT) == []
+
+
+def test_a_conversion_can_be_cancelled_and_leaves_nothing(
+    browser: Browser, site: str, checkpoints: list[Path]
+) -> None:
+    context = browser.new_context(service_workers="block")  # it would answer with the kept file
+    page = context.new_page()
+    page.goto(site + "?workers=1")
+    open_menu(page)
+    cancel, bar = page.locator("#cancel-conversion"), page.locator("#conversion")
+    expect(cancel).to_be_hidden()
+    device = (ROOT / "app" / "device.py").read_text()
+    page.route("**/app/device.py", lambda route: route.fulfill(body=device + STUCK))
+    pick(page, checkpoints)
+    expect(bar).to_have_js_property("value", 0.5, timeout=PATIENCE)
+    assert page.evaluate(KEPT) == ["umxl", "vocals.safetensors.gz"]
+    cancel.click()
+    expect(page.locator("#conversion-text")).to_have_text("Cancelled.", timeout=1000)
+    expect(cancel).to_be_hidden()
+    expect(bar).to_be_hidden()
+    assert page.evaluate(KEPT) == []
+
+    page.unroute_all()
+    pick(page, checkpoints)
+    expect_conversion(page, "kept on this device")
+    context.close()
 
 
 def test_by_default_the_page_fetches_nothing_from_elsewhere(
@@ -234,7 +266,7 @@ def test_by_default_the_page_fetches_nothing_from_elsewhere(
 ) -> None:
     page, _ = shared
     open_menu(page)
-    expect(page.locator("#own-model a")).to_have_attribute("href", f"{ZENODO}/records/5069601")
+    expect(page.locator("#own-model a")).to_have_attribute("href", f"{umxl.ZENODO}/records/5069601")
     expect(page.locator("#fetch-official")).to_be_hidden()
 
 

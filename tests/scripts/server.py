@@ -1,6 +1,7 @@
 """A server on this computer that behaves as the worst do."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,12 +11,18 @@ ERROR_PAGE = b"<!doctype html><title>Sign in to the hotel's network</title>"
 class Server(ThreadingHTTPServer):
     """Serves files; `answers` says how the next requests are answered, after that honestly."""
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        """files: what is served by name, in whatever folder it is asked for."""
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        handler: Callable[..., BaseHTTPRequestHandler] | None = None,
+    ) -> None:
+        """files: what is served by name, in whatever folder it is asked for; handler: a Handler, or like one."""
+        super().__init__(("127.0.0.1", 0), handler or Handler)
         self.answers: list[str] = []
         self.ranges: list[str | None] = []  # the Range header of every request, in order
         self.files = files
+        self.may_cut = threading.Event()  # what is cut waits for it, after its first half
+        self.may_cut.set()
 
     @property
     def url(self) -> str:
@@ -26,10 +33,13 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        self.answer(self.server.files.get(self.path.rpartition("/")[2]))
+
+    def answer(self, data: bytes | None) -> None:
+        """Answer a request for a file, if it is there, in the next of the server's ways."""
         asked = self.headers["Range"]
         self.server.ranges.append(asked)
         how = self.server.answers.pop(0) if self.server.answers else "honest"
-        data = self.server.files.get(self.path.rpartition("/")[2])
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         if data is None or how == "missing":
             self.send_error(404)
@@ -58,18 +68,28 @@ class Handler(BaseHTTPRequestHandler):
         else:
             part = data[start:]
             content_range = f"bytes {start}-{len(data) - 1}/{len(data)}" if asked else None
-            self.reply(206 if asked else 200, part, content_range, cut=how == "cut")
+            encoding = "gzip" if "encoded" in how else None
+            self.reply(206 if asked else 200, part, content_range, encoding, "cut" in how)
 
     def reply(
-        self, status: int, data: bytes, content_range: str | None = None, cut: bool = False
+        self,
+        status: int,
+        data: bytes,
+        content_range: str | None = None,
+        encoding: str | None = None,
+        cut: bool = False,
     ) -> None:
         """Send an answer; cut: promise all of it, but close the connection halfway."""
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         if content_range:
             self.send_header("Content-Range", content_range)
+        if encoding:
+            self.send_header("Content-Encoding", encoding)
         self.end_headers()
         self.wfile.write(data[: len(data) // 2] if cut else data)
+        if cut:
+            self.server.may_cut.wait()
 
     def log_message(self, *args: object) -> None:
         pass

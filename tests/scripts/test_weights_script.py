@@ -165,7 +165,7 @@ def test_an_interrupted_conversion_leaves_no_model_and_keeps_the_downloads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "quantize", interrupted)
+        patch.setattr(convert, "round_weights", interrupted)
         assert run("get", "umxl") == 130
     assert "goes on from here" in capsys.readouterr().err
     assert names(folder) == {"umxl.part"}

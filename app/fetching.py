@@ -1,0 +1,65 @@
+"""Files from the network, for workers: where the connection breaks, what is missing is asked for."""
+
+import asyncio
+from collections.abc import Callable
+
+import js
+from pyodide.ffi import JsException, to_js
+
+from umx.weights import WeightsError
+
+PAUSES = (1, 2, 4, 8)
+"""Seconds before each attempt to go on, as long as none gets any further."""
+
+
+async def fetch(
+    url: str, cache: str = "default", report: Callable[[float], None] = lambda fraction: None
+):
+    """A file as a Blob, which the browser keeps where it has room. Raises WeightsError.
+
+    cache: as in the browser's `fetch`; report: called with the fraction that is here, where the server tells the size.
+    """
+    parts, loaded, furthest = [], 0, -1
+    pauses, can_go_on = list(PAUSES), True
+    while True:
+        try:
+            response = await ask(url, loaded, cache)
+            if response.status != 206:
+                parts, loaded = [], 0
+            # Of what is packed on its way, nobody can say which bytes are missing.
+            can_go_on = not response.headers.get("Content-Encoding")
+            total = loaded + int(response.headers.get("Content-Length") or 0)
+            furthest = max(furthest, 0)
+            reader = response.body.getReader()
+            while not (step := await reader.read()).done:
+                parts.append(js.Blob.new(to_js([step.value])))
+                loaded += step.value.length
+                report(min(1.0, loaded / max(loaded, total)))
+            return js.Blob.new(to_js(parts))
+        except JsException as error:
+            if furthest < 0 or not (pauses or loaded > furthest):
+                reason = "the network is gone, or the server"
+                raise WeightsError(f"{url} can't be fetched: {reason}.") from error
+        if loaded > furthest:
+            furthest, pauses = loaded, list(PAUSES)
+        if not can_go_on:
+            parts, loaded = [], 0
+        await asyncio.sleep(pauses.pop(0))
+
+
+async def ask(url: str, loaded: int, cache: str):
+    """The response to a request for what is missing, or for everything. Raises WeightsError for a refusal."""
+    headers = {"Range": f"bytes={loaded}-"} if loaded else {}
+    options = to_js({"cache": cache, "headers": headers}, dict_converter=js.Object.fromEntries)
+    response = await js.fetch(url, options)
+    if response.status == 416 or (response.status == 206 and not continues(response, loaded)):
+        return await ask(url, 0, "reload")
+    if not response.ok:
+        raise WeightsError(f"{url} can't be fetched: the server answered {response.status}.")
+    return response
+
+
+def continues(response, loaded: int) -> bool:
+    """Whether a range begins where `loaded` ends; other origins may hide which range they send."""
+    content = response.headers.get("Content-Range")
+    return content is None or content.startswith(f"bytes {loaded}-")

@@ -1,0 +1,134 @@
+"""Models on static hosts as they are: with and without ranges, packing on the way, breaking off, wrong."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from build import SERVICE_WORKER, build, service_worker
+from pages import serving
+from playwright.sync_api import Browser, Page, expect
+from serve import Handler
+from songs import PATIENCE, expect_state
+
+from tests.scripts import server
+from tests.scripts.server import ERROR_PAGE, Server
+
+FILE = "vocals.safetensors.gz"
+
+# Counts what the service worker reads of any answer, up to so many bytes.
+COUNT = """bytes => {
+  const { read } = ReadableStreamDefaultReader.prototype;
+  self.reached = new Promise(done => {
+    ReadableStreamDefaultReader.prototype.read = async function () {
+      const step = await read.call(this);
+      bytes -= step.value?.length ?? 0;
+      if (bytes <= 0) done();
+      return step;
+    };
+  });
+}"""
+
+
+class Host(server.Handler, Handler):
+    """Answers honestly but for the vocals' weights."""
+
+    def do_GET(self) -> None:  # noqa: N802 (http.server's name)
+        if self.path.endswith("/" + FILE):
+            self.answer(Path(self.translate_path(self.path)).read_bytes())
+        else:
+            Handler.do_GET(self)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a second model, which is the first one again."""
+    site = build(tmp_path_factory.mktemp("built") / "site")
+    shutil.copytree(site / "weights" / "umx-mini", site / "weights" / "other")
+    (site / SERVICE_WORKER).write_text(service_worker(site))
+    return site
+
+
+@pytest.fixture
+def host(site: Path) -> Iterator[Server]:
+    http = Server({}, partial(Host, directory=str(site)))
+    with serving(http):
+        yield http
+
+
+@pytest.fixture
+def visit(browser: Browser, host: Server) -> Iterator[Callable[..., Page]]:
+    contexts = []
+
+    def visit(query: str = "") -> Page:
+        contexts.append(browser.new_context())
+        page = contexts[-1].new_page()
+        page.goto(f"http://localhost:{host.server_port}/?workers=1{query}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def half(site: Path) -> int:
+    return (site / "weights" / "umx-mini" / FILE).stat().st_size // 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "goes_on"),
+    [
+        (["cut"], True),
+        (["cut", "no ranges"], True),
+        (["cut", "another range"], True),
+        (["cut", "false range"], True),
+        (["encoded cut"], False),
+    ],
+    ids=lambda value: ", ".join(value) if isinstance(value, list) else "",
+)
+def test_weights_come_though_the_connection_breaks(
+    visit: Callable[..., Page], host: Server, half: int, answers: list[str], goes_on: bool
+) -> None:
+    host.answers = list(answers)
+    host.may_cut.clear()
+    page = visit()
+    # An eighth of the model, which is the last three tenths of getting ready.
+    expect(page.locator("#engine")).to_contain_text(re.compile("7[34]%"), timeout=PATIENCE)
+    host.may_cut.set()
+    expect_state(page, "ready")
+    assert host.ranges[:2] == [None, f"bytes={half}-" if goes_on else None]
+    assert not host.answers
+
+
+def test_weights_come_packed_on_their_way(visit: Callable[..., Page], host: Server) -> None:
+    host.answers = ["encoded"] * 9
+    expect_state(visit(), "ready")
+
+
+def test_a_service_worker_goes_on_too(visit: Callable[..., Page], host: Server, half: int) -> None:
+    page = visit()
+    expect(page.locator("#offline")).to_be_visible(timeout=PATIENCE)
+    (worker,) = page.context.service_workers
+    host.answers, host.ranges = ["cut"], []
+    host.may_cut.clear()
+    worker.evaluate(COUNT, half)
+    page.goto(f"{page.url}&model=other")
+    worker.evaluate("self.reached")
+    host.may_cut.set()
+    expect_state(page, "ready")
+    assert host.ranges[:2] == [None, f"bytes={half}-"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", FILE])
+def test_an_error_page_with_status_200_is_told_of_by_the_files_name(
+    visit: Callable[..., Page], name: str
+) -> None:
+    page = visit("&model=none")
+    expect_state(page, "error")
+    page.route(f"**/{name}", lambda route: route.fulfill(body=ERROR_PAGE))
+    page.goto(page.url.replace("none", "umx-mini"))
+    expect_state(page, "error")
+    expect(page.locator("#error")).to_contain_text(f"{name} is not there: a web page came instead")
