@@ -3,6 +3,7 @@
 import js
 import view
 from song import CANCELLED, DONE, ENDED, FAILED, WAITING
+from texts import tr
 
 
 class Card:
@@ -16,14 +17,14 @@ class Card:
         self.downloads, self.files = find(".downloads"), find(".files")
         self.zip, self.mix = find(".zip"), find(".mix")
         self.title.textContent = title
-        self.bar.setAttribute("aria-label", "Progress of " + title)
-        for button, verb in (
-            (self.cancel, "Cancel"),
-            (self.retry, "Retry"),
-            (self.remove, "Remove"),
-            (self.earlier, "Do earlier:"),
+        for control, label in (
+            (self.bar, tr("Progress of {}")),
+            (self.cancel, tr("Cancel {}")),
+            (self.retry, tr("Retry {}")),
+            (self.remove, tr("Remove {}")),
+            (self.earlier, tr("Do earlier: {}")),
         ):
-            button.setAttribute("aria-label", "{} {}".format(verb, title))
+            control.setAttribute("aria-label", label.format(title))
         self.urls = []
         view.element("songs").append(self.node)
 
@@ -58,7 +59,7 @@ class Card:
     def link(self, stem, name, blob):
         """A link that downloads a file."""
         link = js.document.createElement("a")
-        link.href, link.download, link.textContent = self.url(blob), name, view.capital(stem)
+        link.href, link.download, link.textContent = self.url(blob), name, view.capital(tr(stem))
         link.title, link.dataset.stem = name, stem
         item = js.document.createElement("li")
         item.append(link)
@@ -77,8 +78,10 @@ class Card:
 
     def say_loud(self, loud):
         """loud: how many samples were limited to full scale, by stem."""
-        parts = ["{} of {}".format(count, stem) for stem, count in sorted(loud.items()) if count]
-        text = "Louder than the file can hold, so limited to full scale: {} samples."
+        parts = [
+            tr("{} of {}").format(count, tr(stem)) for stem, count in sorted(loud.items()) if count
+        ]
+        text = tr("Louder than the file can hold, so limited to full scale: {} samples.")
         view.say(self.loud, text.format(", ".join(parts)))
         self.loud.hidden = not parts
 

@@ -2,6 +2,7 @@
 
 import js
 from promises import RejectedError, settle
+from texts import tr
 from wav import CHANNELS, SAMPLE_RATE
 
 WITH_RULES = (1, 2, 4, 6)
@@ -18,9 +19,9 @@ async def decode(file):
     try:
         audio = await settle(context.decodeAudioData(await settle(file.arrayBuffer())))
     except RejectedError:
-        raise DecodeError("“{}” can't be read as audio by this browser.".format(file.name))
+        raise DecodeError(tr("“{}” can't be read as audio by this browser.").format(file.name))
     if audio.length == 0:
-        raise DecodeError("“{}” holds no audio.".format(file.name))
+        raise DecodeError(tr("“{}” holds no audio.").format(file.name))
     if audio.numberOfChannels == CHANNELS:
         return audio
     return await to_stereo(audio)

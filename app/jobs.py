@@ -14,6 +14,7 @@ from options import TARGETS
 from pool import Cancelled, WorkerError
 from progress import Progress, spoken
 from song import CANCELLED, DECODING, DONE, ENDED, FAILED, NAMES, RUNNING, WAITING, in_order
+from texts import tr
 from wav import SAMPLE_RATE
 
 
@@ -24,7 +25,7 @@ def seconds():
 def in_words(error):
     if isinstance(error, (DecodeError, WorkerError, ValueError)):
         return str(error)
-    return "Something went wrong: {}: {}".format(type(error).__name__, error)
+    return tr("Something went wrong: {}: {}").format(type(error).__name__, error)
 
 
 class Job:
@@ -39,7 +40,7 @@ class Job:
         self.mixer.show(
             self.lanes(None)
         )  # laid out from the beginning, so that nothing moves later
-        self.to(WAITING, "Waiting")
+        self.to(WAITING, tr("Waiting"))
 
     def to(self, state, text):
         self.song.state = state
@@ -50,12 +51,12 @@ class Job:
         song, self.fraction, self.saved = self.song, 0.0, False
         js.performance.mark("umx:begin")
         try:
-            self.to(DECODING, "Decoding…")
+            self.to(DECODING, tr("Decoding…"))
             await song.decode()
             self.card.say_by(song.tags)
             wav.header(song.length, song.kind)  # raises ValueError now, not after the work
             self.check()
-            self.to(RUNNING, "Waiting for the engine…")
+            self.to(RUNNING, tr("Waiting for the engine…"))
             await pool.ready()
             self.check()
             self.mixer.show(self.lanes(pool.model))
@@ -65,7 +66,7 @@ class Job:
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
             self.finish()
         except Cancelled:
-            self.to(CANCELLED, "Cancelled")
+            self.to(CANCELLED, tr("Cancelled"))
         except Exception as error:
             if song.state != CANCELLED:
                 self.fail(in_words(error))
@@ -105,10 +106,10 @@ class Job:
         before, self.fraction = self.fraction, self.progress.fraction()
         left = spoken(self.progress.seconds_left(seconds()))
         percent = int(100 * self.fraction)
-        self.card.progress(self.fraction, "{}%, {}".format(percent, left))
+        self.card.progress(self.fraction, tr("{}%, {}").format(percent, left))
         view.tab_title("{}%".format(percent))
         if int(4 * before) < int(4 * self.fraction) < 4:
-            view.announce("{}: {}%, {}".format(self.song.title, percent, left))
+            view.announce(tr("{}: {}%, {}").format(self.song.title, percent, left))
 
     def piece_finished(self, start, samples, waveforms):
         if start == 0:
@@ -122,8 +123,8 @@ class Job:
             self.card.link(stem, name, blob)
         self.card.say_loud(song.loud)
         speed = song.length / SAMPLE_RATE / max(spent, 0.001)
-        self.to(DONE, "Done in {:.0f} s, {:.1f} × real time".format(spent, speed))
-        view.announce("{} is done.".format(song.title))
+        self.to(DONE, tr("Done in {:.0f} s, {:.1f} × real time").format(spent, speed))
+        view.announce(tr("{} is done.").format(song.title))
         js.performance.mark("umx:done")
 
     def fail(self, text):
@@ -253,15 +254,15 @@ class Queue:
         """End the work on it at once; fresh workers take over."""
         running = job.song.state == RUNNING
         job.clear()
-        job.to(CANCELLED, "Cancelled")
+        job.to(CANCELLED, tr("Cancelled"))
         self.last = job
         if running and self.pool.model:
             self.pool.start()
-        view.announce("{} is cancelled.".format(job.song.title))
+        view.announce(tr("{} is cancelled.").format(job.song.title))
         self.on_change()
 
     def retry(self, job):
-        job.to(WAITING, "Waiting")
+        job.to(WAITING, tr("Waiting"))
         self.start()
 
     def earlier(self, job):
@@ -274,7 +275,7 @@ class Queue:
             self.jobs[one], self.jobs[other] = job, before
             before.card.node.before(job.card.node)
             (job.card.earlier if place > 1 else job.card.title).focus()
-            view.announce("{} comes before {}.".format(job.song.title, before.song.title))
+            view.announce(tr("{} comes before {}.").format(job.song.title, before.song.title))
 
     def remove(self, job):
         job.clear()

@@ -5,6 +5,7 @@ import asyncio
 import demo
 import files
 import js
+import language
 import manners
 import models
 import offline
@@ -19,6 +20,7 @@ from pool import Pool, default_size
 from promises import RejectedError
 from shortcuts import Shortcuts
 from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
+from texts import tr
 
 ENGINES = {
     "simd": "WebAssembly SIMD kernel",
@@ -72,7 +74,7 @@ class Page:
             view.on(js.document, event, self.dragged)
         view.on(view.element("workers"), "change", self.resized)
         view.on_click(view.element("restart"), self.pool.start)
-        view.on_click(view.element("demo"), lambda: self.add(demo.TITLE, demo.render))
+        view.on_click(view.element("demo"), lambda: self.add(tr(demo.TITLE), demo.render))
         view.element("demo").disabled = False
         view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
 
@@ -91,21 +93,23 @@ class Page:
 
     def engine_changed(self):
         pool = self.pool
-        view.error("The engine could not start: {}".format(pool.failure) if pool.failure else "")
+        reason = tr("The engine could not start: {}").format(pool.failure)
+        view.error(reason if pool.failure else "")
         view.element("restart").hidden = not pool.failure
+        view.element("model").hidden = bool(pool.failure)
         if pool.model:
             self.introduce(pool.model)
         self.refresh()
 
     def introduce(self, model):
-        text = "Model: {}. {} Licence: {}.".format(model.title, model.credit, model.licence)
+        text = tr("Model: {}. {} Licence: {}.").format(model.title, model.credit, model.licence)
         view.say(view.element("model"), text)
         quality = ", ".join(
-            "{} {:.1f}".format(NAMES.get(target, target), getattr(model.quality, target))
+            "{} {:.1f}".format(tr(NAMES.get(target, target)), getattr(model.quality, target))
             for target in js.Object.keys(model.quality)
         )
-        text = "Engine: {}; workers: {}. Quality: {}. {}"
-        engine = ENGINES.get(self.pool.engine, self.pool.engine)
+        text = tr("Engine: {}; workers: {}. Quality: {}. {}")
+        engine = tr(ENGINES.get(self.pool.engine, self.pool.engine))
         text = text.format(engine, self.pool.size, quality, model.quality_note)
         view.say(view.element("details"), text)
 
@@ -176,11 +180,11 @@ class Page:
             asyncio.create_task(told)
         text = ""
         if not self.pool.settled.is_set():
-            text = "Getting the engine ready… {}%".format(int(100 * self.pool.fraction))
+            text = tr("Getting the engine ready… {}%").format(int(100 * self.pool.fraction))
         elif state == "ready":
-            text = "Ready."
+            text = tr("Ready.")
             if before == "loading":
-                view.announce("Ready.")
+                view.announce(text)
         view.say(view.element("engine"), text)
 
     def state(self):
@@ -200,6 +204,7 @@ page = None
 async def main():
     global page
     await offline.renew()
+    await language.speak()
     page = Page(await models.place(settings.get("model", settings.model, "umx-mini")))
     page.listen()
     asyncio.create_task(page.menu.open())

@@ -5,6 +5,7 @@ import settings
 import view
 from promises import RejectedError, settle
 from pyscript.ffi import to_js
+from texts import tr
 
 
 class WakeLock:
@@ -59,7 +60,7 @@ class Notice:
         view.say(self.note, "")
         if self.box.checked and await js.Notification.requestPermission() != "granted":
             self.box.checked = False
-            view.say(self.note, "Your browser doesn't allow this page notifications.")
+            view.say(self.note, tr("Your browser doesn't allow this page notifications."))
         settings.keep("notify", "on" if self.box.checked else "off")
 
     async def give(self, title, text):

@@ -6,6 +6,7 @@ import pitch
 import player
 import view
 from promises import RejectedError
+from texts import tr
 from wav import SAMPLE_RATE
 
 JUMP = 5  # seconds that an arrow key moves the playhead
@@ -44,8 +45,9 @@ PRESETS = {
 def place(pan):
     """Where a stem is heard, in words. pan: from -1 to 1."""
     if not pan:
-        return "centre"
-    return "{}% {}".format(int(100 * abs(pan) + 0.5), "left" if pan < 0 else "right")
+        return tr("centre")
+    side = tr("{}% left") if pan < 0 else tr("{}% right")
+    return side.format(int(100 * abs(pan) + 0.5))
 
 
 class Lane:
@@ -54,13 +56,16 @@ class Lane:
         self.node = view.copy("lane")
         self.node.dataset.stem = stem
         find = self.node.querySelector
-        find("h3").textContent = view.capital(stem)
+        find("h3").textContent = view.capital(tr(stem))
         self.solo, self.mute = find(".solo"), find(".mute")
         self.volume, self.pan, self.canvas = find(".volume"), find(".pan"), find("canvas")
-        self.solo.setAttribute("aria-label", "Solo " + stem)
-        self.mute.setAttribute("aria-label", "Mute " + stem)
-        self.volume.setAttribute("aria-label", "Volume of " + stem)
-        self.pan.setAttribute("aria-label", "Pan of " + stem)
+        for control, label in (
+            (self.solo, tr("Solo {}")),
+            (self.mute, tr("Mute {}")),
+            (self.volume, tr("Volume of {}")),
+            (self.pan, tr("Pan of {}")),
+        ):
+            control.setAttribute("aria-label", label.format(tr(stem)))
         self.pen = self.canvas.getContext("2d")
 
     def draw(self, begin, end, peaks):
@@ -235,10 +240,10 @@ class Mixer:
         self.position.value = seconds
         view.say(self.clock, view.clock(seconds))
         self.position.setAttribute(
-            "aria-valuetext", "{} of {}".format(view.clock(seconds), self.length.textContent)
+            "aria-valuetext", tr("{} of {}").format(view.clock(seconds), self.length.textContent)
         )
         view.say(self.play_button, "❚❚" if playing else "▶")
-        self.play_button.setAttribute("aria-label", "Pause" if playing else "Play")
+        self.play_button.setAttribute("aria-label", tr("Pause") if playing else tr("Play"))
         self.play_button.classList.toggle("waiting", waiting)
         length = max(self.song.length, 1) / SAMPLE_RATE
         self.waves.style.setProperty("--heard", "{:.3f}%".format(100 * seconds / length))
@@ -259,11 +264,11 @@ class Mixer:
         view.press(self.loop_button, bool(loop))
         if self.loop:
             times = [view.clock(sample / SAMPLE_RATE) for sample in self.loop]
-            text = "Loop {}–{}".format(*times)
+            text = tr("Loop {}–{}").format(*times)
         elif self.loop_begin is not None:
-            text = "Loop from {} to here".format(view.clock(self.loop_begin / SAMPLE_RATE))
+            text = tr("Loop from {} to here").format(view.clock(self.loop_begin / SAMPLE_RATE))
         else:
-            text = "Loop from here"
+            text = tr("Loop from here")
         view.say(self.loop_button, text)
 
     def loop_or_not(self):

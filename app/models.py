@@ -7,6 +7,7 @@ import view
 from pool import Cancelled, Worker
 from promises import RejectedError, settle
 from pyscript.ffi import to_js
+from texts import tr
 
 ADDRESS = "opfs:"
 """What the address of a model on the device begins with, see `device`."""
@@ -97,11 +98,11 @@ def size(model):
 
 def facts(model):
     """What there is to know before choosing."""
-    text = "{:.1f} MB, {}".format(size(model) / 1e6, model.licence)
+    text = tr("{:.1f} MB, {}").format(size(model) / 1e6, model.licence)
     ratios = list(js.Object.values(model.quality))
     if ratios:
-        text += ", SDR {:.1f} dB".format(sum(ratios) / len(ratios))
-    return text + (", recommended" if model.name == RECOMMENDED else "")
+        text += tr(", SDR {:.1f} dB").format(sum(ratios) / len(ratios))
+    return text + (tr(", recommended") if model.name == RECOMMENDED else "")
 
 
 class Menu:
@@ -144,11 +145,11 @@ class Menu:
         radio, delete = node.querySelector("input"), node.querySelector("button")
         node.dataset.model = model.name
         node.querySelector(".name").textContent = model.title
-        note = ", on this device" if is_mine else ""
+        note = tr(", on this device") if is_mine else ""
         node.querySelector(".facts").textContent = facts(model) + note
         radio.checked = address == self.chosen
         delete.hidden = not is_mine
-        delete.setAttribute("aria-label", "Delete " + model.title)
+        delete.setAttribute("aria-label", tr("Delete {}").format(model.title))
 
         async def forget():
             await outcome(self.folder.removeEntry(model.name, to_js({"recursive": True})))
@@ -172,9 +173,11 @@ class Menu:
         policy = js.document.querySelector("meta[http-equiv]").content
         if place in policy:
             self.fetch.hidden = False
-            text = "Nothing is uploaded: the page is Python in your browser, and its security policy allows it "
-            text += "no request but to the place it came from, and to {} for models.".format(place)
-            view.say(view.element("promise"), text)
+            text = tr(
+                "Nothing is uploaded: the page is Python in your browser, and its security policy "
+                "allows it no request but to the place it came from, and to {} for models."
+            )
+            view.say(view.element("promise"), text.format(place))
 
     def fetch_official(self):
         asyncio.create_task(self.make("download", name=RECOMMENDED))
@@ -198,20 +201,24 @@ class Menu:
         self.busy(True)
         self.bar.value = 0
         view.element("model-menu").open = True
-        view.say(self.status, "Getting the model ready: this takes a while.")
+        view.say(self.status, tr("Getting the model ready: this takes a while."))
         lasts = await outcome(js.navigator.storage.persist())
         try:
             answer = await self.worker.ask(kind, self.progress, **content)
-            text = "Ready, and kept on this device"
-            text += "." if lasts else "; your browser may delete it when space runs out."
+            text = tr("Ready, and kept on this device.")
+            if not lasts:
+                text = tr(
+                    "Ready, and kept on this device; "
+                    "your browser may delete it when space runs out."
+                )
             await self.show()
             if view.element("models").disabled:
-                text += " Choose it when your songs are done."
+                text += " " + tr("Choose it when your songs are done.")
             else:
                 self.choose(answer.name, ADDRESS + answer.name + "/")
         except Cancelled:
             await discard_unfinished(self.folder)
-            text = "Cancelled."
+            text = tr("Cancelled.")
         except Exception as error:
             text = str(error)
         self.worker.end()

@@ -3,6 +3,7 @@
 import settings
 import view
 from js import document
+from texts import tr
 from wav import FORMATS
 
 TARGETS = ("vocals", "drums", "bass", "melody")
@@ -41,9 +42,11 @@ class Options:
     def explain(self):
         chosen, text = self.targets(), ""
         if chosen == ["vocals"]:
-            text = "Only the vocals are computed, which is faster; the rest is the karaoke version."
+            text = tr(
+                "Only the vocals are computed, which is faster; the rest is the karaoke version."
+            )
         elif len(chosen) < len(TARGETS):
-            text = "Fewer stems are faster; what is left of the song comes as one more."
+            text = tr("Fewer stems are faster; what is left of the song comes as one more.")
         view.say(view.element("options-note"), text)
 
     def targets(self):

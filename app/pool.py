@@ -7,6 +7,7 @@ import reach
 from promises import RejectedError, settle
 from pyscript import PyWorker
 from pyscript.ffi import create_proxy, to_js
+from texts import tr
 
 
 class Cancelled(Exception):  # noqa: N818 (not an error)
@@ -69,13 +70,13 @@ class Worker:
             self.stop(str(error))
         if self.resolve and not self.started:
             # PyScript says it also of a script that failed, and whose last line has posted nothing.
-            self.stop(await self.trouble() or "its program failed.")
+            self.stop(await self.trouble() or tr("its program failed."))
         if self.resolve:
             content["kind"] = kind
             self.worker.postMessage(to_js(content), to_js(list(transfer)))
         reply = await answer
         if reply.kind == "error" and reply.memory:
-            raise OutOfMemoryError(NO_MEMORY)
+            raise OutOfMemoryError(tr(NO_MEMORY))
         if reply.kind == "error":
             raise WorkerError(reply.message)
         if reply.kind == "stopped":
@@ -102,16 +103,18 @@ class Worker:
 
     def fail(self, event):
         """Called by the browser for what nobody in the worker has caught; Pyodide is of no use after that."""
-        self.stop(str(getattr(event, "message", None) or "it could not be loaded"))
+        self.stop(str(getattr(event, "message", None) or tr("it could not be loaded")))
 
     def stop(self, reason):
-        self.settle(to_js({"kind": "stopped", "message": "A worker stopped: " + reason}))
+        self.settle(
+            to_js({"kind": "stopped", "message": tr("A worker stopped: {}").format(reason)})
+        )
 
     def tick(self):
         """A second has passed. A computer that sleeps has no ticks, so no worker is ended for it."""
         self.silence += 1
         if self.resolve and self.silence > PATIENCE:
-            self.stop("no answer for {} minutes".format(PATIENCE // 60))
+            self.stop(tr("no answer for {} minutes").format(PATIENCE // 60))
 
     def settle(self, reply):
         resolve, self.resolve = self.resolve, None
@@ -160,7 +163,7 @@ class Pool:
         reason = await late[0].trouble()
         for worker in late:
             if not worker.started and (reason or worker.silence > LONGEST_START):
-                worker.stop(reason or "it did not start.")
+                worker.stop(reason or tr("it did not start."))
 
     def start(self):
         """Make the workers anew, ending what they were at."""
@@ -210,7 +213,7 @@ class Pool:
         """Wait until the model is loaded. Raises WorkerError if it can't be."""
         await self.settled.wait()
         if self.failure:
-            raise WorkerError("The engine could not start: " + self.failure)
+            raise WorkerError(tr("The engine could not start: {}").format(self.failure))
 
     async def run(self, request, *arguments, urgent=False):
         """`await request(worker, *arguments)` as soon as a worker has time; urgent ones go first.

@@ -1,5 +1,7 @@
 """From events to a percentage and a time left. Pure Python, on MicroPython too."""
 
+from texts import tr
+
 
 class Progress:
     """How far the equal parts of the work are, of which several may be under way at once."""
@@ -37,11 +39,11 @@ class Progress:
 def spoken(seconds):
     """A time left as people say it: "about 2 min 10 s"."""
     if seconds is None:
-        return "estimating the time left"
+        return tr("estimating the time left")
     seconds = int(seconds + 0.5)
     if seconds < 1:
-        return "almost done"
+        return tr("almost done")
     if seconds < 60:
-        return "about {} s left".format(seconds)
+        return tr("about {} s left").format(seconds)
     minutes, seconds = divmod(seconds, 60)
-    return "about {} min {} s left".format(minutes, seconds - seconds % 5)
+    return tr("about {} min {} s left").format(minutes, seconds - seconds % 5)

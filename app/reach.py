@@ -2,6 +2,7 @@
 
 import js
 from promises import RejectedError, settle
+from texts import tr
 
 LOCK = "app/runtime.lock.json"
 VENDOR = "app/vendor/"
@@ -32,10 +33,10 @@ async def got(address):
         response = await settle(js.fetch(address))
     except RejectedError:
         raise RejectedError(
-            "{} can't be fetched: the network is gone, or the server.".format(address)
+            tr("{} can't be fetched: the network is gone, or the server.").format(address)
         )
     if not response.ok:
         raise RejectedError(
-            "{} can't be fetched: the server answered {}.".format(address, response.status)
+            tr("{} can't be fetched: the server answered {}.").format(address, response.status)
         )
     return response

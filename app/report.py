@@ -2,6 +2,7 @@
 
 import js
 from promises import RejectedError, settle
+from texts import tr
 
 
 def text(pool, jobs):
@@ -28,5 +29,5 @@ async def copy(pool, jobs):
     try:
         await settle(js.navigator.clipboard.writeText(text(pool, jobs)))
     except RejectedError:
-        return "The browser doesn't let the page copy."
-    return "Copied."
+        return tr("The browser doesn't let the page copy.")
+    return tr("Copied.")

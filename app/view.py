@@ -2,6 +2,7 @@
 
 from js import document
 from pyscript.ffi import create_proxy, to_js
+from texts import tr
 
 
 def element(name):
@@ -50,7 +51,7 @@ def error(text):
 
 
 def tab_title(text=""):
-    document.title = (text + " · " if text else "") + "umx: separate a song into stems"
+    document.title = (text + " · " if text else "") + tr("umx: separate a song into stems")
 
 
 def clock(seconds):

@@ -2,6 +2,8 @@
 
 import struct
 
+from texts import tr
+
 SAMPLE_RATE = 44100
 CHANNELS = 2
 FORMATS = {"16": (1, 2), "24": (1, 3), "float": (3, 4)}
@@ -24,7 +26,7 @@ def header(frames, kind):
     frame = size * CHANNELS
     data = frames * frame
     if data > LARGEST:
-        raise ValueError("WAV files end at 4 GiB; cut the song in parts, or choose 16 bits.")
+        raise ValueError(tr("WAV files end at 4 GiB; cut the song in parts, or choose 16 bits."))
     # Only PCM may go without an extension of its format and a count of its frames.
     extra = b"" if code == 1 else struct.pack("<H4sII", 0, b"fact", 4, frames)
     fmt = struct.pack(

@@ -231,6 +231,40 @@ def test_nothing_that_is_seen_moves(width: int, visit: Callable) -> None:
     assert page.evaluate("shifts") == []
 
 
+@pytest.mark.parametrize(
+    ("locale", "language", "invitation"),
+    [
+        ("es-MX", "es", "Suelta aquí una canción"),
+        ("fr-FR", "fr", "Déposez une chanson ici"),
+        ("ja-JP", "ja", "ここに曲をドロップ"),
+        ("pt-BR", "pt", "Solte uma canção aqui"),
+        ("sv-SE", "en", "Drop a song here"),
+    ],
+)
+def test_page_speaks_the_browsers_language(
+    locale: str, language: str, invitation: str, visit: Callable
+) -> None:
+    page, _ = visit("?workers=1", locale=locale, viewport={"width": 320, "height": 800})
+    expect(page.get_by_text(invitation)).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("html")).to_have_attribute("lang", language)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_job_in_another_language(visit: Callable) -> None:
+    page, _ = visit("?workers=1", locale="de-AT", viewport={"width": 320, "height": 800})
+    expect_state(page, "ready")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    assert page.title() == "umx: ein Lied in Spuren zerlegen"
+    drop(page, ("Lied.wav", wav(compose(2))))
+    expect_state(page, "done")
+    expect(page.locator(".status")).to_contain_text("Fertig in ")
+    expect(page.get_by_role("button", name="Schlagzeug solo")).to_be_visible()
+    expect(page.get_by_role("button", name="Abspielen", exact=True)).to_be_visible()
+    names = page.locator("a[download]").evaluate_all("all => all.map((link) => link.download)")
+    assert names == [f"Lied - {stem}.wav" for stem in STEMS]  # as programs expect them
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_no_request_may_leave_the_origin(page: Page, shared: tuple[Page, list[str]]) -> None:
     page.route("**/*", reach)
     try:

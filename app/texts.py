@@ -1,0 +1,12 @@
+"""The page's texts in the visitor's language. The sources have them in English, which also stands in for any other.
+
+The others are in languages/, one file a language, by the English text. Pure Python, on MicroPython too.
+"""
+
+LANGUAGES = ("de", "es", "fr", "ja", "pt")
+translations = {}
+
+
+def tr(text):
+    """A text of the page in the visitor's language; to be called with the English one, which may hold {}."""
+    return translations.get(text, text)

@@ -1,0 +1,90 @@
+"""What the page says: all of it is there in every language, with the same places to fill."""
+
+import ast
+import json
+import string
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from texts import LANGUAGES
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+APP = ROOT / "app"
+IN_WORKERS = ("worker.py", "device.py", "fetching.py")
+SPOKEN = ("aria-label", "title")
+SAME = {"umx", "❚❚"}
+"""What is the same in every language."""
+
+
+class Texts(HTMLParser):
+    """The texts of a page, and of the attributes that people hear or see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        fields = dict(attrs)
+        spoken = [fields.get(name) for name in SPOKEN]
+        if fields.get("name") == "description":
+            spoken.append(fields.get("content"))
+        self.found.update(text for text in spoken if text)
+
+    def handle_data(self, data: str) -> None:
+        text = " ".join(data.split())
+        if sum(letter.isalpha() for letter in text) > 1:
+            self.found.add(text)
+
+
+def sources() -> list[ast.Module]:
+    files = [path for path in sorted(APP.glob("*.py")) if path.name not in IN_WORKERS]
+    return [ast.parse(path.read_text()) for path in files]
+
+
+def on_the_page() -> set[str]:
+    page = Texts()
+    page.feed((ROOT / "index.html").read_text())
+    return page.found - SAME
+
+
+def in_the_logic() -> set[str]:
+    """What `tr` is called with."""
+    return {
+        node.args[0].value
+        for module in sources()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "tr"
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+
+def translations(language: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads((APP / "languages" / f"{language}.json").read_text())
+    return found
+
+
+def fields(text: str) -> list[str]:
+    """The places to fill, with their formats."""
+    return [
+        f"{name}:{form}" for _, name, form, _ in string.Formatter().parse(text) if name is not None
+    ]
+
+
+def test_there_is_a_file_for_every_language() -> None:
+    assert {path.stem for path in (APP / "languages").iterdir()} == set(LANGUAGES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_is_left_in_english(language: str) -> None:
+    lacking = (on_the_page() | in_the_logic()) - set(translations(language))
+    assert not lacking, f"add to app/languages/{language}.json: {sorted(lacking)}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_places_to_fill_agree(language: str) -> None:
+    for english, text in translations(language).items():
+        assert text.strip(), english
+        assert fields(english) == fields(text), english
