@@ -1,6 +1,7 @@
 """A file that the visitor chose to 44.1 kHz stereo, by the browser's own decoders."""
 
 import js
+import media
 from promises import RejectedError, settle
 from texts import tr
 from wav import CHANNELS, SAMPLE_RATE
@@ -25,6 +26,25 @@ async def decode(file):
     if audio.numberOfChannels == CHANNELS:
         return audio
     return await to_stereo(audio)
+
+
+async def own_rate(file, audio):
+    """Samples a second of a file that was decoded to `audio`, and how many it has of each channel."""
+    try:
+        source = await media.opened(file)
+        try:
+            track = await settle(source.getPrimaryAudioTrack())
+            rate = await settle(track.getSampleRate())
+        finally:
+            source.dispose()
+        if rate != SAMPLE_RATE:
+            # Only a decoder knows what a container's times leave out.
+            context = js.OfflineAudioContext.new(CHANNELS, 1, rate)
+            own = await settle(context.decodeAudioData(await settle(file.arrayBuffer())))
+            return rate, own.length
+    except Exception:
+        pass  # what the library can't tell, or the browser can't play
+    return SAMPLE_RATE, audio.length
 
 
 async def to_stereo(audio):

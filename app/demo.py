@@ -120,5 +120,6 @@ class Band:
 
 
 async def render():
-    """The song and its tags."""
-    return await Band().play(), {"title": TITLE}
+    """What a Song's source gives."""
+    audio = await Band().play()
+    return audio, {"title": TITLE}, SAMPLE_RATE, audio.length

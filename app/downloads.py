@@ -1,10 +1,17 @@
-"""Finished stems as files: WAV Blobs, and all of them as one zip."""
+"""Finished stems as files, and all of them as one zip."""
 
 import js
+import media
+import tags
 import wav
-from promises import settle
+from encode import encoded, wav_blob
+from formats import FORMATS
+from promises import RejectedError, settle
 from pyscript.ffi import to_js
 from pyscript.js_modules import client_zip
+from song import in_order
+from texts import tr
+from wav import SAMPLE_RATE
 
 FORBIDDEN = '/\\:*?"<>|'
 """What one file system or another has no place for in a name."""
@@ -20,22 +27,53 @@ def file_name(title, ending):
     return "".join(letters) + " - " + ending
 
 
-def wav_blob(parts, frames, kind):
-    """A WAV file of samples that lie in Blobs."""
-    header = js.Uint8Array.new(to_js(list(wav.header(frames, kind))))
-    return js.Blob.new(to_js([header] + parts), to_js({"type": "audio/wav"}))
+async def prepare(song):
+    """Raises ValueError, before the work, where a decoded song's files could not be written after it."""
+    form = FORMATS[song.format]
+    if form.container == "Wav":
+        wav.header(max(song.length, song.frames), song.kind)
+    if needs_library(song):
+        try:
+            await media.library_for(form)
+        except RejectedError:
+            text = tr("What writes {} files can't be fetched: try again, or choose WAV.")
+            raise ValueError(text.format(form.ending.upper()))
 
 
-def stem_files(song):
-    """(stem, file name, Blob) of every stem, in the order that people see."""
-    return [
-        (
-            stem,
-            file_name(song.title, stem + ".wav"),
-            wav_blob(song.parts(stem), song.length, song.kind),
+def needs_library(song):
+    """Whether its files are anything but the kept samples behind a header."""
+    return FORMATS[song.format].container != "Wav" or song.rate != SAMPLE_RATE
+
+
+async def stem_files(song, on_progress):
+    """(stem, file name, Blob) of every stem, in the order that people see.
+
+    on_progress is called with the fraction that is done, and may raise what ends the work.
+    """
+    stems, files = song.stems(), []
+    for index, stem in enumerate(stems):
+
+        def listen(fraction, index=index):
+            on_progress((index + fraction) / len(stems))
+
+        files.append((stem,) + await file_of(song, stem, song.parts(stem), listen))
+    return files
+
+
+async def file_of(song, name, parts, on_progress):
+    """The name and the Blob of a file of some of a song's sound.
+
+    name: what it is of the song; parts: samples of the song's kind in Blobs; on_progress: see `stem_files`.
+    """
+    form = FORMATS[song.format]
+    if not needs_library(song):
+        blob = wav_blob(parts, song.length, song.kind)
+    else:
+        said = tags.of_part(song.tags, song.title, name)
+        blob = await encoded(
+            parts, song.length, song.format, song.rate, song.frames, said, on_progress
         )
-        for stem in song.stems()
-    ]
+    return file_name(song.title, name + "." + form.ending), blob
 
 
 async def zipped(files):
@@ -44,15 +82,18 @@ async def zipped(files):
     return await settle(client_zip.downloadZip(to_js(entries)).blob())
 
 
-async def mixed(song, pool, mix):
-    """The sum of some stems as a WAV Blob. mix: by stem its gain and its place from -1, left, to 1, right."""
+async def mixed(song, pool, mix, on_progress):
+    """The sum of some stems as a file: its name and its Blob.
+
+    mix: by stem its gain and its place from -1, left, to 1, right. on_progress: see `stem_files`.
+    """
     gains, pans = [mix[stem][0] for stem in mix], [mix[stem][1] for stem in mix]
     parts = []
     for _, _, blobs in song.in_song_order():
         some = [blobs[stem] for stem in mix]
         answer = await pool.run(mix_piece, some, gains, pans, song.kind)
         parts.append(js.Blob.new(to_js([answer.samples])))
-    return wav_blob(parts, song.length, song.kind)
+    return await file_of(song, " + ".join(in_order(mix)), parts, on_progress)
 
 
 async def mix_piece(worker, blobs, gains, pans, kind):

@@ -5,7 +5,6 @@ import asyncio
 import downloads
 import js
 import view
-import wav
 from card import Card
 from decode import DecodeError
 from media_keys import MediaKeys
@@ -13,6 +12,7 @@ from mixer import Mixer
 from options import TARGETS
 from pool import Cancelled, WorkerError
 from progress import Progress, spoken
+from promises import RejectedError
 from song import CANCELLED, DECODING, DONE, ENDED, FAILED, NAMES, RUNNING, WAITING, in_order
 from texts import tr
 from wav import SAMPLE_RATE
@@ -54,7 +54,7 @@ class Job:
             self.to(DECODING, tr("Decoding…"))
             await song.decode()
             self.card.say_by(song.tags)
-            wav.header(song.length, song.kind)  # raises ValueError now, not after the work
+            await downloads.prepare(song)
             self.check()
             self.to(RUNNING, tr("Waiting for the engine…"))
             await pool.ready()
@@ -64,7 +64,7 @@ class Job:
                 self.open()
             self.begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
-            self.finish()
+            await self.finish()
         except Cancelled:
             self.to(CANCELLED, tr("Cancelled"))
         except Exception as error:
@@ -116,16 +116,27 @@ class Job:
             js.performance.mark("umx:first-stems")
         self.mixer.draw(start, samples, waveforms)
 
-    def finish(self):
-        song, spent = self.song, seconds() - self.begun
-        self.files = downloads.stem_files(song)
+    async def finish(self):
+        song, spent, note = self.song, seconds() - self.begun, ""
+        try:
+            self.files = await downloads.stem_files(song, self.writing)
+        except RejectedError as error:
+            # Rather another kind of file than none after all that work.
+            note = tr("; the files could not be written as chosen ({}), so they are WAV").format(error)
+            song.make_wav()
+            self.files = await downloads.stem_files(song, self.writing)
         for stem, name, blob in self.files:
             self.card.link(stem, name, blob)
         self.card.say_loud(song.loud)
         speed = song.length / SAMPLE_RATE / max(spent, 0.001)
-        self.to(DONE, tr("Done in {:.0f} s, {:.1f} × real time").format(spent, speed))
+        text = tr("Done in {:.0f} s, {:.1f} × real time").format(spent, speed)
+        self.to(DONE, text + note)
         view.announce(tr("{} is done.").format(song.title))
         js.performance.mark("umx:done")
+
+    def writing(self, fraction):
+        self.check()
+        self.card.progress(fraction, tr("Writing the files… {}%").format(int(100 * fraction)))
 
     def fail(self, text):
         self.to(FAILED, text)
@@ -166,8 +177,9 @@ class Job:
     async def save_mix(self, pool):
         """What is heard now as a file."""
         self.saved = True
-        name = downloads.file_name(self.song.title, " + ".join(self.mixer.heard()) + ".wav")
-        self.card.save(name, await downloads.mixed(self.song, pool, self.mixer.mix()))
+        before = self.card.status.textContent
+        self.card.save(*await downloads.mixed(self.song, pool, self.mixer.mix(), self.writing))
+        view.say(self.card.status, before)
 
 
 class Queue:

@@ -13,7 +13,7 @@ import report
 import settings
 import tags
 import view
-from decode import decode
+from decode import decode, own_rate
 from jobs import Queue
 from options import Options
 from pool import Pool, default_size
@@ -21,6 +21,7 @@ from promises import RejectedError
 from shortcuts import Shortcuts
 from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
 from texts import tr
+from wav import SAMPLE_RATE
 
 ENGINES = {
     "simd": "WebAssembly SIMD kernel",
@@ -29,9 +30,13 @@ ENGINES = {
 }
 
 
-def decoder(file):
+def decoder(file, keeps_rate):
     async def source():
-        return await asyncio.gather(decode(file), tags.read(file))
+        audio, said = await asyncio.gather(decode(file), tags.read(file))
+        rate, frames = SAMPLE_RATE, audio.length
+        if keeps_rate:
+            rate, frames = await own_rate(file, audio)
+        return audio, said, rate, frames
 
     return source
 
@@ -155,10 +160,12 @@ class Page:
 
     def add_files(self, chosen):
         for file in chosen:
-            self.add(file.name.rsplit(".", 1)[0] or file.name, decoder(file))
+            self.add(
+                file.name.rsplit(".", 1)[0] or file.name, decoder(file, self.options.keeps_rate())
+            )
 
     def add(self, title, source):
-        self.queue.add(Song(title, source, self.options.targets(), self.options.kind()))
+        self.queue.add(Song(title, source, self.options.targets(), self.options.form()))
 
     # What the visitor sees of it all
 

@@ -3,13 +3,23 @@
 import js
 from promises import settle
 from pyscript import js_import
+from pyscript.ffi import create_proxy
 
 LIBRARY = "app/vendor/mediabunny/mediabunny.min.mjs"
+ENCODERS = {
+    "flac": ("app/vendor/flac-encoder/mediabunny-flac-encoder.min.js", "Flac"),
+    "mp3": ("app/vendor/mp3-encoder/mediabunny-mp3-encoder.min.js", "Mp3"),
+}
+"""By codec: a script that lets the library encode it, and what its names on the page have in them."""
+
+
+def address(path):
+    return js.URL.new(path, js.document.baseURI).href
 
 
 async def library():
     """The library's names. Raises RejectedError if it can't be fetched; the browser keeps what it has."""
-    modules = await settle(js_import(js.URL.new(LIBRARY, js.document.baseURI).href))
+    modules = await settle(js_import(address(LIBRARY)))
     return modules[0]
 
 
@@ -19,3 +29,29 @@ async def opened(file):
     options = js.Object.new()
     options.source, options.formats = media.BlobSource.new(file), media.ALL_FORMATS
     return media.Input.new(options)
+
+
+async def library_for(form):
+    """The library, once it can write a format. Raises RejectedError if what it needs can't be fetched."""
+    media = await library()
+    if form.codec not in ENCODERS:
+        return media
+    path, word = ENCODERS[form.codec]
+    place = "Mediabunny{}Encoder".format(word)
+    if not hasattr(js, place):
+        js.Mediabunny = media  # where the script looks for it
+        await settle(run(path))
+    getattr(getattr(js, place), "register{}Encoder".format(word))()
+    return media
+
+
+def run(path):
+    """A promise of a script of ours that isn't a module."""
+
+    def executor(resolve, reject):
+        script = js.document.createElement("script")
+        script.src = address(path)
+        script.onload, script.onerror = resolve, reject
+        js.document.head.append(script)
+
+    return js.Promise.new(create_proxy(executor))

@@ -3,7 +3,7 @@
 import asyncio
 
 import js
-from downloads import wav_blob
+from encode import wav_blob
 from mixer import JUMP
 from pyscript.ffi import create_proxy, to_js
 from song import DONE, RUNNING

@@ -1,10 +1,12 @@
 """What to make of the songs that come next: which stems, as which files. Kept for the next visit."""
 
+import asyncio
+
 import settings
 import view
+from formats import FORMATS, can_encode_opus
 from js import document
 from texts import tr
-from wav import FORMATS
 
 TARGETS = ("vocals", "drums", "bass", "melody")
 
@@ -21,21 +23,33 @@ class Options:
     def __init__(self):
         self.boxes = list(document.querySelectorAll("#options [name=target]"))
         self.format, self.sound = view.element("format"), view.element("chime")
+        self.rate = view.element("keep-rate")
         chosen = settings.get("stems", some_targets, TARGETS)
         for box in self.boxes:
             box.checked = box.value in chosen
             view.on(box, "change", self.changed)
         self.format.value = settings.get("format", settings.one_of(FORMATS), "16")
         self.sound.checked = settings.get("chime", settings.one_of(("on", "off")), "on") == "on"
+        self.rate.checked = settings.get("rate", settings.one_of(("own", "cd")), "cd") == "own"
         view.on(self.format, "change", self.changed)
+        view.on(self.rate, "change", self.changed)
         view.on(self.sound, "change", self.changed)
+        asyncio.create_task(self.offer())
         self.explain()
+
+    async def offer(self):
+        """Only the formats that this browser can write."""
+        if not await can_encode_opus():
+            self.format.querySelector("[value=opus]").remove()
+            if not self.format.value:
+                self.format.value = "16"
 
     def changed(self, event):
         if event.target.name == "target" and not self.targets():
             event.target.checked = True  # one at least
         settings.keep("stems", ",".join(self.targets()))
-        settings.keep("format", self.kind())
+        settings.keep("format", self.form())
+        settings.keep("rate", "own" if self.keeps_rate() else "cd")
         settings.keep("chime", "on" if self.chime() else "off")
         self.explain()
 
@@ -52,8 +66,13 @@ class Options:
     def targets(self):
         return [box.value for box in self.boxes if box.checked]
 
-    def kind(self):
+    def form(self):
+        """The format of the files, by its name in `formats`."""
         return self.format.value
+
+    def keeps_rate(self):
+        """Whether files have the song's own sample rate rather than 44.1 kHz."""
+        return self.rate.checked
 
     def chime(self):
         return self.sound.checked

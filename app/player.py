@@ -9,7 +9,7 @@ import asyncio
 
 import js
 import pitch
-from downloads import wav_blob
+from encode import wav_blob
 from pyscript.ffi import create_proxy, to_js
 from wav import SAMPLE_RATE
 

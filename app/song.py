@@ -5,6 +5,7 @@ import asyncio
 import js
 import wav
 from decode import cut
+from formats import FORMATS
 from pool import Cancelled, WorkerError
 from pyscript.ffi import to_js
 
@@ -18,17 +19,20 @@ ENDED = (DONE, FAILED, CANCELLED)
 
 
 class Song:
-    def __init__(self, title, source, targets, kind):
-        """source: async, gives the decoded mixture, an AudioBuffer of two channels, and the file's tags, see `tags`.
+    def __init__(self, title, source, targets, form):
+        """source: async, gives the decoded mixture, an AudioBuffer of two channels, the file's tags, see `tags`,
+        and the samples a second and the samples that files of it should have.
 
+        form: the format of the stems' files, by its name in `formats`.
         targets: the stems that the visitor wants, by the names that people use; a model's others make up one residual.
-        kind: that of the samples, see wav.FORMATS.
         """
-        self.title, self.source, self.targets, self.kind = title, source, targets, kind
+        self.title, self.source, self.targets, self.format = title, source, targets, form
+        self.kind = FORMATS[form].kind  # of the samples, see wav.FORMATS
         self.state = WAITING
         self.audio = None  # the decoded mixture, while it is needed
         self.tags = {}  # what the file says of it, once it is decoded
         self.length = 0  # samples
+        self.rate, self.frames = wav.SAMPLE_RATE, 0  # samples a second, and samples, of the files
         self.clear()
 
     def clear(self):
@@ -38,8 +42,11 @@ class Song:
 
     async def decode(self):
         if not self.audio:
-            self.audio, self.tags = await self.source()
+            self.audio, self.tags, rate, frames = await self.source()
             self.length = self.audio.length
+            self.rate = FORMATS[self.format].rate(rate)
+            fitting = int(self.length * self.rate / wav.SAMPLE_RATE + 0.5)
+            self.frames = frames if self.rate == rate else fitting
 
     async def separate(self, pool, on_plan, on_progress, on_piece):
         """Have the pool separate all of it.
@@ -135,6 +142,10 @@ class Song:
             self.loud[stem] = self.loud.get(stem, 0) + getattr(piece.loud, target)
         self.pieces.append((start, samples, blobs))
         self.on_piece(start, samples, waveforms)
+
+    def make_wav(self):
+        """Have its files hold the samples as they are kept."""
+        self.format, self.rate, self.frames = self.kind, wav.SAMPLE_RATE, self.length
 
     def stems(self):
         """Those that were made, in the order that people see."""

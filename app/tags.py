@@ -7,13 +7,15 @@ TEXTS = ("title", "artist", "album", "albumArtist", "genre", "comment", "lyrics"
 NUMBERS = ("trackNumber", "tracksTotal", "discNumber", "discsTotal")
 LONGEST = 100000
 """Letters of a text. Nobody sings more; what says more is broken."""
+LARGEST_COVER = 10000000
+"""Bytes."""
 
 
 async def read(file):
     """The tags of a file by name, those of TEXTS as text, those of NUMBERS as numbers.
 
-    Beside them "date", a Date, and "images", an Array of {data: Uint8Array, mimeType, kind}. Empty where the file says
-    nothing, and where it can't be read: what is wrong with it is for the decoder to tell.
+    Beside them "date", a Date, and "images", dicts of "data" (a Uint8Array), "mimeType" and "kind". Empty where the
+    file says nothing, and where it can't be read: what is wrong with it is for the decoder to tell.
     """
     try:
         source = await media.opened(file)
@@ -26,6 +28,13 @@ async def read(file):
     return chosen(said)
 
 
+def of_part(tags, title, part):
+    """The tags of a file of a part of a song, for the media library; title: of a song whose file gives none."""
+    found = dict(tags)
+    found["title"] = "{} ({})".format(tags.get("title", title), part)
+    return found
+
+
 def chosen(said):
     found = {}
     for name in TEXTS:
@@ -36,8 +45,13 @@ def chosen(said):
         number = getattr(said, name, None)
         if isinstance(number, int) and number > 0:
             found[name] = number
-    for name in ("date", "images"):
-        value = getattr(said, name, None)
-        if value:
-            found[name] = value
+    if getattr(said, "date", None):
+        found["date"] = said.date
+    covers = [
+        {"data": image.data, "mimeType": image.mimeType, "kind": image.kind}
+        for image in list(getattr(said, "images", None) or [])
+        if image.data.length <= LARGEST_COVER
+    ]
+    if covers:
+        found["images"] = covers
     return found

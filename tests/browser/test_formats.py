@@ -2,11 +2,30 @@
 
 import io
 import struct
+import zipfile
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
+import soxr
 from playwright.sync_api import Page, expect
-from songs import RATE, Sound, card, compose, drop, expect_state
+from songs import (
+    PATIENCE,
+    RATE,
+    SONG,
+    Sound,
+    card,
+    compose,
+    download,
+    drop,
+    expect_state,
+    read,
+    snr,
+    wav,
+)
 
 COVER = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
@@ -35,6 +54,18 @@ def mp3_with_id3(sound: Sound, cover: bytes, **frames: str) -> bytes:
     return b"ID3\x04\0\0" + synchsafe(len(tag)) + tag + file.getvalue()
 
 
+SLOW_ENCODER = """
+const post = Worker.prototype.postMessage;
+const waiting = [];
+window.goOn = () => { Worker.prototype.postMessage = post; waiting.forEach(go => go()); };
+Worker.prototype.postMessage = function (message, ...rest) {
+  if (message?.command?.type === "encode") waiting.push(() => post.call(this, message, ...rest));
+  else post.call(this, message, ...rest);
+};
+"""
+"""Has an encoder wait until goOn() is called."""
+
+
 def synchsafe(number: int) -> bytes:
     return struct.pack(">4B", *(number >> shift & 127 for shift in (21, 14, 7, 0)))
 
@@ -60,3 +91,190 @@ def test_song_without_tags(page: Page) -> None:
     drop(page, ("song.flac", tagged(compose(1), "FLAC")))
     expect_state(page, "done")
     expect(card(page, "song").locator(".by")).to_have_text("")
+
+
+@pytest.fixture(autouse=True)
+def default_format(page: Page) -> Iterator[None]:
+    yield
+    choose(page, "16")
+
+
+def choose(page: Page, form: str) -> None:
+    page.get_by_label("File format").select_option(form)
+
+
+def saved(page: Page, folder: Path, name: str, content: bytes) -> Path:
+    """The file of the vocals of a song."""
+    drop(page, (name, content))
+    expect_state(page, "done")
+    song = card(page, name.rpartition(".")[0])
+    return download(page, song.locator("a[data-stem=vocals]"), folder)
+
+
+@pytest.fixture(scope="module")
+def whole(shared: tuple[Page, list[str]], tmp_path_factory: pytest.TempPathFactory) -> Sound:
+    """The vocals of SONG with nothing lost."""
+    page, _ = shared
+    choose(page, "float")
+    sound = read(saved(page, tmp_path_factory.mktemp("whole"), "whole.wav", wav(SONG)))
+    card(page, "whole").locator(".remove").click()
+    return sound
+
+
+@pytest.mark.parametrize(("form", "bits"), [("flac", 16), ("flac-24", 24)])
+def test_flac_files_hold_every_bit(
+    page: Page, whole: Sound, tmp_path: Path, form: str, bits: int
+) -> None:
+    choose(page, form)
+    path = saved(page, tmp_path, "Ünder a title.wav", wav(SONG))
+    assert path.name == "Ünder a title - vocals.flac"
+    assert soundfile.info(path).subtype == f"PCM_{bits}"
+    sound = read(path)
+    assert sound.shape == whole.shape
+    assert np.abs(sound - whole).max() <= 0.5 / 2 ** (bits - 1)
+
+
+def test_mp3_files(page: Page, whole: Sound, tmp_path: Path) -> None:
+    choose(page, "mp3")
+    path = saved(page, tmp_path, "song.wav", wav(SONG))
+    assert path.name == "song - vocals.mp3"
+    assert soundfile.info(path).subtype == "MPEG_LAYER_III"
+    sound = read(path)
+    # Encoder and decoder together delay it; some decoders skip their own part.
+    delayed = [sound[delay : delay + len(whole)] for delay in (576, 1105)]
+    assert max(snr(some, whole[: len(some)]) for some in delayed) > 18
+    assert len(whole) <= len(sound) < len(whole) + 3 * 1152
+
+
+def test_opus_files(page: Page, whole: Sound, tmp_path: Path) -> None:
+    choose(page, "opus")
+    path = saved(page, tmp_path, "song.wav", wav(SONG))
+    assert path.name == "song - vocals.opus"
+    sound, rate = soundfile.read(path)
+    assert (soundfile.info(path).subtype, rate) == ("OPUS", 48000)
+    expected = soxr.resample(whole, RATE, rate)
+    assert len(expected) <= len(sound) < len(expected) + 960
+    assert snr(sound[: len(expected)], expected) > 18
+
+
+def test_opus_is_offered_only_where_the_browser_writes_it(visit: Callable) -> None:
+    def without(page: Page) -> None:
+        page.add_init_script("delete window.AudioEncoder")
+
+    page, _ = visit("?workers=1&format=opus", without)
+    menu = page.get_by_label("File format")
+    expect(menu.locator("[value=opus]")).to_have_count(0)
+    expect(menu).to_have_value("16")
+
+
+@pytest.mark.parametrize("form", ["flac", "mp3", "opus"])
+def test_tags_and_cover_are_kept(page: Page, tmp_path: Path, form: str) -> None:
+    choose(page, form)
+    said = {"TIT2": "Söng", "TPE1": "Björk 東京", "TALB": HOSTILE, "TRCK": "3/9", "TDRC": "1999"}
+    path = saved(page, tmp_path, "song.mp3", mp3_with_id3(compose(1), COVER, **said))
+    with soundfile.SoundFile(path) as file:
+        kept = file.copy_metadata()
+    assert (kept["title"], kept["artist"], kept["album"]) == (
+        "Söng (vocals)",
+        "Björk 東京",
+        HOSTILE,
+    )
+    assert kept["tracknumber"].startswith("3")
+    assert kept["date"].startswith("1999")
+    content = path.read_bytes()
+    if form == "opus":
+        content = b64decode(content.partition(b"METADATA_BLOCK_PICTURE=")[2].partition(b"Ogg")[0])
+    assert COVER in content
+
+
+def test_song_without_tags_gets_its_title_from_its_name(page: Page, tmp_path: Path) -> None:
+    choose(page, "flac")
+    with soundfile.SoundFile(saved(page, tmp_path, "My song.wav", wav(compose(1)))) as file:
+        assert file.copy_metadata() == {"title": "My song (vocals)"}
+
+
+def test_zip_and_mix_are_of_the_chosen_format(page: Page, tmp_path: Path) -> None:
+    choose(page, "flac")
+    drop(page, ("song.wav", wav(compose(2))))
+    expect_state(page, "done")
+    archive = zipfile.ZipFile(download(page, page.locator(".zip"), tmp_path))
+    stems = ["vocals", "drums", "bass", "melody", "karaoke"]
+    assert archive.namelist() == [f"song - {stem}.flac" for stem in stems]
+    page.locator("[data-preset=karaoke]").click()
+    mix = download(page, page.locator(".mix"), tmp_path)
+    assert mix.name == "song - drums + bass + melody.flac"
+    karaoke = soundfile.read(io.BytesIO(archive.read("song - karaoke.flac")))[0]
+    assert np.abs(read(mix) - karaoke).max() < 3 / 2**15
+
+
+def test_cancel_while_files_are_written(visit: Callable) -> None:
+    def prepare(page: Page) -> None:
+        page.add_init_script(SLOW_ENCODER)
+
+    page, _ = visit("?workers=1&format=mp3", prepare)
+    drop(page, ("song.wav", wav(compose(2))))
+    song = card(page, "song")
+    expect(song.locator(".status")).to_contain_text("Writing the files…", timeout=PATIENCE)
+    song.locator(".cancel").click()
+    expect(page.locator("html")).to_have_attribute("data-state", "ready")
+    page.evaluate("goOn()")
+    choose(page, "16")
+    drop(page, ("next.wav", wav(compose(1))))
+    expect_state(page, "done")
+    expect(song.locator("a[download]")).to_have_count(0)
+    expect(song.locator(".status")).to_have_text("Cancelled")
+
+
+def test_encoder_that_can_not_be_fetched(visit: Callable) -> None:
+    def prepare(page: Page) -> None:
+        page.route("**/*mp3-encoder*.js", lambda route: route.abort())
+
+    page, complaints = visit("?workers=1&format=mp3", prepare, service_workers="block")
+    drop(page, ("song.wav", wav(compose(1))))
+    expect_state(page, "error")
+    expect(card(page, "song").locator(".status")).to_have_text(
+        "What writes MP3 files can't be fetched: try again, or choose WAV."
+    )
+    complaints.clear()  # of the file that isn't there
+    page.unroute("**/*mp3-encoder*.js")
+    page.get_by_role("button", name="Retry song").click()
+    expect_state(page, "done")
+    expect(page.locator("a[download$='.mp3']")).to_have_count(5)
+
+
+def test_encoder_that_fails_leaves_wav_files(visit: Callable) -> None:
+    def prepare(page: Page) -> None:
+        page.add_init_script("AudioEncoder.prototype.configure = () => { throw Error('broken') }")
+
+    page, complaints = visit("?workers=1&format=opus", prepare)
+    drop(page, ("song.wav", wav(compose(1))))
+    expect_state(page, "done")
+    expect(card(page, "song").locator(".status")).to_contain_text("so they are WAV")
+    expect(page.locator("a[download$='.wav']")).to_have_count(5)
+    complaints.clear()
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(48000, 5 * 48000 + 123), (22050, 5 * 22050 + 1)])
+def test_files_at_the_song_s_own_rate(page: Page, tmp_path: Path, rate: int, samples: int) -> None:
+    # Nothing above 4 kHz, where one change of rate differs from another.
+    dull = soxr.resample(compose(6), RATE, 8000)
+    song = soxr.resample(dull, 8000, rate)[:samples]
+    choose(page, "float")
+    usual = read(saved(page, tmp_path, "usual.wav", wav(song, rate)))
+    settings = page.locator("summary", has_text="Settings")
+    settings.click()
+    page.locator("#keep-rate").check()
+    try:
+        path = saved(page, tmp_path, "own.wav", wav(song, rate))
+        own, found = soundfile.read(path, dtype="float32")
+        assert (found, soundfile.info(path).subtype) == (rate, "FLOAT")
+        assert own.shape == (samples, 2)
+        expected = soxr.resample(usual, RATE, rate)
+        error = own[100:-100] - expected[100 : samples - 100]
+        assert np.abs(error).max() < 2e-4  # also where one stretch meets the next
+        choose(page, "flac")
+        path = saved(page, tmp_path, "lossless.wav", wav(song, rate))
+        assert soundfile.info(path).frames == samples
+    finally:
+        page.locator("#keep-rate").uncheck()
+        settings.click()

@@ -1,0 +1,118 @@
+"""Samples in Blobs to files of any format: a stretch at a time, so that the page goes on meanwhile."""
+
+import js
+import media
+import wav
+from formats import FORMATS
+from promises import settle
+from pyscript.ffi import to_js
+from wav import CHANNELS, SAMPLE_RATE
+
+STRETCH = 2 * SAMPLE_RATE
+"""Samples, about, that are read at a time."""
+MARGIN = 1024
+"""Samples beside a stretch that a change of the sample rate may look at."""
+
+
+def wav_blob(parts, frames, kind):
+    """A WAV file of samples that lie in Blobs."""
+    header = js.Uint8Array.new(to_js(list(wav.header(frames, kind))))
+    return js.Blob.new(to_js([header] + parts), to_js({"type": "audio/wav"}))
+
+
+async def encoded(parts, length, name, rate, frames, tags, on_progress):
+    """A file of a format by its name in `formats`, as a Blob.
+
+    parts: `length` samples of every channel in Blobs; rate, frames: samples a second of the file, and how many it is to
+    have; tags: as `tags` reads them. on_progress is called with the fraction that is done; what it raises ends the
+    work.
+    """
+    form = FORMATS[name]
+    on_progress(0)
+    library = await media.library_for(form)
+    container = getattr(library, form.container + "OutputFormat").new()
+    target = library.BufferTarget.new()
+    output = library.Output.new(to_js({"format": container, "target": target}))
+    config = {"codec": form.codec}
+    if form.bitrate:
+        config["bitrate"] = form.bitrate
+    source = library.AudioSampleSource.new(to_js(config))
+    output.addAudioTrack(source)
+    output.setMetadataTags(to_js(tags))
+    samples = js.Blob.new(to_js(parts))
+    try:
+        await settle(output.start())
+        for begin, first, count in stretches(rate, frames):
+            on_progress(first / frames)
+            planes = await resampled(samples, length, form.kind, begin, rate, count)
+            some = sample(library, planes, first, rate, form.kind)
+            await settle(source.add(some))
+            some.close()
+        await settle(output.finalize())
+    except Exception:
+        await settle(output.cancel())
+        raise
+    return js.Blob.new(to_js([target.buffer]), to_js({"type": container.mimeType}))
+
+
+def steps(rate):
+    """The fewest samples at 44.1 kHz that last as long as a whole number of those at another rate, and that number."""
+    one, other = SAMPLE_RATE, rate
+    while other:
+        one, other = other, one % other
+    return SAMPLE_RATE // one, rate // one
+
+
+def stretches(rate, frames):
+    """Where to read, where to write and how many samples to write, until there are `frames` of them."""
+    step, new_step = steps(rate)
+    many = max(1, STRETCH // step)
+    for index in range(-(-frames // (many * new_step))):
+        first = index * many * new_step
+        yield index * many * step, first, min(many * new_step, frames - first)
+
+
+async def resampled(samples, length, kind, begin, rate, count):
+    """`count` samples of each channel at another rate, from where those at 44.1 kHz are at `begin`: a Float32Array.
+
+    By the browser's decoder, which turns samples into floats and changes their rate faster than a loop of ours, and in
+    the same way as it does when a song is decoded.
+    """
+    step, new_step = steps(rate)
+    margin = 0 if rate == SAMPLE_RATE else -(-MARGIN // step)
+    before = min(margin, begin // step)
+    start = begin - before * step
+    end = min(length, begin - (-count * step // new_step) + margin * step)
+    size = wav.frame_bytes(kind)
+    some = wav_blob([samples.slice(start * size, end * size)], end - start, kind)
+    context = js.OfflineAudioContext.new(CHANNELS, 1, rate)
+    audio = await settle(context.decodeAudioData(await some.arrayBuffer()))
+    skip = before * new_step
+    planes = js.Float32Array.new(CHANNELS * count)
+    for channel in range(CHANNELS):
+        # Of the song's last sample the decoder may make one less, which is then silent.
+        planes.set(audio.getChannelData(channel).subarray(skip, skip + count), channel * count)
+    return planes
+
+
+def sample(library, planes, first, rate, kind):
+    """A stretch as the library takes it: in as many bits as the file is to have."""
+    floats = library.AudioSample.new(described("f32-planar", planes, first, rate))
+    if kind != "16":
+        return floats
+    integers = js.Int16Array.new(planes.length)
+    floats.copyTo(integers, to_js({"format": "s16", "planeIndex": 0}))
+    floats.close()
+    return library.AudioSample.new(described("s16", integers, first, rate))
+
+
+def described(form, data, first, rate):
+    return to_js(
+        {
+            "format": form,
+            "data": data,
+            "numberOfChannels": CHANNELS,
+            "sampleRate": rate,
+            "timestamp": first / rate,
+        }
+    )
