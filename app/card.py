@@ -15,7 +15,8 @@ class Card:
         self.earlier, self.by = find(".earlier"), find(".by")
         self.mixer, self.loud = find(".mixer"), find(".loud")
         self.downloads, self.files = find(".downloads"), find(".files")
-        self.zip, self.mix = find(".zip"), find(".mix")
+        self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
+        self.folder.hidden = not hasattr(js, "showDirectoryPicker")
         self.title.textContent = title
         for control, label in (
             (self.bar, tr("Progress of {}")),

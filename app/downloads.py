@@ -82,6 +82,20 @@ async def zipped(files):
     return await settle(client_zip.downloadZip(to_js(entries)).blob())
 
 
+async def into_folder(files):
+    """Write files into a folder that the visitor picks; whether one was picked. Raises RejectedError."""
+    try:
+        folder = await settle(js.showDirectoryPicker(to_js({"mode": "readwrite"})))
+    except RejectedError:
+        return False  # the visitor thought better of it
+    for _, name, blob in files:
+        file = await settle(folder.getFileHandle(name, to_js({"create": True})))
+        stream = await settle(file.createWritable())
+        await settle(stream.write(blob))
+        await settle(stream.close())
+    return True
+
+
 async def mixed(song, pool, mix, on_progress):
     """The sum of some stems as a file: its name and its Blob.
 

@@ -174,6 +174,17 @@ class Job:
             downloads.file_name(self.song.title, "stems.zip"), await downloads.zipped(self.files)
         )
 
+    async def save_to_folder(self):
+        """Write the files into a folder that the visitor picks."""
+        try:
+            if not await downloads.into_folder(self.files):
+                return
+            self.saved, text = True, "The files are in the folder"
+        except RejectedError as error:
+            text = "The files could not be written there: {}".format(error)
+        view.say(self.card.status, text)
+        view.announce(text)
+
     async def save_mix(self, pool):
         """What is heard now as a file."""
         self.saved = True
@@ -203,6 +214,7 @@ class Queue:
         view.on_click(card.earlier, lambda: self.earlier(job))
         view.on_click(card.remove, lambda: self.remove(job))
         view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
+        view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
         view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
         view.on(card.files, "click", lambda event: setattr(job, "saved", True))
         if not self.working and not self.listening():

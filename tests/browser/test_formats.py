@@ -278,3 +278,37 @@ def test_files_at_the_song_s_own_rate(page: Page, tmp_path: Path, rate: int, sam
     finally:
         page.locator("#keep-rate").uncheck()
         settings.click()
+
+
+PICKED = """
+window.showDirectoryPicker = async () => {
+  return (await navigator.storage.getDirectory()).getDirectoryHandle("picked", { create: true });
+};
+"""
+"""Stands in for the browser's dialogue, which a test can't press."""
+LISTED = """async () => {
+  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("picked");
+  const found = {};
+  for await (const [name, file] of folder.entries()) found[name] = (await file.getFile()).size;
+  return found;
+}"""
+
+
+def test_all_files_into_a_folder(visit: Callable) -> None:
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(PICKED))
+    drop(page, ("song: one.wav", wav(compose(1))))
+    expect_state(page, "done")
+    song = card(page, "song: one")
+    song.get_by_role("button", name="All into a folder").click()
+    expect(song.locator(".status")).to_have_text("The files are in the folder")
+    stems = ["vocals", "drums", "bass", "melody", "karaoke"]
+    size = 44 + 4 * RATE
+    assert page.evaluate(LISTED) == {f"song_ one - {stem}.wav": size for stem in stems}
+
+
+def test_folder_is_offered_only_where_the_browser_has_it(visit: Callable) -> None:
+    page, _ = visit("?workers=1", lambda page: page.add_init_script("delete showDirectoryPicker"))
+    drop(page, ("song.wav", wav(compose(1))))
+    expect_state(page, "done")
+    expect(page.get_by_role("button", name="All into a folder")).to_be_hidden()
+    expect(page.get_by_role("button", name="All as one zip")).to_be_visible()
