@@ -122,7 +122,9 @@ class Job:
             self.files = await downloads.stem_files(song, self.writing)
         except RejectedError as error:
             # Rather another kind of file than none after all that work.
-            note = tr("; the files could not be written as chosen ({}), so they are WAV").format(error)
+            note = tr("; the files could not be written as chosen ({}), so they are WAV").format(
+                error
+            )
             song.make_wav()
             self.files = await downloads.stem_files(song, self.writing)
         for stem, name, blob in self.files:
@@ -179,9 +181,9 @@ class Job:
         try:
             if not await downloads.into_folder(self.files):
                 return
-            self.saved, text = True, "The files are in the folder"
+            self.saved, text = True, tr("The files are in the folder")
         except RejectedError as error:
-            text = "The files could not be written there: {}".format(error)
+            text = tr("The files could not be written there: {}").format(error)
         view.say(self.card.status, text)
         view.announce(text)
 
