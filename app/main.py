@@ -59,7 +59,7 @@ class Page:
             "packages_cache": "passthrough",  # straight to Pyodide, without micropip
             "sync_main_only": True,  # no SharedArrayBuffer, so no special headers
         }
-        interpreter = address("app/vendor/pyodide/pyodide.mjs")
+        interpreter = address("app/interpreter.mjs")
         options = {"type": "pyodide", "version": interpreter, "config": config}
         size = settings.get("workers", settings.workers, default_size())
         self.model_path = model
@@ -211,6 +211,7 @@ page = None
 async def main():
     global page
     await offline.renew()
+    await settings.find()
     await language.speak()
     page = Page(await models.place(settings.get("model", settings.model, "umx-mini")))
     page.listen()

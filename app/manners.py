@@ -3,7 +3,7 @@
 import js
 import settings
 import view
-from promises import RejectedError, settle
+from promises import RejectedError, attempt, outcome, settle
 from pyscript.ffi import to_js
 from texts import tr
 
@@ -67,9 +67,8 @@ class Notice:
         if not self.box.checked:
             return
         options = to_js({"body": text, "icon": "app/icon.png"})
-        try:
-            js.Notification.new(title, options)
-        except Exception:
+        made = attempt(js.Reflect.construct, js.Notification, to_js([title, options]))
+        if not await outcome(made):
             # Phones want the service worker to show it.
             registration = await settle(js.navigator.serviceWorker.getRegistration())
             if registration:

@@ -5,6 +5,7 @@ import asyncio
 import js
 from encode import wav_blob
 from mixer import JUMP
+from promises import attempt, outcome
 from pyscript.ffi import create_proxy, to_js
 from song import DONE, RUNNING
 from wav import SAMPLE_RATE, frame_bytes
@@ -32,10 +33,9 @@ class MediaKeys:
             "nexttrack": lambda details: self.step(1),
         }
         for action in handlers if self.session else ():
-            try:  # noqa: SIM105 (MicroPython has no contextlib)
-                self.session.setActionHandler(action, create_proxy(handlers[action]))
-            except Exception:
-                pass  # one that this browser doesn't know
+            handler = create_proxy(handlers[action])
+            # There may be some that this browser doesn't know.
+            asyncio.create_task(outcome(attempt(self.session.setActionHandler, action, handler)))
 
     def turned(self, mixer):
         """To be called when a mixer's song begins or stops to play, and so after every jump too."""

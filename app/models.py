@@ -5,7 +5,7 @@ import asyncio
 import js
 import view
 from pool import Cancelled, Worker
-from promises import RejectedError, settle
+from promises import attempt, outcome
 from pyscript.ffi import to_js
 from texts import tr
 
@@ -24,26 +24,17 @@ async def place(name):
     return "weights/" + name + "/"
 
 
-async def outcome(promise):
-    """What a promise comes to, or None if it is rejected."""
-    try:
-        return await settle(promise)
-    except RejectedError:
-        return None
-
-
-def parsed(text):
+async def parsed(text):
     """What JSON says, or None if it is none: half a manifest, or a page that says 404 with status 200."""
-    try:
-        return js.JSON.parse(text)
-    except Exception:
-        return None
+    return await outcome(attempt(js.JSON.parse, text))
 
 
 async def kept_folder():
     """Where models are on this device; None where the browser keeps nothing, as over plain http."""
     storage = getattr(js.navigator, "storage", None)
-    root = await outcome(storage.getDirectory()) if storage else None
+    if not getattr(storage, "getDirectory", None):
+        return None
+    root = await outcome(storage.getDirectory())
     return root and await outcome(root.getDirectoryHandle(FOLDER, to_js({"create": True})))
 
 
@@ -53,7 +44,7 @@ async def manifest(folder, name):
     handle = model and await outcome(model.getFileHandle("manifest.json"))
     if not handle:
         return None
-    return parsed(await (await handle.getFile()).text())
+    return await parsed(await (await handle.getFile()).text())
 
 
 async def names(folder):
@@ -86,7 +77,7 @@ async def discard_unfinished(folder):
 async def hosted():
     """What the site's index says of its models; nothing without a network, or where it has none."""
     response = await outcome(js.fetch(INDEX))
-    index = parsed(await response.text()) if response and response.ok else None
+    index = await parsed(await response.text()) if response and response.ok else None
     return list(index or [])
 
 

@@ -99,7 +99,8 @@ class Worker:
         """In words, what keeps it from starting; "" if that isn't known."""
         config = self.options["config"]
         # Joined by +: this MicroPython has no stars in lists.
-        return await reach.trouble([SCRIPT] + config["packages"][1:] + list(config["files"]))
+        files = [self.options["version"], SCRIPT] + config["packages"][1:]
+        return await reach.trouble(files + list(config["files"]))
 
     def fail(self, event):
         """Called by the browser for what nobody in the worker has caught; Pyodide is of no use after that."""
@@ -135,7 +136,7 @@ def can_be_spared(error):
 
 def default_size():
     """One worker a core, within what the device's memory allows: a worker may take half a gigabyte."""
-    cores = js.navigator.hardwareConcurrency or 2
+    cores = getattr(js.navigator, "hardwareConcurrency", None) or 2
     memory = getattr(js.navigator, "deviceMemory", None) or 4
     return max(1, min(int(cores), int(memory), 8))
 

@@ -11,7 +11,8 @@ def text(pool, jobs):
         "Page: " + js.location.origin + js.location.pathname,
         "Browser: " + device.userAgent,
         "Cores: {}; memory: {} GB".format(
-            device.hardwareConcurrency, getattr(device, "deviceMemory", None) or "unknown"
+            getattr(device, "hardwareConcurrency", None) or "unknown",
+            getattr(device, "deviceMemory", None) or "unknown",
         ),
         "Engine: {}; workers: {}".format(pool.engine or pool.failure or "loading", pool.size),
         "Model: {}".format(pool.model.name if pool.model else "none"),

@@ -1,8 +1,19 @@
 """What the visitor may set: in the page's address for one visit, such as ?workers=4, or kept from an earlier one."""
 
+import asyncio
+
 import js
+from promises import attempt, outcome
 
 MOST_WORKERS = 32
+
+storage = None
+
+
+async def find():
+    """Find where the browser keeps settings, unless it refuses to. Must come before all else here."""
+    global storage
+    storage = await outcome(attempt(js.Reflect.get, js.window, "localStorage"))
 
 
 def get(name, parse, otherwise):
@@ -17,17 +28,12 @@ def get(name, parse, otherwise):
 
 
 def kept(name):
-    try:
-        return js.localStorage.getItem(name)
-    except Exception:
-        return None  # the visitor's browser keeps nothing for pages
+    return storage and storage.getItem(name)
 
 
 def keep(name, value):
-    try:  # noqa: SIM105 (MicroPython has no contextlib)
-        js.localStorage.setItem(name, str(value))
-    except Exception:
-        pass
+    if storage:  # which may be full
+        asyncio.create_task(outcome(attempt(storage.setItem, name, str(value))))
 
 
 def workers(text):

@@ -18,7 +18,7 @@ from pyodide.ffi import create_proxy, to_js
 
 from umx import segments
 from umx.audio import make_finite, to_int16
-from umx.kernels import Engine, choose
+from umx.kernels import Engine, blas, choose
 from umx.separator import RESIDUAL, Separator, with_aggregates
 from umx.types import Complex, Float
 from umx.weights import MANIFEST, Manifest, Model, WeightsError, read_target
@@ -109,6 +109,9 @@ async def choose_engine():
         import pyodide_js
 
         await pyodide_js.loadPackage("openblas")
+        if not blas.LIBRARY.exists():
+            # Plain numpy would take hours where another try takes seconds.
+            raise WeightsError("OpenBLAS can't be fetched: the network is gone, or the server.")
         engine = choose()
     return engine
 

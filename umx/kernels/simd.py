@@ -144,7 +144,11 @@ def load() -> Any:
     """The functions of `kernels.c`. Raises OSError where they can't be loaded."""
     library = ctypes.CDLL(str(LIBRARY))
     for name, types in SIGNATURES.items():
-        function = getattr(library, name)
+        try:
+            function = getattr(library, name)
+        except AttributeError as error:
+            # Emscripten remembers a library that failed to load, and gives it without its functions the next time.
+            raise OSError(f"{LIBRARY} could not be loaded.") from error
         function.argtypes, function.restype = types, None
     return library
 

@@ -1,0 +1,247 @@
+"""Browsers that lack something, or refuse it: the page works all the same, slower if need be, and says so."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from build import ROOT
+from conftest import watched
+from pages import stems
+from playwright.sync_api import BrowserContext, BrowserType, Page, expect
+from songs import PATIENCE, RATE, Sound, card, compose, drop, expect_state, snr, wav
+
+import umx
+
+SONG = compose(20)
+"""Two segments, so that there is a join."""
+SHORT = compose(3)
+"""For engines that are slow."""
+
+# Has each worker that the page makes run some lines before its own.
+IN_WORKERS = """(() => {
+  const Native = Worker;
+  window.Worker = class extends Native {
+    constructor(url, options) {
+      const request = new XMLHttpRequest();
+      request.open("GET", url, false);
+      request.send();
+      const script = new Blob([%s, request.responseText], { type: "text/javascript" });
+      super(URL.createObjectURL(script), options);
+    }
+  };
+})();"""
+
+REFUSE = 'const refuse = () => { throw new DOMException("refused by a test", "SecurityError"); };'
+REFUSE_STORAGE = (
+    REFUSE
+    + """
+for (const name of ["caches", "indexedDB", "localStorage", "sessionStorage"]) {
+  if (name in self) Object.defineProperty(self, name, { get: refuse, configurable: true });
+}
+StorageManager.prototype.getDirectory = async () => refuse();
+if (self.ServiceWorkerContainer) ServiceWorkerContainer.prototype.register = async () => refuse();
+"""
+)
+LACKING = {
+    "DecompressionStream": "delete self.DecompressionStream;",
+    "private files": "delete StorageManager.prototype.getDirectory;",
+    "storage": REFUSE_STORAGE,
+    "service workers": "delete self.Navigator?.prototype.serviceWorker;",
+}
+
+
+def without(page: Page, lines: str) -> None:
+    """Have some lines run before those of the page and of its workers."""
+    lines = f"{{ {lines} }};\n"
+    page.add_init_script(lines + IN_WORKERS % json.dumps(lines))
+
+
+def check(found: dict[str, bytes], song: Sound) -> None:
+    """The stems are those that numpy makes."""
+    mixture, _ = soundfile.read(io.BytesIO(wav(song)), dtype="float32")
+    for name, stem in umx.separate(mixture.T, RATE).items():
+        samples, _ = soundfile.read(
+            io.BytesIO(found["melody" if name == "other" else name]), dtype="float32"
+        )
+        assert snr(samples, stem.T) >= 50, name
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("lines", LACKING.values(), ids=LACKING)
+def test_works_without(lines: str, visit: Callable) -> None:
+    page, complaints = visit("?workers=2", lambda page: without(page, lines))
+    expect_state(page, "ready")
+    expect(page.locator("#details")).to_contain_text("Engine: WebAssembly SIMD kernel")
+    drop(page, ("song.wav", wav(SONG)))
+    check(stems(card(page, "song")), SONG)
+    # PyScript complains of the database that it may not open.
+    if lines == REFUSE_STORAGE:
+        complaints[:] = [text for text in complaints if text.startswith("a request")]
+
+
+@pytest.fixture
+def context_of(
+    browser_type: BrowserType,
+    browser_type_launch_args: dict[str, Any],
+    address: str,
+    tmp_path: Path,
+) -> Callable[..., Any]:
+    """A browser of its own, with more arguments or other preferences, and its one context."""
+
+    @contextmanager
+    def context_of(
+        *arguments: str, preferences: dict[str, Any] | None = None, **options: Any
+    ) -> Iterator[tuple[BrowserContext, list[str]]]:
+        (tmp_path / "Default").mkdir()
+        (tmp_path / "Default" / "Preferences").write_text(json.dumps(preferences or {}))
+        launch = browser_type_launch_args | {
+            "args": [*browser_type_launch_args["args"], *arguments]
+        }
+        context = browser_type.launch_persistent_context(tmp_path, **launch, **options)
+        try:
+            with watched(context, address) as complaints:
+                yield context, complaints
+        finally:
+            context.close()
+
+    return context_of
+
+
+def test_storage_that_the_visitor_forbids(context_of: Callable[..., Any], address: str) -> None:
+    content = {"default_content_setting_values": {"cookies": 2}}
+    with context_of(preferences={"profile": content}) as (context, complaints):
+        page = context.new_page()
+        page.goto(address + "?workers=1")
+        expect_state(page, "ready")
+        refused = page.evaluate(
+            "() => { try { return String(localStorage); } catch (error) { return error.name; } }"
+        )
+        assert refused == "SecurityError"
+        drop(page, ("song.wav", wav(SHORT)))
+        check(stems(card(page, "song")), SHORT)
+        expect(page.locator("#offline")).to_be_hidden()
+        # PyScript complains of the database that it may not open.
+        complaints[:] = [text for text in complaints if text.startswith("a request")]
+
+
+WITHOUT_SIMD = "--js-flags=--no-enable-sse4-1"
+NO_OPENBLAS = """
+from umx.kernels import blas
+
+
+def refuse(self):
+    raise OSError
+
+
+blas.OpenBlas.__init__ = refuse
+"""
+
+
+def test_openblas_without_simd(context_of: Callable[..., Any], address: str) -> None:
+    with context_of(WITHOUT_SIMD) as (context, _):
+        page = context.new_page()
+        page.goto(address + "?workers=2")
+        expect_state(page, "ready")
+        expect(page.locator("#details")).to_contain_text(
+            "Engine: OpenBLAS (slower: this browser's SIMD can't be used)"
+        )
+        drop(page, ("song.wav", wav(SONG)))
+        check(stems(card(page, "song")), SONG)
+
+
+def test_numpy_without_simd_and_openblas(context_of: Callable[..., Any], address: str) -> None:
+    worker = (ROOT / "app" / "worker.py").read_text() + NO_OPENBLAS
+    with context_of(WITHOUT_SIMD, service_workers="block") as (context, _):
+        context.route("**/app/worker.py", lambda route: route.fulfill(body=worker))
+        page = context.new_page()
+        page.goto(address + "?workers=1")
+        expect_state(page, "ready")
+        expect(page.locator("#details")).to_contain_text(
+            "Engine: plain numpy (very slow: neither SIMD nor OpenBLAS can be used here)"
+        )
+        drop(page, ("song.wav", wav(SHORT)))
+        check(stems(card(page, "song")), SHORT)
+
+
+def test_openblas_that_is_not_there_is_told_of(
+    context_of: Callable[..., Any], address: str
+) -> None:
+    """As when the network goes: plain numpy would take hours where a second try takes seconds."""
+    with context_of(WITHOUT_SIMD, service_workers="block") as (context, complaints):
+        context.route("**/openblas-*.zip", lambda route: route.fulfill(status=404))
+        page = context.new_page()
+        page.goto(address + "?workers=1")
+        expect_state(page, "error")
+        expect(page.locator("#error")).to_contain_text("OpenBLAS can't be fetched")
+        complaints.clear()
+        context.unroute_all()
+        page.get_by_role("button", name="Try again").click()
+        expect_state(page, "ready")
+
+
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "workers"),
+    [
+        ("8", "8", 8),
+        ("8", "2", 2),
+        ("8", "0.5", 1),
+        ("8", None, 4),
+        (None, "8", 2),
+        (None, None, 2),
+        ("64", "64", 8),
+    ],
+)
+def test_workers_for_a_device(
+    cores: str | None, gigabytes: str | None, workers: int, visit: Callable
+) -> None:
+    """As many as there are cores, but only as have room in memory; both may be unknown."""
+
+    def prepare(page: Page) -> None:
+        for name, value in (("hardwareConcurrency", cores), ("deviceMemory", gigabytes)):
+            page.add_init_script(
+                f"Object.defineProperty(navigator, '{name}', {{ value: {value} }});"
+                if value
+                else f"delete Navigator.prototype.{name};"
+            )
+        page.route("**/interpreter.mjs", lambda route: None)  # it is enough to see the number
+
+    page, _ = visit("", prepare, service_workers="block")
+    expect(page.locator("#workers")).to_have_value(str(workers), timeout=PATIENCE)
+
+
+def test_bug_report_from_a_device_that_tells_nothing(visit: Callable) -> None:
+    lines = "delete Navigator.prototype.hardwareConcurrency;"
+    page, _ = visit(
+        "?workers=1",
+        lambda page: page.add_init_script(lines),
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    expect_state(page, "ready")
+    page.locator("summary", has_text="Settings").click()
+    page.locator("#report").click()
+    expect(page.locator("#reported")).to_have_text("Copied.")
+    assert "Cores: unknown" in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_folder_that_cannot_be_read(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          const readEntries = (done, failed) => failed(new DOMException("gone", "NotFoundError"));
+          const folder = { name: "album", isDirectory: true, createReader: () => ({ readEntries }) };
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([""], "album"));
+          const real = DataTransferItem.prototype.webkitGetAsEntry;
+          DataTransferItem.prototype.webkitGetAsEntry = () => folder;
+          const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+          document.querySelector("#drop").dispatchEvent(event);
+          DataTransferItem.prototype.webkitGetAsEntry = real;
+        }"""
+    )
+    expect(page.locator("#error")).to_have_text(
+        "What was dropped can't be read: NotFoundError: gone"
+    )
