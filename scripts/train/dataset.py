@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from umx.convert import TARGETS
 
@@ -14,6 +15,7 @@ from .mix import RATE
 from .model import MAX_BIN
 
 N_FFT, HOP = 4096, 1024
+SPEED = 0.15  # at most, up or down, as a logarithm
 CLOSE, SPARSE = 512, 4  # there is little power above 5.5 kHz: one bin of four will do at a time
 
 
@@ -54,13 +56,18 @@ class Songs:
             yield self.mixed(torch.stack(shuffled, dim=1))
 
     def crop(self, samples: int) -> np.ndarray:
-        """A piece of a song, here and there a stem with its sides swapped: float32 (4, 2, samples)."""
-        song = self.songs[int(self.r.integers(len(self.songs)))]
-        start = int(self.r.integers(song.shape[-1] - samples))
-        crop = np.array(song[..., start : start + samples])
-        swapped = self.r.random(len(crop)) < 0.5
+        """A piece of a song, faster or slower than it was, which makes other voices and drums of those in it; here and
+        there a stem with its sides swapped: float32 (4, 2, samples)."""
+        r = self.r
+        song = self.songs[int(r.integers(len(self.songs)))]
+        speed = np.exp(r.uniform(-SPEED, SPEED))
+        length = min(round(samples * speed), song.shape[-1])
+        start = int(r.integers(song.shape[-1] - length + 1))
+        crop = np.array(song[..., start : start + length])
+        swapped = r.random(len(crop)) < 0.5
         crop[swapped] = crop[swapped, ::-1]
-        return crop.astype(np.float32) / 32767
+        audio = torch.from_numpy(crop.astype(np.float32) / 32767)
+        return functional.interpolate(audio, samples, mode="linear").numpy()
 
     def mixed(self, spectra: Tensor) -> Batch:
         """A batch of complex stems (size, 4, 2, frames, MAX_BIN), each at a level of its own and equalised, and all of
@@ -85,12 +92,12 @@ class Songs:
         return torch.from_numpy(gains * self.r.uniform(0.6, 1.7, (size, 1, 1))).float()
 
     def equaliser(self, shape: tuple[int, ...]) -> Tensor:
-        """Smooth random gains (…, MAX_BIN), about 3 dB up or down."""
+        """Smooth random gains (…, MAX_BIN), about 4 dB up or down."""
         corners = np.log([20, 120, 400, 1200, 3500, 8000, 16000])
         frequency = np.log(np.maximum(np.arange(MAX_BIN) * RATE / N_FFT, 20))
         decibels = np.stack(
             [
-                np.interp(frequency, corners, self.r.normal(0, 3, len(corners)))
+                np.interp(frequency, corners, self.r.normal(0, 4, len(corners)))
                 for _ in range(int(np.prod(shape)))
             ]
         )

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from scripts.train import loss, train  # noqa: E402
-from scripts.train.dataset import CLOSE, Batch, Songs  # noqa: E402
+from scripts.train.dataset import CLOSE, SPEED, Batch, Songs  # noqa: E402
 from scripts.train.model import BINS, MAX_BIN, OpenUnmix, official  # noqa: E402
 from umx.convert import TARGETS, convert  # noqa: E402
 from umx.quantize import fold, quantize  # noqa: E402
@@ -265,6 +265,19 @@ def test_batches_hold_what_they_should(work: Path) -> None:
         heard = batch.heard[..., batch.bins].permute(1, 2, 0, 3)
         ratio = batch.mixture[heard > 1] / heard[heard > 1]
         assert set(ratio.mul(50).round().div(50).tolist()) <= {0.98, 1.0, 1.02, 1.98, 2.0, 2.02}
+
+
+def test_crops_are_faster_or_slower_than_their_song(tmp_path: Path) -> None:
+    """A tone of 64 samples a period keeps its level and gets another pitch each time."""
+    tone = 9000 * np.sin(2 * np.pi * np.arange(60000) / 64)
+    np.save(tmp_path / "0.npy", np.broadcast_to(tone, (4, 2, 60000)).astype(np.int16))
+    songs = Songs(tmp_path, 0)
+    crops = [songs.crop(8192) for _ in range(20)]
+    assert all(crop.shape == (4, 2, 8192) and crop.dtype == np.float32 for crop in crops)
+    assert all(np.abs(crop).max() == pytest.approx(9000 / 32767, rel=0.02) for crop in crops)
+    pitches = [64 / 8192 * np.abs(np.fft.rfft(crop[0, 0])).argmax() for crop in crops]
+    assert 1 - SPEED - 0.02 < min(pitches) < 0.95
+    assert 1.05 < max(pitches) < np.exp(SPEED) + 0.02
 
 
 def test_mixture_in_some_bins_counts_for_all(work: Path) -> None:
