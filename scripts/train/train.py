@@ -173,6 +173,7 @@ def train(work: Path, steps: int, hidden: int, start: Path | None) -> None:
         mixture = next(songs.batches(*FIRST_LOOK)).heard.float()
         for training in trainings:
             training.begin(mixture, model)
+            training.save()
     ensemble = Ensemble(trainings)
     if fresh:
         _note(trainings, 0, len(songs.songs), [nan] * len(TARGETS), ensemble.validate(held_out))

@@ -42,7 +42,11 @@ def test_stems_are_as_long_as_the_mixture(model: Model, samples: int) -> None:
 def test_segments_join_to_what_one_pass_gives_at_their_middle(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mixture = noise(5 * 44100)
+    # Beats and a chord: on steady noise, context decides alone.
+    time = np.arange(5 * 44100) / 44100
+    beats = np.exp(-20 * (time % 0.5)) * np.random.default_rng(8).standard_normal(len(time))
+    chord = sum(np.sin(2 * np.pi * f * time) for f in (110, 220, 277, 330, 440))
+    mixture = np.stack([0.3 * beats + 0.1 * chord, 0.2 * beats + 0.12 * chord]).astype(np.float32)
     separator = Separator(model, Numpy(), targets=["drums"])
     whole = separator.separate(mixture)
     monkeypatch.setattr(segments.plan, "__defaults__", (1, 3 * 44100, segments.OVERLAP, 2))

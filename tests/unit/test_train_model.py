@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 from scripts.train import loss, train  # noqa: E402
+from scripts.train.average import average  # noqa: E402
 from scripts.train.dataset import CLOSE, SPEED, Batch, Songs  # noqa: E402
 from scripts.train.model import BINS, MAX_BIN, OpenUnmix, official  # noqa: E402
 from umx.convert import TARGETS, convert  # noqa: E402
@@ -236,6 +237,20 @@ def test_training_starts_from_a_model(work: Path) -> None:
         name = "lstm.weight_hh_l1"
         assert (learnt[name] - state[name]).abs().max() < 0.01
         assert not torch.equal(learnt[name], state[name])
+
+
+def test_average_lies_between_checkpoints_of_a_training(work: Path) -> None:
+    train.train(work, 0, HIDDEN, None)
+    first = torch.load(work / "model" / "bass.pth", weights_only=True)
+    train.train(work, 3, HIDDEN, None)
+    second = torch.load(work / "model" / "bass.pth", weights_only=True)
+    middle = average([first, second])
+    name = "fc3.weight"
+    torch.testing.assert_close(middle[name], (first[name] + second[name]) / 2)
+    assert not torch.equal(first[name], second[name])
+    other = official(network().state_dict()) | {"bn1.running_mean": torch.ones(HIDDEN)}
+    with pytest.raises(ValueError, match="different trainings"):
+        average([first, other])
 
 
 def test_songs_are_found_as_they_come(work: Path) -> None:
