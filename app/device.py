@@ -6,6 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 import js
+import opfs
 from fetching import fetch
 from pyodide.ffi import JsException, to_js
 
@@ -77,11 +78,11 @@ async def convert(files, report: Callable[[float], None]) -> dict[str, object]:
     try:
         for done, (target, file) in enumerate(checkpoints.items(), 1):
             entry, data = converter.add(target, io.BufferedReader(Picked(file)))
-            await write(folder, entry.file, data)
+            await opfs.write(folder, entry.file, data)
             del data
             report(HASHING + (1 - HASHING) * done / len(checkpoints))
         # The manifest comes last: without it, a folder is no model.
-        await write(folder, MANIFEST, converter.manifest().text().encode())
+        await opfs.write(folder, MANIFEST, converter.manifest().text().encode())
     except BaseException:
         await remove(name)
         raise
@@ -141,27 +142,8 @@ async def digest(file) -> str:
 
 
 async def model_folder(name: str, create: bool = False):
-    root = await js.navigator.storage.getDirectory()
-    models = await root.getDirectoryHandle(FOLDER, create=True)
-    return await models.getDirectoryHandle(name, create=create)
-
-
-async def write(folder, name: str, data: bytes) -> None:
-    handle = await folder.getFileHandle(name, create=True)
-    access = await handle.createSyncAccessHandle()
-    try:
-        access.truncate(0)
-        access.write(to_js(data))
-        access.flush()
-    finally:
-        access.close()
+    return await opfs.folder(FOLDER, name, create=create)
 
 
 async def remove(name: str) -> None:
-    root = await js.navigator.storage.getDirectory()
-    models = await root.getDirectoryHandle(FOLDER, create=True)
-    try:
-        await models.removeEntry(name, recursive=True)
-    except JsException as error:
-        if error.name != "NotFoundError":
-            raise
+    await opfs.remove(await opfs.folder(FOLDER, create=True), name)

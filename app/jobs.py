@@ -7,13 +7,25 @@ import js
 import view
 from card import Card
 from decode import DecodeError
+from kept import megabytes
 from media_keys import MediaKeys
 from mixer import Mixer
 from options import TARGETS
 from pool import Cancelled, WorkerError
 from progress import Progress, spoken
 from promises import RejectedError
-from song import CANCELLED, DECODING, DONE, ENDED, FAILED, NAMES, RUNNING, WAITING, in_order
+from song import (
+    CANCELLED,
+    DECODING,
+    DONE,
+    ENDED,
+    FAILED,
+    NAMES,
+    RUNNING,
+    WAITING,
+    in_order,
+    waveforms,
+)
 from texts import tr
 from wav import SAMPLE_RATE
 
@@ -31,11 +43,12 @@ def in_words(error):
 class Job:
     """One song, its card and its mixer."""
 
-    def __init__(self, song, on_turn):
+    def __init__(self, song, kept, on_turn):
         """on_turn: called with the mixer when it begins or stops to play."""
-        self.song, self.card = song, Card(song.title)
+        self.song, self.kept, self.card = song, kept, Card(song.title)
         self.mixer = Mixer(song, self.card.mixer, on_turn)
         self.is_open = self.saved = False
+        self.is_undrawn = False  # of an earlier visit, not opened yet: many waveforms take long
         self.fraction = 0.0
         self.mixer.show(
             self.lanes(None)
@@ -58,16 +71,21 @@ class Job:
             self.check()
             self.to(RUNNING, tr("Waiting for the engine…"))
             await pool.ready()
+            song.folder = await self.kept.begin()
             self.check()
-            self.mixer.show(self.lanes(pool.model))
+            song.lanes = self.lanes(pool.model)
+            self.mixer.show(song.lanes)
             if self.is_open:
                 self.open()
             self.begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
+            await self.kept.finish(song, song.lanes, pool)
             await self.finish()
         except Cancelled:
+            self.discard()
             self.to(CANCELLED, tr("Cancelled"))
         except Exception as error:
+            self.discard()
             if song.state != CANCELLED:
                 self.fail(in_words(error))
         if not self.is_open:
@@ -118,23 +136,38 @@ class Job:
 
     async def finish(self):
         song, spent, note = self.song, seconds() - self.begun, ""
+        if song.folder and not song.kept:
+            note = tr(". There is no room to keep it on this device: download it before you leave")
         try:
-            self.files = await downloads.stem_files(song, self.writing)
+            await self.offer(self.writing)
         except RejectedError as error:
             # Rather another kind of file than none after all that work.
-            note = tr("; the files could not be written as chosen ({}), so they are WAV").format(
+            note += tr("; the files could not be written as chosen ({}), so they are WAV").format(
                 error
             )
             song.make_wav()
-            self.files = await downloads.stem_files(song, self.writing)
-        for stem, name, blob in self.files:
-            self.card.link(stem, name, blob)
-        self.card.say_loud(song.loud)
+            await self.offer(self.writing)
         speed = song.length / SAMPLE_RATE / max(spent, 0.001)
         text = tr("Done in {:.0f} s, {:.1f} × real time").format(spent, speed)
         self.to(DONE, text + note)
         view.announce(tr("{} is done.").format(song.title))
         js.performance.mark("umx:done")
+
+    async def offer(self, on_progress):
+        """Lay out the files, to be downloaded."""
+        self.saved = self.song.kept > 0
+        self.files = await downloads.stem_files(self.song, on_progress)
+        for stem, name, blob in self.files:
+            self.card.link(stem, name, blob)
+        self.card.say_loud(self.song.loud)
+
+    async def restore(self):
+        """Show a song that was finished on an earlier visit. Its files are WAV, which need no time to write."""
+        self.is_undrawn = True
+        self.card.say_by(self.song.tags)
+        self.song.make_wav()
+        await self.offer(lambda fraction: None)
+        self.to(DONE, tr("Kept on this device, {}").format(megabytes(self.song.kept)))
 
     def writing(self, fraction):
         self.check()
@@ -148,7 +181,12 @@ class Job:
         """Show the mixer, unless there will be nothing to hear."""
         self.is_open = True
         self.card.open(self.song.state not in (FAILED, CANCELLED))
-        if self.song.state == DONE and not self.song.audio:
+        if self.is_undrawn:
+            self.is_undrawn = False
+            self.mixer.show(self.song.lanes)
+            for (start, samples, _), record in zip(self.song.pieces, self.song.records):
+                self.mixer.draw(start, samples, waveforms(record))
+        if self.song.state == DONE and self.song.source and not self.song.audio:
             asyncio.create_task(self.decode_again())
 
     async def decode_again(self):
@@ -169,6 +207,13 @@ class Job:
         self.close()
         self.song.clear()
         self.card.clear()
+        self.discard()
+
+    def discard(self):
+        """Have nothing of it on the device."""
+        if self.song.folder:
+            asyncio.create_task(self.kept.remove(self.song.folder))
+        self.song.folder, self.song.kept = "", 0
 
     async def save_zip(self):
         self.saved = True
@@ -198,16 +243,28 @@ class Job:
 class Queue:
     """Runs one job at a time, in the order in which they came."""
 
-    def __init__(self, pool, on_change):
+    def __init__(self, pool, kept, on_change):
         """on_change is called after a job's state has changed."""
-        self.pool, self.on_change = pool, on_change
+        self.pool, self.kept, self.on_change = pool, kept, on_change
         self.on_turn = MediaKeys(self).turned
         self.jobs = []
         self.last = None  # the job that ended last
         self.working = False
 
     def add(self, song):
-        job = Job(song, self.on_turn)
+        job = self.insert(song)
+        if not self.working and not self.listening():
+            self.open(job)
+        self.start()
+        return job
+
+    async def restore(self, song):
+        """Add one that is done since an earlier visit."""
+        await self.insert(song).restore()
+
+    def insert(self, song):
+        """A song's job, with all that can be done about it."""
+        job = Job(song, self.kept, self.on_turn)
         self.jobs.append(job)
         card = job.card
         view.on_click(card.title, lambda: self.open(None if job.is_open else job))
@@ -219,9 +276,6 @@ class Queue:
         view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
         view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
         view.on(card.files, "click", lambda event: setattr(job, "saved", True))
-        if not self.working and not self.listening():
-            self.open(job)
-        self.start()
         return job
 
     def start(self):
@@ -302,6 +356,13 @@ class Queue:
             before.card.node.before(job.card.node)
             (job.card.earlier if place > 1 else job.card.title).focus()
             view.announce(tr("{} comes before {}.").format(job.song.title, before.song.title))
+
+    def gone(self, folder):
+        """Another page has removed a song: so does this one, unless it is at work on it."""
+        for job in self.in_state(DONE):
+            if job.song.folder == folder:
+                job.song.folder = ""
+                self.remove(job)
 
     def remove(self, job):
         job.clear()

@@ -15,6 +15,7 @@ import tags
 import view
 from decode import decode, own_rate
 from jobs import Queue
+from kept import Kept
 from options import Options
 from pool import Pool, default_size
 from promises import RejectedError
@@ -55,6 +56,7 @@ class Page:
             "files": {
                 address("app/device.py"): "./device.py",
                 address("app/fetching.py"): "./fetching.py",
+                address("app/opfs.py"): "./opfs.py",
             },
             "packages_cache": "passthrough",  # straight to Pyodide, without micropip
             "sync_main_only": True,  # no SharedArrayBuffer, so no special headers
@@ -65,7 +67,8 @@ class Page:
         self.model_path = model
         self.pool = Pool(size, options, address(model), self.engine_changed)
         self.menu = models.Menu(model, options, self.model_chosen)
-        self.queue = Queue(self.pool, self.refresh)
+        self.kept = Kept(self.say_what_is_kept, lambda folder: self.queue.gone(folder))
+        self.queue = Queue(self.pool, self.kept, self.refresh)
         self.options = Options()
         self.wake_lock, self.notice = manners.WakeLock(), manners.Notice()
         self.awake = False
@@ -167,6 +170,11 @@ class Page:
     def add(self, title, source):
         self.queue.add(Song(title, source, self.options.targets(), self.options.form()))
 
+    async def restore(self):
+        for song in await self.kept.open():
+            await self.queue.restore(song)
+        self.refresh()
+
     # What the visitor sees of it all
 
     def refresh(self):
@@ -193,6 +201,11 @@ class Page:
             if before == "loading":
                 view.announce(text)
         view.say(view.element("engine"), text)
+        self.say_what_is_kept()
+
+    def say_what_is_kept(self):
+        songs = [job.song for job in self.queue.jobs]
+        view.say(view.element("kept"), self.kept.in_words(songs))
 
     def state(self):
         """That of the song that ended last, once none is at work."""
@@ -215,6 +228,7 @@ async def main():
     await language.speak()
     page = Page(await models.place(settings.get("model", settings.model, "umx-mini")))
     page.listen()
+    asyncio.create_task(page.restore())
     asyncio.create_task(page.menu.open())
     await page.load()
 

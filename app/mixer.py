@@ -126,8 +126,10 @@ class Mixer:
         for button in self.presets:
             name = button.dataset.preset
             heard = PRESETS[name](self.stems)
-            whole = name in ("everything", "original")
-            button.hidden = not whole and (not heard or len(heard) == len(self.stems))
+            if name == "original":
+                button.hidden = not self.song.source  # that of a kept song isn't kept
+            elif name != "everything":
+                button.hidden = not heard or len(heard) == len(self.stems)
         seconds = self.song.length / SAMPLE_RATE
         self.length.textContent = view.clock(seconds)
         self.position.max = seconds

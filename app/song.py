@@ -2,7 +2,6 @@
 
 import asyncio
 
-import js
 import wav
 from decode import cut
 from formats import FORMATS
@@ -32,12 +31,15 @@ class Song:
         self.audio = None  # the decoded mixture, while it is needed
         self.tags = {}  # what the file says of it, once it is decoded
         self.length = 0  # samples
+        self.folder = ""  # where its pieces are written, see `kept`
+        self.kept = 0  # bytes on the device that last
         self.rate, self.frames = wav.SAMPLE_RATE, 0  # samples a second, and samples, of the files
         self.clear()
 
     def clear(self):
         """Forget what was separated."""
         self.pieces = []  # (start, samples, {stem: Blob of samples}) in the order they came
+        self.records = []  # what a list of them says: their start, stems, waveforms and files
         self.loud = {}  # samples limited to full scale, by stem
 
     async def decode(self):
@@ -109,6 +111,7 @@ class Song:
         return {
             "stems": [engines.get(name, name) for name in self.targets],
             "sample_kind": self.kind,
+            "folder": self.folder,
         }
 
     async def join_after(self, index, worker):
@@ -127,21 +130,26 @@ class Song:
             left["tail"] = right["head"] = None
 
     def keep(self, piece):
-        # A Blob may lie on disk; arrays would fill the page's memory.
-        start, samples = piece.start, min(piece.samples, self.length - piece.start)
-        if self.piece_at(start):
+        if self.piece_at(piece.start):
             return  # from a worker that stopped before it was through
-        blobs, waveforms = {}, {}
-        for target in js.Object.keys(piece.stems):
+        for target in piece.stems:
             stem = NAMES.get(target, target)
-            data = getattr(piece.stems, target)
-            blobs[stem] = js.Blob.new(
-                to_js([data.subarray(0, samples * wav.frame_bytes(self.kind))])
-            )
-            waveforms[stem] = list(getattr(piece.peaks, target))
             self.loud[stem] = self.loud.get(stem, 0) + getattr(piece.loud, target)
+        start, samples = self.add(record(piece), piece.blob)
+        self.on_piece(start, samples, waveforms(piece))
+
+    def add(self, record, blob):
+        """Take a piece, as `record` describes it: a Blob of one stem's samples after the other's."""
+        start, samples = record.start, min(record.samples, self.length - record.start)
+        targets = list(record.stems)
+        each, size = blob.size // len(targets), samples * wav.frame_bytes(self.kind)
+        blobs = {}
+        for index, target in enumerate(targets):
+            # Each refers to the whole, which lies on disk where there is room.
+            blobs[NAMES.get(target, target)] = blob.slice(index * each, index * each + size)
         self.pieces.append((start, samples, blobs))
-        self.on_piece(start, samples, waveforms)
+        self.records.append(record)
+        return start, samples
 
     def make_wav(self):
         """Have its files hold the samples as they are kept."""
@@ -164,6 +172,21 @@ class Song:
             if piece[0] <= sample < piece[0] + piece[1]:
                 return piece
         return None
+
+
+def record(piece):
+    """What there is to know of a piece that a worker posted, but for its samples."""
+    names = ("start", "samples", "stems", "peaks", "file")
+    facts = {name: getattr(piece, name) for name in names}
+    facts["size"] = piece.blob.size
+    return to_js(facts)
+
+
+def waveforms(record):
+    """A piece's waveform by stem."""
+    return {
+        NAMES.get(target, target): list(getattr(record.peaks, target)) for target in record.stems
+    }
 
 
 def in_order(stems):

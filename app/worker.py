@@ -1,7 +1,7 @@
 """A worker of the pool: the engine in Pyodide, asked by messages.
 
 Each request is answered by one message of kind "answer" or "error". Before it may come "progress" (a fraction of the
-request) and "piece" (a finished stretch of every stem, as the samples of a WAV file).
+request) and "piece" (a finished stretch of every stem, a Blob of the samples of one WAV file after the other).
 """
 
 import asyncio
@@ -12,9 +12,10 @@ import device
 import fetching
 import js
 import numpy as np
+import opfs
 from numpy.typing import NDArray
 from polyscript import xworker
-from pyodide.ffi import create_proxy, to_js
+from pyodide.ffi import JsException, create_proxy, to_js
 
 from umx import segments
 from umx.audio import make_finite, to_int16
@@ -29,6 +30,8 @@ PEAK_SAMPLES = 2205
 
 STARTED = 0.7
 """How much of the time before a worker is ready goes by until its first line runs."""
+
+SONGS = "umx songs"  # other pages may share the origin
 
 separator: Separator | None = None
 
@@ -131,13 +134,13 @@ def choose_targets(stems: Sequence[str]) -> Separator:
     return separator.only(wanted) if 0 < len(wanted) < len(separator.targets) else separator
 
 
-def separate(
-    mixture, starts, length: int, first: bool, last: bool, stems, sample_kind: str
+async def separate(
+    mixture, starts, length: int, first: bool, last: bool, stems, sample_kind: str, folder: str
 ) -> dict[str, object]:
     """Separate one batch, posting its pieces as they are finished.
 
     mixture: Float32Array of (segments, channels, length); first, last: whether the batch begins or ends the song.
-    stems: the targets that are wanted; sample_kind: as `encode` takes it.
+    stems: the targets that are wanted; sample_kind: as `encode` takes it; folder: as `post_piece` takes it.
     Answers with the faded ends that its neighbours must be added to, Float32Array of (targets, channels, overlap).
     """
     chosen = choose_targets(list(stems))
@@ -147,16 +150,19 @@ def separate(
     make_finite(audio)
     joiner = segments.Joiner(overlap)
     ends = {}
-    for index, estimates in enumerate(process(chosen, audio)):
+    finished = process(chosen, audio)
+    for index, start in enumerate(starts):
+        estimates = next(finished)
         opens, closes = index == 0, index == len(starts) - 1
         segments.fade(estimates, overlap, first and opens, last and closes)
-        stretch, start = joiner.add(estimates, last and closes), starts[index]
+        stretch = joiner.add(estimates, last and closes)
         if opens and not first:
             ends["head"] = to_js(stretch[..., :overlap].reshape(-1).copy())
             stretch, start = stretch[..., overlap:], start + overlap
-        post_piece(start, stretch, chosen.targets, sample_kind)
+        await post_piece(start, stretch, chosen.targets, sample_kind, folder)
         if closes and not last:
             ends["tail"] = to_js(estimates[..., -overlap:].reshape(-1).copy())
+        del estimates, stretch  # before the next ones come
     return ends
 
 
@@ -164,8 +170,9 @@ def process(chosen: Separator, audio: Float) -> Iterator[Float]:
     """The estimates of each segment, one at a time where there is no memory for all in lockstep."""
     done = 0
     try:
-        for estimates in chosen.process(audio, report):
-            yield estimates
+        estimates = chosen.process(audio, report)
+        while done < len(audio):
+            yield next(estimates)
             done += 1
     except MemoryError:
         if len(audio) == 1:
@@ -175,25 +182,61 @@ def process(chosen: Separator, audio: Float) -> Iterator[Float]:
         yield from chosen.process(audio[index : index + 1])
 
 
-def join(tail, head, start: int, stems, sample_kind: str) -> dict[str, object]:
+async def join(tail, head, start: int, stems, sample_kind: str, folder: str) -> dict[str, object]:
     """Add up the ends of two neighbouring batches, and post that piece."""
     chosen = choose_targets(list(stems))
     shape = (len(chosen.targets), chosen.manifest.channels, segments.OVERLAP)
     both = np.empty((2, *shape), np.float32)
     tail.assign_to(both[0].reshape(-1))
     head.assign_to(both[1].reshape(-1))
-    post_piece(start, both.sum(axis=0), chosen.targets, sample_kind)
+    await post_piece(start, both.sum(axis=0), chosen.targets, sample_kind, folder)
     return {}
 
 
-def post_piece(start: int, estimates: Float, targets: Sequence[str], sample_kind: str) -> None:
-    """Post a finished stretch (targets, channels, samples) as interleaved stems with their waveforms."""
-    stems, peaks, loud = {}, {}, {}
+async def post_piece(
+    start: int, estimates: Float, targets: Sequence[str], sample_kind: str, folder: str
+) -> None:
+    """Post a finished stretch (targets, channels, samples): a Blob of one stem's samples after the other's, and the
+    stems' waveforms.
+
+    folder: where the song's pieces are kept on the device; where there is none, or no room, the Blob is in memory.
+    """
+    stems, peaks, loud = [], {}, {}
     for name, stem in named(estimates, targets).items():
         samples, loud[name] = encode(stem.T, sample_kind)
-        stems[name] = to_js(samples)
+        stems.append(samples)
         peaks[name] = list(waveform(stem))
-    post("piece", start=start, samples=estimates.shape[-1], stems=stems, peaks=peaks, loud=loud)
+    data = np.concatenate(stems)
+    file = await stored(folder, f"{start} {js.crypto.randomUUID()}", data) if folder else None
+    post(
+        "piece",
+        start=start,
+        samples=estimates.shape[-1],
+        stems=list(peaks),
+        blob=file or js.Blob.new([to_js(data)]),
+        file=file.name if file else "",
+        peaks=peaks,
+        loud=loud,
+    )
+
+
+async def stored(folder: str, name: str, data: NDArray[np.uint8]):
+    """A song's piece as a File on the device, or None where it can't be written."""
+    try:
+        place = await opfs.folder(SONGS, folder)
+        try:
+            return await opfs.write(place, name, data)
+        except (JsException, OSError):
+            await opfs.remove(place, name)
+    except JsException:
+        pass  # the song's folder is gone, or the browser keeps nothing any more
+    return None
+
+
+async def keep(folder: str, name: str, text: str) -> dict[str, object]:
+    """Write a text file into a song's folder."""
+    file = await stored(folder, name, np.frombuffer(text.encode(), np.uint8))
+    return {"kept": file is not None}
 
 
 def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
@@ -260,7 +303,7 @@ def panner(pan: float) -> Float:
 def waveform(stem: Float) -> Iterator[float]:
     """The largest magnitude of every PEAK_SAMPLES samples."""
     for begin in range(0, stem.shape[-1], PEAK_SAMPLES):
-        yield float(np.abs(stem[:, begin : begin + PEAK_SAMPLES]).max())
+        yield round(float(np.abs(stem[:, begin : begin + PEAK_SAMPLES]).max()), 3)
 
 
 def report(fraction: float) -> None:
@@ -281,6 +324,7 @@ REQUESTS = {
     "separate": separate,
     "join": join,
     "mix": mix,
+    "keep": keep,
     "convert": convert,
     "download": download,
 }

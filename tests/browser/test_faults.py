@@ -237,6 +237,7 @@ def test_weights_that_stay_damaged_are_told_of(body: bytes, visit: Callable) -> 
         "weights/umx-mini/vocals.safetensors.gz",
         "app/worker.py",
         "app/device.py",
+        "app/opfs.py",
         "app/vendor/umx/umx-0.1.0-py3-none-any.whl",
         "app/vendor/pyodide/pyodide.mjs",
         "app/vendor/pyodide/pyodide.asm.js",

@@ -72,6 +72,7 @@ def recording(browser, address) -> Page:
     page = context.new_page()
     page.add_init_script(RECORD)
     page.goto(address + "?workers=2")
+    expect_state(page, "ready")  # before it listens, it would forget what is set
     page.locator("summary", has_text="Settings").click()
     page.get_by_label("A soft sound").uncheck()
     drop(page, ("song.wav", wav(SONG)))
@@ -307,6 +308,8 @@ def test_demo_song_kept_awake_with_a_sound_and_a_warning(visit: Callable, tmp_pa
     assert page.evaluate("locks.every((lock) => lock.released)")
     page.evaluate(CHIMED)
 
+    page.locator("summary", has_text="Settings").click()
+    page.locator("#keep").uncheck()
     page.get_by_role("button", name="Try a demo song").click()
     expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
     with page.expect_event("dialog") as warning:

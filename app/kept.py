@@ -1,0 +1,212 @@
+"""Finished songs on the visitor's device, in the origin's private file system, until they are removed.
+
+Each song has a folder: its pieces, which workers write as they finish them, and at last a list of them. A folder
+without a list is of a song that some page is at work on, or was when it was closed; its name says which page.
+"""
+
+import asyncio
+
+import js
+import settings
+import view
+from promises import attempt, outcome
+from pyscript.ffi import create_proxy, to_js
+from song import Song
+from tags import NUMBERS, TEXTS
+from texts import tr
+
+FOLDER = "umx songs"  # as in worker.py
+LIST = "song.json"
+FORMAT = 1
+SEPARATOR = "."
+"""Between a page's name and the number of its song."""
+TRIES = 20
+"""How often a folder is to be removed: for a moment, a worker that was ended still holds on to its file."""
+
+
+class Kept:
+    def __init__(self, on_change, on_gone):
+        """on_change is called when there is something new to say; on_gone with a folder that another page removed."""
+        self.on_change, self.on_gone = on_change, on_gone
+        self.root = None  # where the songs' folders are, if this browser keeps anything
+        self.page, self.count = "", 0
+        self.opened = asyncio.Event()
+        self.channel = None  # to the site's other pages
+        self.box = view.element("keep")
+        self.box.checked = settings.get("keep", settings.one_of(("on", "off")), "on") == "on"
+        view.on(self.box, "change", self.changed)
+
+    def changed(self, event):
+        settings.keep("keep", "on" if self.box.checked else "off")
+        self.on_change()
+
+    async def open(self):
+        """The songs that are there. Those that were never finished are removed, but for those that pages are at."""
+        try:
+            self.root = await folder()
+            if not self.root:
+                return []
+            self.channel = js.BroadcastChannel.new(FOLDER)
+            self.channel.onmessage = create_proxy(lambda event: self.on_gone(event.data))
+            self.page = await hold()
+            # In this order, so that a song that is begun or finished meanwhile isn't taken for a lost one.
+            names = await names_in(self.root)
+            pages = await pages_at_work()
+            songs = []
+            for name in names:
+                song = await read(self.root, name)
+                if song:
+                    songs.append(song)
+                elif name.split(SEPARATOR)[0] not in pages:
+                    await self.remove(name)
+            return songs
+        finally:
+            self.opened.set()
+            self.on_change()
+
+    async def begin(self):
+        """A folder for a new song, or "" where nothing is to be kept."""
+        await self.opened.wait()
+        if not self.root or not self.box.checked:
+            return ""
+        self.count += 1
+        name = self.page + SEPARATOR + str(self.count)
+        return name if await outcome(self.root.getDirectoryHandle(name, CREATE)) else ""
+
+    async def finish(self, song, lanes, pool):
+        """Make a song last, if all of its pieces are on the device. Raises WorkerError or Cancelled."""
+        if song.folder and all(record.file for record in song.records):
+            text = js.JSON.stringify(to_js(described(song, lanes)))
+            if (await pool.run(write, song.folder, text)).kept:
+                song.kept = sum(record.size for record in song.records)
+        self.on_change()
+
+    async def remove(self, name):
+        """Remove a song's folder."""
+        for _ in range(TRIES):
+            if await done(self.root.removeEntry(name, RECURSIVE)):
+                break
+            if not await outcome(self.root.getDirectoryHandle(name)):
+                break
+            await asyncio.sleep(0.25)
+        self.channel.postMessage(name)
+
+    def in_words(self, songs):
+        """What is kept of these songs, and what will be."""
+        if not self.opened.is_set():
+            return ""
+        if not self.root:
+            return tr(
+                "This browser keeps nothing for the page: download your stems before you close it."
+            )
+        kept = [song.kept for song in songs if song.kept]
+        said = []
+        if kept:
+            text = tr("Kept on this device until you remove them: {} songs, {}.")
+            if len(kept) == 1:
+                text = tr("Kept on this device until you remove it: {} song, {}.")
+            said.append(text.format(len(kept), megabytes(sum(kept))))
+        if not self.box.checked:
+            said.append(
+                tr("New songs are not kept: download their stems before you close the page.")
+            )
+        if not said:
+            said.append(tr("Finished songs are kept on this device until you remove them."))
+        return " ".join(said)
+
+
+CREATE, RECURSIVE = to_js({"create": True}), to_js({"recursive": True})
+
+
+def megabytes(size):
+    return "{:.0f} MB".format(max(1, size / 1e6))
+
+
+async def folder():
+    """Where the songs are; None where the browser keeps nothing, as in some private windows."""
+    storage = getattr(js.navigator, "storage", None)
+    locks = getattr(js.navigator, "locks", None)
+    root = await outcome(storage.getDirectory()) if storage and locks else None
+    return root and await outcome(root.getDirectoryHandle(FOLDER, CREATE))
+
+
+async def done(promise):
+    """Whether a promise was kept."""
+    return (await js.Promise.allSettled(to_js([promise])))[0].status == "fulfilled"
+
+
+async def hold():
+    """A name for this page, by which others see that it is there: a lock that goes with the page."""
+    name = js.crypto.randomUUID()
+
+    def executor(resolve, reject):
+        def granted(lock):
+            resolve()
+            return js.Promise.new(create_proxy(lambda resolve, reject: None))
+
+        js.navigator.locks.request(FOLDER + SEPARATOR + name, create_proxy(granted))
+
+    await js.Promise.new(create_proxy(executor))
+    return name
+
+
+async def pages_at_work():
+    held = (await js.navigator.locks.query()).held
+    return [lock.name.split(SEPARATOR)[-1] for lock in held]
+
+
+async def names_in(root):
+    found, names = [], root.keys()
+    while True:
+        step = await names.next()
+        if step.done:
+            return sorted(found)
+        found.append(step.value)
+
+
+async def write(worker, name, text):
+    return await worker.ask("keep", folder=name, name=LIST, text=text)
+
+
+def described(song, lanes):
+    return {
+        "format": FORMAT,
+        "title": song.title,
+        "targets": list(song.targets),
+        "kind": song.kind,
+        "length": song.length,
+        "tags": {name: song.tags[name] for name in TEXTS + NUMBERS if name in song.tags},
+        "lanes": lanes,
+        "loud": song.loud,
+        "pieces": song.records,
+    }
+
+
+def as_dict(found):
+    return {name: getattr(found, name) for name in js.Object.keys(found)}
+
+
+async def read(root, name):
+    """A kept Song; None if it isn't there as a whole."""
+    place = await outcome(root.getDirectoryHandle(name))
+    handle = place and await outcome(place.getFileHandle(LIST))
+    if not handle:
+        return None
+    try:
+        file = await outcome(handle.getFile())
+        text = await outcome(attempt(js.JSON.parse, await file.text()))
+        if text.format != FORMAT:
+            return None
+        song = Song(text.title, None, list(text.targets), text.kind)
+        song.folder, song.length, song.lanes = name, text.length, list(text.lanes)
+        song.loud, song.tags = as_dict(text.loud), as_dict(text.tags)
+        for record in text.pieces:
+            piece = await outcome(place.getFileHandle(record.file))
+            file = piece and await outcome(piece.getFile())
+            if not file or file.size != record.size:
+                return None
+            song.add(record, file)
+            song.kept += file.size
+    except (AttributeError, TypeError, ValueError):
+        return None  # another program's, or only half of a list
+    return song

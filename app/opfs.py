@@ -1,0 +1,38 @@
+"""The origin's private file system, for workers: the page has no quick way to write there."""
+
+import js
+from pyodide.ffi import JsException, to_js
+
+
+async def folder(*names: str, create: bool = False):
+    """The folder at a path. Raises JsException where it isn't there, or the browser keeps nothing."""
+    place = await js.navigator.storage.getDirectory()
+    for name in names:
+        place = await place.getDirectoryHandle(name, create=create)
+    return place
+
+
+async def write(place, name: str, data: bytes):
+    """Write a file into a folder and give it, a File. Raises JsException or OSError where there is no room for it.
+
+    data: bytes, or an array of them.
+    """
+    handle = await place.getFileHandle(name, create=True)
+    access = await handle.createSyncAccessHandle()
+    try:
+        access.truncate(0)
+        if access.write(to_js(data)) != len(data):
+            raise OSError("The disk is full.")
+        access.flush()
+    finally:
+        access.close()
+    return await handle.getFile()
+
+
+async def remove(place, name: str) -> None:
+    """Remove a file or a folder with all that is in it, if it is there."""
+    try:
+        await place.removeEntry(name, recursive=True)
+    except JsException as error:
+        if error.name != "NotFoundError":
+            raise

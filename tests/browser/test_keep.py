@@ -1,0 +1,205 @@
+"""Finished songs that stay on the device: over a reload, in words, until they are removed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pages import stems
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from songs import PATIENCE, card, compose, download, drop, expect_state, wav
+
+SHORT = compose(3)
+LONG = wav(np.tile(compose(20), (6, 1)))
+# Every folder and file of the songs, as paths.
+PATHS = """async () => {
+  const found = [];
+  const look = async (folder, path) => {
+    for await (const [name, entry] of folder) {
+      found.push(path + name);
+      if (entry.kind === "directory") await look(entry, path + name + "/");
+    }
+  };
+  const root = await navigator.storage.getDirectory();
+  await look(await root.getDirectoryHandle("umx songs", {create: true}), "");
+  return found;
+}"""
+
+
+def expect_paths(page: Page, count: int) -> None:
+    """Wait until there are so many folders and files of songs."""
+    page.wait_for_function(f"({PATHS})().then(found => found.length === {count})", timeout=PATIENCE)
+
+
+@pytest.fixture
+def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
+    """A browser that keeps what pages keep, for one test."""
+    context = browser.new_context(base_url=address, bypass_csp=True)  # the tests look from within
+    yield context
+    context.close()
+
+
+def opened(context: BrowserContext) -> Page:
+    page = context.new_page()
+    page.goto("?workers=2")
+    expect_state(page, "ready")
+    return page
+
+
+def separated(page: Page, title: str = "song", content: bytes = b"") -> dict[str, bytes]:
+    drop(page, (f"{title}.wav", content or wav(SHORT)))
+    return stems(card(page, title))
+
+
+def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> None:
+    page = opened(context)
+    title = "Ünder a title - 東京"
+    before = separated(page, title, wav(compose(20)))
+    loudest = card(page, title).locator(".loud").text_content()
+    expect(page.locator("#kept")).to_have_text(
+        "Kept on this device until you remove it: 1 song, 18 MB."
+    )
+    page.reload()
+    song = card(page, title)
+    expect(song.locator(".status")).to_have_text("Kept on this device, 18 MB", timeout=PATIENCE)
+    assert stems(song) == before
+    assert song.locator(".loud").text_content() == loudest
+    names = [link.get_attribute("download") for link in song.locator("a[download]").all()]
+    assert names[0] == f"{title} - vocals.wav"
+    saved = download(page, song.locator("a[download]").first, tmp_path)
+    assert saved.read_bytes() == before["vocals"]
+
+    # Its mixer is as it was, but for the original.
+    song.get_by_role("button", name=title, exact=True).click()
+    expect(song.locator(".lane h3")).to_have_text(["Vocals", "Drums", "Bass", "Melody"])
+    expect(song.get_by_role("button", name="Original")).to_be_hidden()
+    drawn = "node => node.getContext('2d').getImageData(0, 0, 1200, 64).data.some(value => value)"
+    assert song.locator("canvas").first.evaluate(drawn)
+    expect_state(page, "ready")
+    song.get_by_role("button", name="Play").click()
+    expect(song.locator(".clock")).to_have_text("0:01", timeout=PATIENCE)
+    song.get_by_role("button", name="Karaoke").click()
+    mixed = download(page, song.locator(".mix"), tmp_path).read_bytes()
+    levels = [np.frombuffer(data[44:], "<i2").astype(int) for data in (mixed, before["karaoke"])]
+    assert np.abs(levels[0] - levels[1]).max() <= 2
+
+
+def test_what_is_removed_is_gone(context: BrowserContext) -> None:
+    page = opened(context)
+    separated(page, "one")
+    separated(page, "two")
+    expect(page.locator("#kept")).to_contain_text("2 songs")
+    page.reload()
+    expect(page.locator(".card")).to_have_count(2, timeout=PATIENCE)
+    page.get_by_role("button", name="Remove one").click()
+    expect(page.locator("#kept")).to_contain_text("1 song,")
+    expect_paths(page, 3)  # a folder, a piece, a list
+    page.get_by_role("button", name="Remove two").click()
+    expect_paths(page, 0)
+    page.reload()
+    expect(page.locator("#kept")).to_have_text(
+        "Finished songs are kept on this device until you remove them.", timeout=PATIENCE
+    )
+    expect(page.locator(".card")).to_have_count(0)
+
+
+def test_nothing_is_kept_of_a_song_that_is_cancelled(context: BrowserContext) -> None:
+    page = opened(context)
+    drop(page, ("long.wav", LONG))
+    page.wait_for_function(f"({PATHS})().then(found => found.length > 1)", timeout=PATIENCE)
+    card(page, "long").get_by_role("button", name="Cancel long").click()
+    expect_paths(page, 0)
+    card(page, "long").get_by_role("button", name="Retry long").click()
+    expect(card(page, "long").locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+    page.reload()
+    expect(card(page, "long")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+
+
+def test_an_interrupted_song_is_cleared_away_but_not_another_pages(
+    context: BrowserContext,
+) -> None:
+    page = opened(context)
+    drop(page, ("long.wav", LONG))
+    page.wait_for_function(f"({PATHS})().then(found => found.length > 1)", timeout=PATIENCE)
+    other = opened(context)
+    expect(other.locator("#kept")).to_contain_text("Finished songs are kept")
+    expect(other.locator(".card")).to_have_count(0)
+    before = stems(card(page, "long"))
+    other.reload()
+    assert stems(card(other, "long")) == before
+    # What one page removes, the other has no more.
+    other.get_by_role("button", name="Remove long").click()
+    expect(page.locator(".card")).to_have_count(0)
+
+    drop(page, ("lost.wav", LONG))
+    page.wait_for_function(f"({PATHS})().then(found => found.length > 1)", timeout=PATIENCE)
+    page.close(run_before_unload=False)
+    other.reload()
+    expect(other.locator("#kept")).to_contain_text("Finished songs are kept", timeout=PATIENCE)
+    expect_paths(other, 0)
+
+
+def test_a_song_of_which_a_piece_is_lost_is_no_more(context: BrowserContext) -> None:
+    page = opened(context)
+    separated(page)
+    page.evaluate(
+        """async () => {
+          const root = await navigator.storage.getDirectory();
+          const songs = await root.getDirectoryHandle("umx songs");
+          for await (const song of songs.values())
+            for await (const name of song.keys())
+              if (name !== "song.json") await song.removeEntry(name);
+        }"""
+    )
+    page.reload()
+    expect(page.locator("#kept")).to_contain_text("Finished songs are kept", timeout=PATIENCE)
+    expect(page.locator(".card")).to_have_count(0)
+
+
+def test_keep_nothing(context: BrowserContext) -> None:
+    page = opened(context)
+    page.locator("summary", has_text="Settings").click()
+    page.locator("#keep").uncheck()
+    expect(page.locator("#kept")).to_have_text(
+        "New songs are not kept: download their stems before you close the page."
+    )
+    assert len(separated(page)["bass"]) == 44 + 4 * len(SHORT)
+    assert page.evaluate(PATHS) == []
+    page.reload()
+    expect(page.locator("#kept")).to_contain_text("New songs are not kept", timeout=PATIENCE)
+    expect(page.locator("#keep")).not_to_be_checked()
+    expect(page.locator(".card")).to_have_count(0)
+
+
+DENY = """navigator.storage.getDirectory =
+  () => Promise.reject(new DOMException("denied by a test", "SecurityError"));"""
+ABSENT = "delete StorageManager.prototype.getDirectory; delete Navigator.prototype.storage;"
+
+
+@pytest.mark.parametrize("script", [DENY, ABSENT], ids=["denied", "absent"])
+def test_without_storage_it_works_and_says_so(script: str, visit: Callable) -> None:
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(script))
+    expect_state(page, "ready")
+    expect(page.locator("#kept")).to_contain_text("This browser keeps nothing")
+    assert set(separated(page)) == {"vocals", "drums", "bass", "melody", "karaoke"}
+
+
+def test_a_disk_that_fills_up_costs_no_song(context: BrowserContext) -> None:
+    page = opened(context)
+    expected = separated(page, "enough", wav(compose(40)))
+    page.get_by_role("button", name="Remove enough").click()
+    expect_paths(page, 0)
+    used = page.evaluate("navigator.storage.estimate().then(estimate => estimate.usage)")
+    session = context.new_cdp_session(page)
+    origin = page.evaluate("location.origin")
+    # Enough for the first pieces, not for all.
+    session.send(
+        "Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": used + 20_000_000}
+    )
+    assert separated(page, "full", wav(compose(40))) == expected
+    expect(card(page, "full").locator(".status")).to_contain_text("no room to keep it")
+    assert any("/" in path for path in page.evaluate(PATHS))
+    page.reload()
+    expect(page.locator("#kept")).to_contain_text("Finished songs are kept", timeout=PATIENCE)
+    expect(page.locator(".card")).to_have_count(0)
+    expect_paths(page, 0)
