@@ -1,6 +1,7 @@
 """Songs that were dropped, one after the other through the pool, each with a card of its own."""
 
 import asyncio
+import gc
 
 import downloads
 import js
@@ -90,6 +91,8 @@ class Job:
                 self.fail(in_words(error))
         if not self.is_open:
             song.audio = None
+        # Python knows nothing of the size of what it holds in the browser's memory, and would take its time.
+        gc.collect()
 
     def check(self):
         """Raise Cancelled if it was cancelled meanwhile."""
@@ -207,7 +210,9 @@ class Job:
         self.close()
         self.song.clear()
         self.card.clear()
+        self.files = []
         self.discard()
+        gc.collect()
 
     def discard(self):
         """Have nothing of it on the device."""
@@ -366,7 +371,7 @@ class Queue:
 
     def remove(self, job):
         job.clear()
-        job.card.node.remove()
+        view.discard(job.card.node)
         self.jobs.remove(job)
         if self.last is job:
             self.last = None

@@ -112,7 +112,8 @@ class Mixer:
     def show(self, stems):
         """Lay out empty lanes; the controls can be used once the song's length is known."""
         self.close()
-        self.waves.replaceChildren()
+        for lane in self.lanes.values():
+            view.discard(lane.node)
         self.lanes = {stem: Lane(stem) for stem in stems}
         self.stems = list(stems)
         for stem in self.stems:

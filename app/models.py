@@ -122,7 +122,8 @@ class Menu:
         await self.show()
 
     async def show(self):
-        self.list.replaceChildren()
+        for node in list(self.list.children):
+            view.discard(node)
         mine = await kept(self.folder) if self.folder else []
         here = [model.name for model in mine]
         for model in mine:

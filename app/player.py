@@ -34,7 +34,7 @@ class Player:
             self.gains[stem], self.panners[stem] = gain, panner
         self.rate, self.delay = 1.0, 0.0  # seconds by which the shifter is late
         self.shifter = None
-        self.sources = []
+        self.sources = []  # (when it ends on the context's clock, node)
         self.playing = False
         self.position = 0  # the next sample to schedule
         self.anchors = []  # (time on the context's clock, the sample heard then), in order of time
@@ -117,7 +117,7 @@ class Player:
         self.context.close()
 
     def silence(self):
-        for source in self.sources:
+        for _, source in self.sources:
             source.stop()
         self.sources, self.anchors = [], []
 
@@ -167,6 +167,9 @@ class Player:
         if repeating:
             end = self.stretch[1]
         when, length = self.due(), end - self.position
+        now = self.context.currentTime
+        self.sources = [source for source in self.sources if source[0] > now]
+        begun = []
         for stem, buffer in buffers.items():
             source = self.context.createBufferSource()
             source.buffer = buffer
@@ -174,9 +177,9 @@ class Player:
             source.connect(self.gains[stem])
             offset = self.position - (0 if stem == ORIGINAL else start)
             source.start(when, offset / SAMPLE_RATE, length / SAMPLE_RATE)
-            source.addEventListener("ended", create_proxy(self.forget(source)))
-            self.sources.append(source)
+            begun.append(source)
         self.position = end
+        self.sources += [(self.due(), source) for source in begun]
         if repeating:
             due, self.position = self.due(), self.stretch[0]
             self.anchors.append((due, self.position))
@@ -196,10 +199,3 @@ class Player:
         if self.song.audio:
             buffers[ORIGINAL] = self.song.audio
         return buffers
-
-    def forget(self, source):
-        def ended(event):
-            if source in self.sources:
-                self.sources.remove(source)
-
-        return ended

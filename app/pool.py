@@ -44,7 +44,7 @@ class Worker:
     def __init__(self, options):
         """options: PyScript's, with the interpreter's address as "version"."""
         self.options = options
-        self.worker = PyWorker(SCRIPT, to_js(options))
+        self.worker, self.urls = made(options)
         self.resolve = self.listener = None
         self.ended = self.started = False
         self.silence = 0  # seconds since it was asked, or has last said something
@@ -71,6 +71,7 @@ class Worker:
         if self.resolve and not self.started:
             # PyScript says it also of a script that failed, and whose last line has posted nothing.
             self.stop(await self.trouble() or tr("its program failed."))
+        self.revoke()
         if self.resolve:
             content["kind"] = kind
             self.worker.postMessage(to_js(content), to_js(list(transfer)))
@@ -126,7 +127,28 @@ class Worker:
         """Stop at once, whatever it is computing."""
         self.ended = True
         self.worker.terminate()
+        self.revoke()
+        # It holds what listens to it, which must not hold it.
+        self.worker = self.listener = None
         self.settle(to_js({"kind": "cancelled"}))
+
+    def revoke(self):
+        while self.urls:
+            js.URL.revokeObjectURL(self.urls.pop())
+
+
+def made(options):
+    """A PyScript worker, and the Blob URLs of its scripts, which PyScript itself never revokes."""
+    create, urls = js.URL.createObjectURL, []
+
+    def listen(blob):
+        urls.append(create(blob))
+        return urls[-1]
+
+    js.URL.createObjectURL = create_proxy(listen)
+    worker = PyWorker(SCRIPT, to_js(options))
+    js.URL.createObjectURL = create
+    return worker, urls
 
 
 def can_be_spared(error):

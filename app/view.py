@@ -1,6 +1,6 @@
 """The page's elements: finding, filling and watching them."""
 
-from js import document
+from js import AbortController, document
 from pyscript.ffi import create_proxy, to_js
 from texts import tr
 
@@ -15,11 +15,27 @@ def copy(template):
 
 
 def on(target, event, handler):
-    target.addEventListener(event, create_proxy(handler))
+    if not getattr(target, "deafen", None):
+        target.deafen = AbortController.new()
+    options = to_js({"signal": target.deafen.signal})
+    target.addEventListener(event, create_proxy(handler), options)
 
 
 def once(target, event, handler):
     target.addEventListener(event, create_proxy(handler), to_js({"once": True}))
+
+
+def discard(node):
+    """Remove an element with all that listens to it and to those within.
+
+    A handler that knows the element it listens to is held by it and holds it, one in JavaScript's memory and one in
+    Python's, so that neither would ever be collected.
+    """
+    for element in [node] + list(node.querySelectorAll("*")):
+        deafen = getattr(element, "deafen", None)
+        if deafen:
+            deafen.abort()
+    node.remove()
 
 
 def on_click(target, handler):

@@ -358,9 +358,14 @@ def print_table(results: list[Result]) -> None:
             )
 
 
-if __name__ == "__main__":
+def in_environment() -> None:
+    """Go on where the test tools are: in the project's environment, unless another one was activated."""
     if Path(sys.prefix) != PYTHON.parent.parent and not os.environ.get("VIRTUAL_ENV"):
         test.make_environment()
         os.execv(PYTHON, [str(PYTHON), *sys.argv])
     sys.path.insert(0, str(ROOT))
+
+
+if __name__ == "__main__":
+    in_environment()
     main()

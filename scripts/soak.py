@@ -1,0 +1,301 @@
+"""Load the site as built and see that nothing is left over: `python3 scripts/soak.py [SCENARIO…]`.
+
+See docs/reliability.md for what the figures mean. Ends with status 1 if something was left over, or went wrong.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bench
+from build import SERVICE_WORKER, build, service_worker
+
+if TYPE_CHECKING:
+    from playwright.sync_api import CDPSession, Page
+
+MINUTE = 60
+WARM_UP = 120
+"""Seconds of a song that brings every worker's heap to its size."""
+SLACK = 100
+"""Megabytes by which two looks at an idle browser's memory may differ."""
+PATIENCE = 60
+"""Seconds in which memory must be given back."""
+
+# What is put in place of the engines that are not to be used: they can't be loaded.
+BARRED = """
+import umx.kernels.{module}
+
+
+def barred():
+    raise OSError
+
+
+umx.kernels.{module}.{engine} = barred
+"""
+SIMD, OPENBLAS = {"module": "simd", "engine": "Simd"}, {"module": "blas", "engine": "OpenBlas"}
+ENGINES = {"simd": (), "openblas": (SIMD,), "numpy": (SIMD, OPENBLAS)}
+"""What is barred so that an engine is chosen."""
+
+# Has a worker tell how large its heap is.
+TELL_HEAP = """
+import pyodide_js
+
+js.heapSize = create_proxy(lambda: pyodide_js._module.HEAP8.length)
+"""
+
+# Counts the Blob URLs that the page has not revoked.
+COUNT_URLS = """
+globalThis.blobUrls = new Set();
+for (const [name, count] of [["createObjectURL", "add"], ["revokeObjectURL", "delete"]]) {
+  const before = URL[name];
+  URL[name] = (argument) => {
+    const url = before.call(URL, argument);
+    blobUrls[count](url ?? argument);
+    return url;
+  };
+}
+"""
+
+
+@dataclass
+class Level:
+    """What an idle page holds."""
+
+    memory_mb: float  # of all the browser's processes, above an empty page
+    heaps_mb: list[float]  # of each worker
+    workers: int
+    blob_urls: int
+    elements: int  # of the document, and such as were removed from it and are still held
+    listeners: int
+
+
+@dataclass
+class Result:
+    scenario: str
+    engine: str
+    seconds: float  # of work
+    real_time_factor: float | None
+    peak_memory_mb: float
+    before: Level
+    after: Level
+    left_over: list[str]  # what isn't back at its level, in words
+
+
+class Visit:
+    """A page whose workers are ready and warm, and what its browser holds."""
+
+    def __init__(self, page: "Page", query: str):
+        self.page, self.empty = page, bench.memory()
+        self.session: CDPSession = page.context.new_cdp_session(page)
+        page.add_init_script(COUNT_URLS)
+        page.goto(query)
+        bench.settled(page, "ready")
+
+    def drop(self, *songs: Path) -> None:
+        self.page.set_input_files("#file", songs)
+
+    def wait(self) -> None:
+        """Until no song is at work, and every one is done."""
+        self.page.locator("html:not([data-state=running])").wait_for(timeout=bench.PATIENCE)
+        for card in self.page.locator(".card:not([data-state=done])").all():
+            raise RuntimeError(card.locator(".status").inner_text())
+
+    def clear(self) -> None:
+        """Remove all songs, as a visitor does."""
+        for card in self.page.locator(".card").all()[::-1]:
+            card.locator(".remove").click()
+
+    def level(self) -> Level:
+        for _ in range(3):
+            # What one collector lets go of, JavaScript's or Python's, is for the other to find then.
+            self.session.send("HeapProfiler.collectGarbage")
+            self.page.wait_for_timeout(1500)
+        self.session.send("Performance.enable")
+        found = self.session.send("Performance.getMetrics")["metrics"]
+        metrics = {metric["name"]: int(metric["value"]) for metric in found}
+        heaps = [worker.evaluate("heapSize()") / 1e6 for worker in self.page.workers]
+        return Level(
+            memory_mb=bench.memory() - self.empty,
+            heaps_mb=heaps,
+            workers=len(heaps),
+            blob_urls=self.page.evaluate("blobUrls.size"),
+            elements=metrics["Nodes"],
+            listeners=metrics["JSEventListeners"],
+        )
+
+
+def left_over(before: Level, after: Level) -> list[str]:
+    """What isn't back at its level."""
+    found = []
+    if after.memory_mb > before.memory_mb + SLACK:
+        found.append(f"{after.memory_mb - before.memory_mb:.0f} MB")
+    if sum(after.heaps_mb) > sum(before.heaps_mb) + SLACK:
+        found.append(f"{sum(after.heaps_mb) - sum(before.heaps_mb):.0f} MB of workers' heaps")
+    for name in ("workers", "blob_urls", "elements", "listeners"):
+        more = getattr(after, name) - getattr(before, name)
+        if more > 0:
+            found.append(f"{more} {name.replace('_', ' ')}")
+    return found
+
+
+# The scenarios: each is given a page and a function that makes a song of so many seconds. They return the seconds of
+# music that were separated, where that is all that they do.
+
+Make = Callable[[int], Path]
+
+
+def one_song(seconds: int, visit: Visit, make: Make) -> int:
+    visit.drop(make(seconds))
+    visit.wait()
+    return seconds
+
+
+def queue(visit: Visit, make: Make) -> int:
+    visit.drop(*[make(15)] * 50)
+    visit.wait()
+    return 50 * 15
+
+
+def cancels(visit: Visit, make: Make) -> None:
+    for _ in range(10):
+        visit.drop(make(240))
+        visit.page.locator(".card .status", has_text="%").wait_for(timeout=bench.PATIENCE)
+        visit.page.locator(".card .cancel").click()
+        visit.clear()
+    visit.drop(make(15))
+    visit.wait()
+
+
+def in_turn(visit: Visit, make: Make) -> int:
+    for _ in range(20):
+        visit.drop(make(60))
+        visit.wait()
+        visit.clear()
+    return 20 * 60
+
+
+SCENARIOS: dict[str, tuple[str, Callable[[Visit, Make], int | None]]] = {
+    "40-minutes": ("simd", partial(one_song, 40 * MINUTE)),
+    "40-minutes-openblas": ("openblas", partial(one_song, 40 * MINUTE)),
+    "4-minutes-numpy": ("numpy", partial(one_song, 4 * MINUTE)),
+    "three-hours": ("simd", partial(one_song, 180 * MINUTE)),
+    "queue": ("simd", queue),
+    "cancels": ("simd", cancels),
+    "in-turn": ("simd", in_turn),
+}
+"""The engine and what is done, by name. Plain numpy takes minutes for a minute: its song is shorter."""
+
+
+def main() -> None:
+    args = parser().parse_args()
+    if unknown := set(args.scenario) - set(SCENARIOS):
+        sys.exit(f"There is no scenario {sorted(unknown)[0]!r}; there are {', '.join(SCENARIOS)}.")
+    results = []
+    with tempfile.TemporaryDirectory() as work:
+        site = build(Path(work) / "site")
+        for name in args.scenario or SCENARIOS:
+            results.append(soak(name, site, Path(work), args.workers))
+            print(json.dumps(asdict(results[-1])), flush=True)
+    if args.json:
+        Path(args.json).write_text(json.dumps({"runs": [asdict(r) for r in results]}, indent=1))
+    print()
+    print_table(results)
+    sys.exit(any(result.left_over for result in results))
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    top.add_argument(
+        "scenario", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)}; all by default"
+    )
+    top.add_argument("--workers", type=int, default=os.cpu_count() or 2, metavar="N")
+    top.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    return top
+
+
+def soak(name: str, site: Path, work: Path, workers: int) -> Result:
+    """Run one scenario in a browser of its own."""
+    engine, scenario = SCENARIOS[name]
+    make = partial(song, work)
+    with worker_of(site, engine), bench.opened(site, work / f"profile {name}") as context:
+        visit = Visit(context.pages[0], f"?workers={workers}")
+        # A few pieces suffice to warm up the slowest engine.
+        one_song(15 if engine == "numpy" else WARM_UP, visit, make)
+        visit.clear()
+        before = visit.level()
+        begun = time.perf_counter()
+        with bench.peak_memory() as peak:
+            music = scenario(visit, make)
+        seconds = time.perf_counter() - begun
+        visit.clear()
+        after = visit.level()
+        over = time.perf_counter() + PATIENCE
+        while left_over(before, after) and time.perf_counter() < over:
+            visit.page.wait_for_timeout(1000)
+            after = visit.level()
+        most = peak() - visit.empty
+    factor = seconds / music if music else None
+    return Result(name, engine, seconds, factor, most, before, after, left_over(before, after))
+
+
+@contextmanager
+def worker_of(site: Path, engine: str) -> Iterator[None]:
+    """Have the site's workers use an engine, and tell how large their heaps are."""
+    script = site / "app" / "worker.py"
+    usual = script.read_text()
+    barred = [BARRED.format(**kind) for kind in ENGINES[engine]]
+    script.write_text("".join([usual, TELL_HEAP, *barred]))
+    (site / SERVICE_WORKER).write_text(service_worker(site))
+    yield
+    script.write_text(usual)
+
+
+def song(folder: Path, seconds: int) -> Path:
+    """The benchmark's music, over and over for so long that making all of it anew would take more time than memory."""
+    path = folder / f"{seconds} s.wav"
+    if path.exists():
+        return path
+    if seconds <= MINUTE:
+        return bench.song(folder, seconds)
+    with wave.open(str(song(folder, MINUTE))) as source, wave.open(str(path), "wb") as file:
+        file.setparams(source.getparams())
+        frames = source.readframes(source.getnframes())
+        for begin in range(0, seconds, MINUTE):
+            file.writeframes(frames[: 4 * bench.RATE * (seconds - begin)])
+    return path
+
+
+def print_table(results: list[Result]) -> None:
+    """As Markdown."""
+    rows = [
+        "scenario | engine | time | × real time | peak | memory | heaps | workers | Blob URLs | elements | listeners",
+        " | ".join(["---"] * 11),
+    ]
+    for r in results:
+        b, a = r.before, r.after
+        speed = f"{1 / r.real_time_factor:.1f}" if r.real_time_factor else "–"
+        rows.append(
+            f"{r.scenario} | {r.engine} | {r.seconds:.0f} s | {speed} | {r.peak_memory_mb:.0f} MB | "
+            f"{b.memory_mb:.0f} → {a.memory_mb:.0f} MB | "
+            f"{sum(b.heaps_mb):.0f} → {sum(a.heaps_mb):.0f} MB | {b.workers} → {a.workers} | "
+            f"{b.blob_urls} → {a.blob_urls} | {b.elements} → {a.elements} | {b.listeners} → {a.listeners}"
+        )
+    print("\n".join(f"| {row} |" for row in rows))
+    for r in results:
+        if r.left_over:
+            print(f"{r.scenario} left over: {', '.join(r.left_over)}.")
+
+
+if __name__ == "__main__":
+    bench.in_environment()
+    main()

@@ -1,0 +1,85 @@
+"""Many songs, many cancels: the page holds no more after them than before. scripts/soak.py does more of it."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+from soak import COUNT_URLS
+from songs import PATIENCE, card, compose, drop, expect_state, wav
+
+SHORT = wav(compose(1))
+LONG = wav(np.tile(compose(20), (6, 1)))
+
+# What Python holds of JavaScript, JavaScript of Python, and the page's Blob URLs that were not revoked.
+HELD = """() => [
+  proxy_js_ref.filter(object => object !== undefined).length, proxy_js_map.size, blobUrls.size
+]"""
+
+
+def held(page: Page) -> list[int]:
+    """Counted once nothing more is collected."""
+    session = page.context.new_cdp_session(page)
+    counts: list[list[int]] = []
+    # A worker that is on its way would hold its script.
+    expect(page.locator("#engine")).to_have_text("Ready.", timeout=PATIENCE)
+    while len(counts) < 4 or counts[-4:] != counts[-1:] * 4:
+        # What one collector lets go of, the other finds then: Python's runs whenever a song is removed.
+        drop(page, ("no song.wav", b""))
+        expect(page.locator(".card")).to_have_attribute("data-state", "failed")
+        page.locator(".remove").click()
+        session.send("HeapProfiler.collectGarbage")
+        counts.append(page.evaluate(HELD))
+    return counts[-1]
+
+
+def separate(page: Page) -> None:
+    drop(page, ("song.wav", SHORT))
+    song = card(page, "song")
+    expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+    song.locator(".remove").click()
+    expect(page.locator(".card")).to_have_count(0)
+
+
+def cancel(page: Page) -> None:
+    drop(page, ("long.wav", LONG))
+    song = card(page, "long")
+    expect(song.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    song.locator(".cancel").click()
+    song.locator(".remove").click()
+
+
+def listen(page: Page) -> None:
+    drop(page, ("song.wav", SHORT))
+    song = card(page, "song")
+    expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+    song.locator(".play").click()
+    expect(song.locator(".clock")).to_have_text("0:01", timeout=PATIENCE)
+    song.locator(".remove").click()
+
+
+def mix(page: Page) -> None:
+    drop(page, ("song.wav", SHORT))
+    song = card(page, "song")
+    expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+    for button in (".mix", ".zip"):
+        with page.expect_download(timeout=PATIENCE):
+            song.locator(button).click()
+    song.locator(".remove").click()
+
+
+@pytest.mark.parametrize("act", [separate, cancel, listen, mix])
+def test_nothing_is_left_of_songs_that_are_gone(
+    act: Callable[[Page], None], visit: Callable
+) -> None:
+    page, _ = visit("?workers=2", lambda page: page.add_init_script(COUNT_URLS))
+    expect_state(page, "ready")
+    act(page)
+    before = held(page)
+    for _ in range(3):
+        act(page)
+    after = held(page)
+    # One or the other may still be on a stack; what is left of every song would be three times as many.
+    assert [more for more in np.subtract(after, before) if more > 2] == []
+    assert after[2] == 0
+    assert len(page.workers) == 2
