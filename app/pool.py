@@ -57,6 +57,8 @@ class Worker:
         listener: called with every message of kind "progress" or "piece" that comes before.
         Raises WorkerError, or Cancelled if the worker is ended.
         """
+        if self.ended:
+            raise Cancelled()
         self.listener, self.silence = listener, 0
 
         def executor(resolve, reject):
