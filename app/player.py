@@ -10,7 +10,7 @@ import asyncio
 import js
 import pitch
 from encode import wav_blob
-from pyscript.ffi import create_proxy, to_js
+from pyscript.ffi import to_js
 from wav import SAMPLE_RATE
 
 AHEAD = 2.0  # seconds that are scheduled before they are heard
