@@ -67,7 +67,8 @@ class Notice:
         if not self.box.checked:
             return
         options = to_js({"body": text, "icon": "app/icon.png"})
-        made = attempt(js.Reflect.construct, js.Notification, to_js([title, options]))
+        kind = js.Notification
+        made = attempt(js.Reflect.construct, kind, to_js([title, options]), kind)
         if not await outcome(made):
             # Phones want the service worker to show it.
             registration = await settle(js.navigator.serviceWorker.getRegistration())

@@ -29,5 +29,8 @@ async def outcome(promise):
 
 
 def attempt(function, *arguments):
-    """A promise of what a function of JavaScript gives, rejected if it throws."""
+    """A promise of what a function of JavaScript gives, rejected if it throws.
+
+    The function gets one argument more, undefined.
+    """
     return js.Promise.resolve().then(function.bind(None, *arguments))
