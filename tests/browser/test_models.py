@@ -1,7 +1,7 @@
 """The model menu: what it lists, and an official model made in the page of picked checkpoints."""
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -270,7 +270,13 @@ def test_by_default_the_page_fetches_nothing_from_elsewhere(
     expect(page.locator("#fetch-official")).to_be_hidden()
 
 
-def test_half_a_model_is_none(page: Page) -> None:
+def test_half_a_model_is_none(visit: Callable) -> None:
+    def prepare(page: Page) -> None:
+        page.route("**/weights/index.json", lambda route: route.fulfill(body="<!doctype html>"))
+
+    # A service worker would have the index from an earlier visit.
+    page, _ = visit("?workers=1", prepare, service_workers="block")
+    expect_state(page, "ready")
     page.evaluate(
         """async () => {
           const root = await navigator.storage.getDirectory();
@@ -283,7 +289,6 @@ def test_half_a_model_is_none(page: Page) -> None:
           localStorage.setItem("model", "umxl");
         }"""
     )
-    page.route("**/weights/index.json", lambda route: route.fulfill(body="<!doctype html>"))
     page.goto(page.url + "&model=umx-mini")
     expect_state(page, "ready")
     page.locator("#model-menu > summary").click()
