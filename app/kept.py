@@ -7,6 +7,7 @@ without a list is of a song that some page is at work on, or was when it was clo
 import asyncio
 
 import js
+import private_files
 import settings
 import view
 from promises import attempt, outcome
@@ -43,14 +44,15 @@ class Kept:
     async def open(self):
         """The songs that are there. Those that were never finished are removed, but for those that pages are at."""
         try:
-            self.root = await folder()
-            if not self.root:
+            root = await private_files.folder(FOLDER)
+            if not root or not getattr(js.navigator, "locks", None):
                 return []
+            self.root = root
             self.channel = js.BroadcastChannel.new(FOLDER)
             self.channel.onmessage = create_proxy(lambda event: self.on_gone(event.data))
             self.page = await hold()
             # In this order, so that a song that is begun or finished meanwhile isn't taken for a lost one.
-            names = await names_in(self.root)
+            names = sorted(await private_files.names(self.root))
             pages = await pages_at_work()
             songs = []
             for name in names:
@@ -122,14 +124,6 @@ def megabytes(size):
     return "{:.0f} MB".format(max(1, size / 1e6))
 
 
-async def folder():
-    """Where the songs are; None where the browser keeps nothing, as in some private windows."""
-    storage = getattr(js.navigator, "storage", None)
-    locks = getattr(js.navigator, "locks", None)
-    root = await outcome(storage.getDirectory()) if storage and locks else None
-    return root and await outcome(root.getDirectoryHandle(FOLDER, CREATE))
-
-
 async def done(promise):
     """Whether a promise was kept."""
     return (await js.Promise.allSettled(to_js([promise])))[0].status == "fulfilled"
@@ -153,15 +147,6 @@ async def hold():
 async def pages_at_work():
     held = (await js.navigator.locks.query()).held
     return [lock.name.split(SEPARATOR)[-1] for lock in held]
-
-
-async def names_in(root):
-    found, names = [], root.keys()
-    while True:
-        step = await names.next()
-        if step.done:
-            return sorted(found)
-        found.append(step.value)
 
 
 async def write(worker, name, text):

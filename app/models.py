@@ -3,6 +3,7 @@
 import asyncio
 
 import js
+import private_files
 import view
 from pool import Cancelled, Worker
 from promises import attempt, outcome
@@ -18,7 +19,7 @@ RECOMMENDED = "umxl"
 
 async def place(name):
     """The address of a model, relative to the page's: on the device if it is there, else the site's."""
-    folder = await kept_folder()
+    folder = await private_files.folder(FOLDER)
     if folder and await manifest(folder, name):
         return ADDRESS + name + "/"
     return "weights/" + name + "/"
@@ -27,15 +28,6 @@ async def place(name):
 async def parsed(text):
     """What JSON says, or None if it is none: half a manifest, or a page that says 404 with status 200."""
     return await outcome(attempt(js.JSON.parse, text))
-
-
-async def kept_folder():
-    """Where models are on this device; None where the browser keeps nothing, as over plain http."""
-    storage = getattr(js.navigator, "storage", None)
-    if not getattr(storage, "getDirectory", None):
-        return None
-    root = await outcome(storage.getDirectory())
-    return root and await outcome(root.getDirectoryHandle(FOLDER, to_js({"create": True})))
 
 
 async def manifest(folder, name):
@@ -47,20 +39,10 @@ async def manifest(folder, name):
     return await parsed(await (await handle.getFile()).text())
 
 
-async def names(folder):
-    """Of what lies in a folder."""
-    found, keys = [], folder.keys()
-    while True:
-        step = await keys.next()
-        if step.done:
-            return found
-        found.append(step.value)
-
-
 async def kept(folder):
     """The manifests of the models on this device."""
     found = []
-    for name in await names(folder):
+    for name in await private_files.names(folder):
         model = await manifest(folder, name)
         if model:
             found.append(model)
@@ -69,7 +51,7 @@ async def kept(folder):
 
 async def discard_unfinished(folder):
     """Delete what has no manifest: it was to become a model."""
-    for name in await names(folder):
+    for name in await private_files.names(folder):
         if not await manifest(folder, name):
             await outcome(folder.removeEntry(name, to_js({"recursive": True})))
 
@@ -116,7 +98,7 @@ class Menu:
         view.on_click(self.fetch, self.fetch_official)
         view.on_click(self.cancel, lambda: self.worker.end())
         self.offer_to_fetch()
-        self.folder = await kept_folder()
+        self.folder = await private_files.folder(FOLDER)
         view.element("own-model").hidden = not self.folder
         self.hosted = await hosted()
         await self.show()

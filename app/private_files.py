@@ -1,0 +1,24 @@
+"""The origin's private file system, as far as the browser has one."""
+
+import js
+from promises import outcome
+from pyscript.ffi import to_js
+
+
+async def folder(name):
+    """One of its folders, made if need be; None where the browser keeps nothing, as over plain http."""
+    storage = getattr(js.navigator, "storage", None)
+    if not getattr(storage, "getDirectory", None):
+        return None
+    root = await outcome(storage.getDirectory())
+    return root and await outcome(root.getDirectoryHandle(name, to_js({"create": True})))
+
+
+async def names(folder):
+    """Of what lies in a folder."""
+    found, keys = [], folder.keys()
+    while True:
+        step = await keys.next()
+        if step.done:
+            return found
+        found.append(step.value)
