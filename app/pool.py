@@ -126,7 +126,9 @@ class Worker:
             resolve(reply)
 
     def end(self):
-        """Stop at once, whatever it is computing."""
+        """Stop at once, whatever it is computing; once is enough."""
+        if self.ended:
+            return
         self.ended = True
         self.worker.terminate()
         self.revoke()

@@ -16,7 +16,8 @@ import torch
 # openunmix imports torchaudio only to load files.
 sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
 from openunmix.filtering import wiener  # noqa: E402
-from openunmix.model import OpenUnmix, Separator  # noqa: E402
+from openunmix.model import OpenUnmix as OpenUnmix  # noqa: E402
+from openunmix.model import Separator as Separator  # noqa: E402
 
 FOLDER = Path(__file__).parent.parent / "tests" / "parity"
 TARGETS = ("vocals", "drums", "bass", "other")

@@ -81,5 +81,5 @@ def test_nothing_is_left_of_songs_that_are_gone(
     after = held(page)
     # One or the other may still be on a stack; what is left of every song would be three times as many.
     assert [more for more in np.subtract(after, before) if more > 2] == []
-    assert after[2] == 0
+    assert after[2] == before[2]  # the silence by which media keys are heard is there for good
     assert len(page.workers) == 2

@@ -39,7 +39,7 @@ KEPT = """async () => {
 }"""
 # Added to the worker's code that converts: it computes for ever once the first file is written.
 STUCK = """
-before_write = write
+before_write = opfs.write
 
 
 async def write(folder, name, data):
@@ -47,6 +47,9 @@ async def write(folder, name, data):
     REPORT(0.5)
     while True:
         pass
+
+
+opfs.write = write
 
 
 async def convert_and_be_stuck(files, report, convert=convert):
