@@ -80,7 +80,7 @@ class Job:
                 self.open()
             self.begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
-            await self.kept.finish(song, song.lanes, pool)
+            await self.kept.finish(song, pool)
             await self.finish()
         except Cancelled:
             self.discard()

@@ -10,7 +10,7 @@ import js
 import private_files
 import settings
 import view
-from promises import attempt, outcome
+from promises import RejectedError, attempt, outcome, settle
 from pyscript.ffi import create_proxy, to_js
 from song import Song
 from tags import NUMBERS, TEXTS
@@ -75,10 +75,10 @@ class Kept:
         name = self.page + SEPARATOR + str(self.count)
         return name if await outcome(self.root.getDirectoryHandle(name, CREATE)) else ""
 
-    async def finish(self, song, lanes, pool):
+    async def finish(self, song, pool):
         """Make a song last, if all of its pieces are on the device. Raises WorkerError or Cancelled."""
         if song.folder and all(record.file for record in song.records):
-            text = js.JSON.stringify(to_js(described(song, lanes)))
+            text = js.JSON.stringify(to_js(described(song)))
             if (await pool.run(write, song.folder, text)).kept:
                 song.kept = sum(record.size for record in song.records)
         self.on_change()
@@ -126,7 +126,11 @@ def megabytes(size):
 
 async def done(promise):
     """Whether a promise was kept."""
-    return (await js.Promise.allSettled(to_js([promise])))[0].status == "fulfilled"
+    try:
+        await settle(promise)
+    except RejectedError:
+        return False
+    return True
 
 
 async def hold():
@@ -153,7 +157,7 @@ async def write(worker, name, text):
     return await worker.ask("keep", folder=name, name=LIST, text=text)
 
 
-def described(song, lanes):
+def described(song):
     return {
         "format": FORMAT,
         "title": song.title,
@@ -161,7 +165,7 @@ def described(song, lanes):
         "kind": song.kind,
         "length": song.length,
         "tags": {name: song.tags[name] for name in TEXTS + NUMBERS if name in song.tags},
-        "lanes": lanes,
+        "lanes": song.lanes,
         "loud": song.loud,
         "pieces": song.records,
     }

@@ -58,6 +58,20 @@ def drop(page: Page, *songs: tuple[str, bytes]) -> None:
     page.locator("#file").set_input_files([folder / name for name, _ in songs])
 
 
+DROP_ENTRY = """() => {
+  globalThis.dropEntry = entry => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([""], entry.name));
+    const real = DataTransferItem.prototype.webkitGetAsEntry;
+    DataTransferItem.prototype.webkitGetAsEntry = () => entry;
+    const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+    document.querySelector("#drop").dispatchEvent(event);
+    DataTransferItem.prototype.webkitGetAsEntry = real;
+  };
+}"""
+"""Lets a test's script drop an entry of a file system, which no browser lets it make."""
+
+
 def expect_state(page: Page, state: str) -> None:
     expect(page.locator("html")).to_have_attribute("data-state", state, timeout=PATIENCE)
 

@@ -13,7 +13,7 @@ from build import ROOT
 from conftest import watched
 from pages import stems
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
-from songs import PATIENCE, RATE, Sound, card, compose, drop, expect_state, snr, wav
+from songs import DROP_ENTRY, PATIENCE, RATE, Sound, card, compose, drop, expect_state, snr, wav
 
 import umx
 
@@ -229,17 +229,12 @@ def test_bug_report_from_a_device_that_tells_nothing(visit: Callable) -> None:
 
 
 def test_folder_that_cannot_be_read(page: Page) -> None:
+    page.evaluate(DROP_ENTRY)
     page.evaluate(
         """() => {
           const readEntries = (done, failed) => failed(new DOMException("gone", "NotFoundError"));
           const folder = { name: "album", isDirectory: true, createReader: () => ({ readEntries }) };
-          const transfer = new DataTransfer();
-          transfer.items.add(new File([""], "album"));
-          const real = DataTransferItem.prototype.webkitGetAsEntry;
-          DataTransferItem.prototype.webkitGetAsEntry = () => folder;
-          const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
-          document.querySelector("#drop").dispatchEvent(event);
-          DataTransferItem.prototype.webkitGetAsEntry = real;
+          dropEntry(folder);
         }"""
     )
     expect(page.locator("#error")).to_have_text(

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, expect
 from songs import (
+    DROP_ENTRY,
     PATIENCE,
     RATE,
     SONG,
@@ -362,6 +363,7 @@ def test_notification_only_if_asked_for(visit: Callable) -> None:
 def test_dropped_folder(page: Page) -> None:
     """Its songs in order, and what is no song left out."""
     songs = {"b.wav": wav(compose(0.2)), "a.wav": wav(compose(0.2)), "cover.jpg": b""}
+    page.evaluate(DROP_ENTRY)
     page.evaluate(
         """(songs) => {
           const entry = (name, bytes) => {
@@ -372,13 +374,7 @@ def test_dropped_folder(page: Page) -> None:
           const inside = songs.map(([name, bytes]) => entry(name, bytes));
           const readEntries = (done) => done(inside.splice(0, 2));
           const folder = { name: "album", isDirectory: true, createReader: () => ({ readEntries }) };
-          const transfer = new DataTransfer();
-          transfer.items.add(new File([""], "album"));
-          const real = DataTransferItem.prototype.webkitGetAsEntry;
-          DataTransferItem.prototype.webkitGetAsEntry = () => folder;
-          const event = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
-          document.querySelector("#drop").dispatchEvent(event);
-          DataTransferItem.prototype.webkitGetAsEntry = real;
+          dropEntry(folder);
         }""",
         [[name, list(content)] for name, content in songs.items()],
     )
