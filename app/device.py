@@ -55,12 +55,12 @@ class Picked(io.RawIOBase):
         return count
 
 
-async def read(address: str) -> bytes:
-    """The content of a model's file on the device. Raises WeightsError if it isn't there."""
+async def read(address: str):
+    """A model's File on the device. Raises WeightsError if it isn't there."""
     name, file = address.removeprefix(ADDRESS).split("/")
     try:
         handle = await (await model_folder(name)).getFileHandle(file)
-        return (await (await handle.getFile()).arrayBuffer()).to_bytes()
+        return await handle.getFile()
     except JsException as error:
         raise WeightsError(f"{name} is no longer on this device ({error}).") from error
 

@@ -57,6 +57,7 @@ class Page:
                 address("app/device.py"): "./device.py",
                 address("app/fetching.py"): "./fetching.py",
                 address("app/opfs.py"): "./opfs.py",
+                address("app/unpacking.py"): "./unpacking.py",
             },
             "packages_cache": "passthrough",  # straight to Pyodide, without micropip
             "sync_main_only": True,  # no SharedArrayBuffer, so no special headers

@@ -13,6 +13,7 @@ import fetching
 import js
 import numpy as np
 import opfs
+import unpacking
 from numpy.typing import NDArray
 from polyscript import xworker
 from pyodide.ffi import JsException, create_proxy, to_js
@@ -22,7 +23,7 @@ from umx.audio import make_finite, to_int16
 from umx.kernels import Engine, blas, choose
 from umx.separator import RESIDUAL, Separator, with_aggregates
 from umx.types import Complex, Float
-from umx.weights import MANIFEST, Manifest, Model, WeightsError, read_target
+from umx.weights import MANIFEST, Manifest, Model, WeightsError
 
 SAMPLE_RATE = 44100
 PEAK_SAMPLES = 2205
@@ -41,11 +42,11 @@ def post(kind: str, **content: object) -> None:
     xworker.postMessage(message)
 
 
-async def fetch(url: str, cache: str, report=lambda fraction: None) -> bytes:
-    """The file at an address; cache, report: as `fetching.fetch` takes them. Raises WeightsError."""
+async def fetch(url: str, cache: str, report=lambda fraction: None):
+    """The file at an address, a Blob; cache, report: as `fetching.fetch` takes them. Raises WeightsError."""
     if url.startswith(device.ADDRESS):
         return await device.read(url)
-    return (await (await fetching.fetch(url, cache, report)).arrayBuffer()).to_bytes()
+    return await fetching.fetch(url, cache, report)
 
 
 async def load(url: str) -> dict[str, object]:
@@ -59,9 +60,8 @@ async def load(url: str) -> dict[str, object]:
 
 async def fetch_model(url: str, cache: str) -> dict[str, object]:
     global separator
-    manifest = Manifest.parse(
-        (await fetch(url + MANIFEST, cache)).decode(errors="replace"), url + MANIFEST
-    )
+    text = await (await fetch(url + MANIFEST, cache)).text()
+    manifest = Manifest.parse(text, url + MANIFEST)
     if manifest.sample_rate != SAMPLE_RATE:
         raise WeightsError(
             f"{url} is a model for {manifest.sample_rate} Hz; the page works at {SAMPLE_RATE} Hz."
@@ -73,8 +73,8 @@ async def fetch_model(url: str, cache: str) -> dict[str, object]:
             report(STARTED + (1 - STARTED) * (number + fraction) / len(manifest.targets))
 
         # One at a time: the engine packs its own copy, and the file's can go.
-        data = await fetch(url + entry.file, cache, report_part)
-        tensors = read_target(data, entry, manifest)
+        blob = await fetch(url + entry.file, cache, report_part)
+        tensors = await unpacking.read(blob, entry, manifest)
         if number == 0:
             separator = Separator(Model(manifest, {target: tensors}), engine)
         else:

@@ -182,9 +182,17 @@ def read_target(
     """
     _refuse_page(data, entry.file)
     if data[:2] == GZIP_MAGIC:
-        _expect(data, entry.size, entry.sha256, entry.file)
+        _expect(data, _hash(data), entry.size, entry.sha256, entry.file)
         data = _unpack(data, entry)
-    _expect(data, entry.unpacked_size, entry.unpacked_sha256, f"{entry.file}, unpacked,")
+    return read_unpacked(data, _hash(data), entry, manifest)
+
+
+def read_unpacked(
+    data: bytes | bytearray, sha256: str, entry: WeightFile, manifest: Manifest
+) -> dict[str, Tensor]:
+    """As `read_target`, of decompressed data whose sha256 is known already, in hex."""
+    where = f"{entry.file}, unpacked,"
+    _expect(data, sha256, entry.unpacked_size, entry.unpacked_sha256, where)
     return _parse(data, shapes(manifest), entry.file)
 
 
@@ -362,8 +370,8 @@ def _refuse_page(data: bytes | bytearray, where: str) -> None:
         raise WeightsError(f"{where} is not there: a web page came instead; fetch it again.")
 
 
-def _expect(data: bytes | bytearray, size: int, sha256: str, where: str) -> None:
+def _expect(data: bytes | bytearray, found: str, size: int, sha256: str, where: str) -> None:
     if len(data) != size:
         raise WeightsError(f"{where} has {len(data)} bytes instead of {size}; fetch it again.")
-    if _hash(data) != sha256:
+    if found != sha256:
         raise WeightsError(f"{where} is not the file that the manifest names; fetch it again.")

@@ -49,6 +49,7 @@ if (self.ServiceWorkerContainer) ServiceWorkerContainer.prototype.register = asy
 )
 LACKING = {
     "DecompressionStream": "delete self.DecompressionStream;",
+    "hashes": "delete Crypto.prototype.subtle;",
     "private files": "delete StorageManager.prototype.getDirectory;",
     "storage": REFUSE_STORAGE,
     "service workers": "delete self.Navigator?.prototype.serviceWorker;",

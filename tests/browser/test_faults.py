@@ -238,6 +238,7 @@ def test_weights_that_stay_damaged_are_told_of(body: bytes, visit: Callable) -> 
         "app/worker.py",
         "app/device.py",
         "app/opfs.py",
+        "app/unpacking.py",
         "app/vendor/umx/umx-0.1.0-py3-none-any.whl",
         "app/vendor/pyodide/pyodide.mjs",
         "app/vendor/pyodide/pyodide.asm.js",

@@ -82,5 +82,7 @@ def test_nothing_is_left_of_songs_that_are_gone(
     # What is left of every song adds up. One song may be left for a while: MicroPython takes a word on its stack that
     # looks like a pointer for one.
     assert [least for least in np.diff(levels, axis=0).min(axis=0) if least > 2] == []
-    assert levels[-1][2] == levels[0][2]  # the silence by which media keys are heard is there for good
+    assert (
+        levels[-1][2] == levels[0][2]
+    )  # the silence by which media keys are heard is there for good
     assert len(page.workers) == 2
