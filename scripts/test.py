@@ -20,9 +20,10 @@ STAGES = {
     "types": ["mypy"],
     "unit": ["pytest", "tests/unit", "tests/parity", "tests/scripts"],
     "build": ["scripts/build.py"],
-    "browser": ["pytest", "tests/browser"],
+    "browser": ["pytest", "tests/browser", "-n", "2", "--dist", "loadfile"],
 }
-"""What to run by name, in order: a module of the environment, or a script, and its arguments."""
+"""What to run by name, in order: a module of the environment, or a script, and its arguments. Browsers' tests are at
+work on two files at a time, since pages wait a lot."""
 CHROMIUM = "UMX_CHROMIUM"
 """The environment variable that names the browser's program: to this script by who has one, from it to the tests."""
 BROWSERS = (
