@@ -7,6 +7,7 @@ import downloads
 import js
 import view
 from card import Card
+from clock import seconds
 from decode import DecodeError
 from kept import megabytes
 from media_keys import MediaKeys
@@ -29,10 +30,6 @@ from song import (
 )
 from texts import tr
 from wav import SAMPLE_RATE
-
-
-def seconds():
-    return js.performance.now() / 1000
 
 
 def in_words(error):

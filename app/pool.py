@@ -2,6 +2,7 @@
 
 import asyncio
 
+import clock
 import js
 import reach
 from promises import RejectedError, settle
@@ -47,7 +48,7 @@ class Worker:
         self.worker, self.urls = made(options)
         self.resolve = self.listener = None
         self.ended = self.started = False
-        self.silence = 0  # seconds since it was asked, or has last said something
+        self.heard = 0.0  # when it was asked, or has last said something
         self.worker.addEventListener("message", create_proxy(self.hear))
         self.worker.addEventListener("error", create_proxy(self.fail))
 
@@ -59,7 +60,7 @@ class Worker:
         """
         if self.ended:
             raise Cancelled()
-        self.listener, self.silence = listener, 0
+        self.listener, self.heard = listener, clock.seconds()
 
         def executor(resolve, reject):
             self.resolve = resolve
@@ -92,7 +93,7 @@ class Worker:
         kind = getattr(event.data, "kind", None)
         if self.ended or not kind:  # PyScript talks to its workers too
             return
-        self.started, self.silence = True, 0
+        self.started, self.heard = True, clock.seconds()
         if kind in ("answer", "error"):
             self.settle(event.data)
         elif kind in ("progress", "piece") and self.listener:
@@ -115,10 +116,13 @@ class Worker:
         )
 
     def tick(self):
-        """A second has passed. A computer that sleeps has no ticks, so no worker is ended for it."""
-        self.silence += 1
-        if self.resolve and self.silence > PATIENCE:
+        """To be called now and then. It is not ended for what the computer has slept."""
+        if self.resolve and self.silence() > PATIENCE:
             self.stop(tr("no answer for {} minutes").format(PATIENCE // 60))
+
+    def silence(self):
+        """Seconds since it was asked, or has last said something."""
+        return clock.seconds() - self.heard
 
     def settle(self, reply):
         resolve, self.resolve = self.resolve, None
@@ -177,19 +181,21 @@ class Pool:
         self.workers = []
         self.queue = []
         self.settled = asyncio.Event()
+        self.looked = 0  # when it was looked for what keeps workers from starting
         js.setInterval(create_proxy(self.tick), 1000)
 
     def tick(self, *_):
         for worker in self.workers:
             worker.tick()
         late = [worker for worker in self.workers if worker.resolve and not worker.started]
-        if late and late[0].silence % SLOW_START == 0:
+        if late and clock.seconds() - max(self.looked, late[0].heard) >= SLOW_START:
+            self.looked = clock.seconds()
             asyncio.create_task(self.look_after(late))
 
     async def look_after(self, late):
         reason = await late[0].trouble()
         for worker in late:
-            if not worker.started and (reason or worker.silence > LONGEST_START):
+            if not worker.started and (reason or worker.silence() > LONGEST_START):
                 worker.stop(reason or tr("it did not start."))
 
     def start(self):

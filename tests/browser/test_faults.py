@@ -2,15 +2,18 @@
 
 import gzip
 import itertools
+import re
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 from build import ROOT
 from pages import stems
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Route, Worker, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
+TRIES = 3
+"""How often the page has a request made."""
 SONG = ("song.wav", wav(compose(40)))
 """Four segments, two a worker."""
 WORKER = (ROOT / "app" / "worker.py").read_text()
@@ -23,29 +26,43 @@ class Killed(BaseException):
     pass
 
 
-def act():
-    run_js("setTimeout(() => { throw new Error('killed by a test') })")
+def act(stage):
+    run_js(f"setTimeout(() => {{ throw new Error('killed by a test in {stage}') }})")
     raise Killed
 """
 
 HANG = """
-def act():
+def act(stage):
+    js.BroadcastChannel.new("hangs").postMessage(stage)
     while True:
         pass
 """
 
+SHOW_WHAT_HANGS = """new BroadcastChannel("hangs").onmessage = event => {
+  document.documentElement.dataset.hangs = event.data;
+};"""
+
 FIND_NO_MEMORY = """
-def act():
+def act(stage):
     raise MemoryError
 """
 
-# Replaces a function of the worker by one that acts before it works.
+ASK = """
+def act_in_turn(stage):
+    request = js.XMLHttpRequest.new()
+    request.open("GET", "{turns}" + stage, False)
+    request.send()
+    if request.responseText == "now":
+        act(stage)
+"""
+
+# Replaces a function of the worker by one that acts, if it is to, before it works.
 ACT_IN = """
 before_{name} = {name}
 
 
 def {name}(*arguments, **named):
-    act()
+    act_in_turn("{name}")
     return before_{name}(*arguments, **named)
 
 
@@ -60,19 +77,34 @@ before_post_piece, pieces = post_piece, []
 def post_piece(*arguments, **named):
     pieces.append(1)
     if len(pieces) == 2:
-        act()
+        act_in_turn("piece")
     return before_post_piece(*arguments, **named)
 """
 
+STAGES = {
+    "load": ACT_IN.format(name="load"),
+    "plan": ACT_IN.format(name="plan"),
+    "separate": ACT_IN.format(name="separate"),
+    "piece": ACT_AT_SECOND_PIECE,
+    "join": ACT_IN.format(name="join"),
+}
 
-def sabotage(page: Page, addition: str, count: float) -> None:
-    """Have the first `count` workers that the page makes be the usual one with an addition."""
-    numbers = itertools.count()
+
+def sabotage(page: Page, action: str, *stages: str, times: int = 1) -> None:
+    """Have what the page asks of its workers go wrong at some stages, the first so many times each."""
+    left = dict.fromkeys(stages, times)
+
+    def answer(route: Route) -> None:
+        stage = route.request.url.rpartition("/")[2]
+        left[stage] -= 1
+        route.fulfill(body="now" if left[stage] >= 0 else "not now")
 
     def fulfill(route: Route) -> None:
-        route.fulfill(body=WORKER + (addition if next(numbers) < count else ""))
+        ask = ASK.format(turns=route.request.url.replace("worker.py", "turns/"))
+        route.fulfill(body="".join([WORKER, action, ask, *[STAGES[stage] for stage in stages]]))
 
     page.route("**/app/worker.py", fulfill)
+    page.route("**/turns/*", answer)
 
 
 @pytest.fixture
@@ -88,86 +120,90 @@ def undisturbed(shared: tuple[Page, list[str]]) -> dict:
     return stems(card(page, "song"))
 
 
-@pytest.mark.parametrize(
-    ("addition", "count"),
-    [
-        (DIE + ACT_IN.format(name="load"), 1),
-        (DIE + ACT_IN.format(name="plan"), 2),
-        (DIE + ACT_IN.format(name="separate"), 2),
-        (DIE + ACT_AT_SECOND_PIECE, 1),
-        (DIE + ACT_IN.format(name="join"), 2),
-    ],
-    ids=["load", "plan", "separate", "piece", "join"],
-)
-def test_workers_that_die_are_replaced(
-    addition: str, count: int, undisturbed: dict, visit: Callable
-) -> None:
-    page, complaints = visit("?workers=2", lambda page: sabotage(page, addition, count))
+def test_workers_that_die_are_replaced(undisturbed: dict, visit: Callable) -> None:
+    """At every stage of one job."""
+    page, complaints = visit("?workers=2", lambda page: sabotage(page, DIE, *STAGES))
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
-    assert any("killed by a test" in complaint for complaint in complaints)
+    assert "".join(complaints).count("killed by a test") == len(STAGES)
     complaints.clear()
 
 
 def test_workers_that_die_again_and_again_are_given_up(visit: Callable) -> None:
-    addition = DIE + ACT_IN.format(name="separate")
-    page, complaints = visit("?workers=1", lambda page: sabotage(page, addition, 3))
+    page, complaints = visit(
+        "?workers=1", lambda page: sabotage(page, DIE, "separate", times=TRIES)
+    )
     expect_state(page, "ready")
     drop(page, SONG)
     song = card(page, "song")
     expect(song.locator(".status")).to_have_text(
-        "A worker stopped: Uncaught Error: killed by a test", timeout=PATIENCE
+        "A worker stopped: Uncaught Error: killed by a test in separate", timeout=PATIENCE
     )
     complaints.clear()
     song.locator(".retry").click()
     expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
 
 
-def test_worker_that_hangs_is_replaced(undisturbed: dict, visit: Callable) -> None:
+def test_workers_that_hang_are_replaced(undisturbed: dict, visit: Callable) -> None:
+    """At every stage, but not for what the computer has slept, which is no part of the time that work has taken."""
+    made: list[Worker] = []
+
     def prepare(page: Page) -> None:
         page.clock.install()
-        sabotage(page, HANG + ACT_IN.format(name="separate"), 1)
+        page.on("worker", lambda worker: made.append(worker))
+        page.add_init_script(SHOW_WHAT_HANGS)
+        sabotage(page, HANG, *STAGES)
+
+    def hang(stage: str) -> None:
+        expect(page.locator("html")).to_have_attribute("data-hangs", stage, timeout=PATIENCE)
+        count = len(made)
+        page.clock.fast_forward("10:00:00")
+        assert len(made) == count
+        # As a hidden page counts them.
+        for _ in range(15):
+            page.clock.fast_forward("01:00")
 
     page, _ = visit("?workers=2", prepare)
+    expect(page.locator("#engine")).to_contain_text("85%", timeout=PATIENCE)  # the other's through
+    hang("load")
     expect_state(page, "ready")
     drop(page, SONG)
-    expect(card(page, "song").locator(".status")).to_contain_text("%", timeout=PATIENCE)
-    page.clock.run_for("16:00")
+    for stage in list(STAGES)[1:]:
+        hang(stage)
     assert stems(card(page, "song")) == undisturbed
+    spent = re.match(r"Done in (\d+) s", card(page, "song").locator(".status").inner_text())
+    assert spent
+    assert int(spent[1]) < 6000
 
 
-@pytest.mark.parametrize(
-    "addition",
-    [
-        # for one worker too many
-        FIND_NO_MEMORY + ACT_IN.format(name="separate"),
-        # for several segments in lockstep
-        """
-before_only = Separator.process
+# Where there is no memory for several segments in lockstep.
+FIND_LITTLE_MEMORY = """
+only = Separator.process
 
 
 def process_few(self, mixture, progress=None):
     if len(mixture) > 1:
         raise MemoryError
-    yield from before_only(self, mixture, progress)
+    yield from only(self, mixture, progress)
 
 
-Separator.process = process_few
-""",
-    ],
-    ids=["worker", "segments"],
-)
-def test_less_memory_than_hoped_for(addition: str, undisturbed: dict, visit: Callable) -> None:
-    page, _ = visit("?workers=2", lambda page: sabotage(page, addition, 1))
+def act(stage):
+    Separator.process = process_few
+"""
+
+
+@pytest.mark.parametrize("action", [FIND_NO_MEMORY, FIND_LITTLE_MEMORY], ids=["worker", "segments"])
+def test_less_memory_than_hoped_for(action: str, undisturbed: dict, visit: Callable) -> None:
+    """For one worker too many, or for several segments at once."""
+    page, _ = visit("?workers=2", lambda page: sabotage(page, action, "separate"))
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
 
 
 def test_no_memory_at_all_is_said(visit: Callable) -> None:
-    addition = FIND_NO_MEMORY + ACT_IN.format(name="separate")
-    page, _ = visit("?workers=2", lambda page: sabotage(page, addition, float("inf")))
+    page, _ = visit("?workers=2", lambda page: sabotage(page, FIND_NO_MEMORY, "separate", times=10))
     expect_state(page, "ready")
     drop(page, SONG)
     expect(card(page, "song").locator(".status")).to_contain_text(
