@@ -79,7 +79,13 @@ def test_every_module_that_the_page_imports_is_in_its_configuration(site: Path) 
             imported = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert set(imported) & ours <= given
-    assert given == ours - {"worker", "device", "fetching", "opfs"}  # these run in workers
+    assert given == ours - {
+        "worker",
+        "device",
+        "fetching",
+        "opfs",
+        "unpacking",
+    }  # these run in workers
 
 
 def test_addresses_in_the_page_s_code_are_there(site: Path) -> None:
