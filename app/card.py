@@ -16,6 +16,7 @@ class Card:
         self.mixer, self.loud = find(".mixer"), find(".loud")
         self.downloads, self.files = find(".downloads"), find(".files")
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
+        self.format = find(".format")
         self.folder.hidden = not hasattr(js, "showDirectoryPicker")
         self.title.textContent = title
         for control, label in (
@@ -24,6 +25,7 @@ class Card:
             (self.retry, tr("Retry {}")),
             (self.remove, tr("Remove {}")),
             (self.earlier, tr("Do earlier: {}")),
+            (self.format, tr("Format of {}")),
         ):
             control.setAttribute("aria-label", label.format(title))
         self.urls = []
@@ -38,7 +40,8 @@ class Card:
     def show(self, state, text):
         """Lay out what goes with a song's state, see `song`."""
         self.node.dataset.state = state
-        view.say(self.status, text)
+        self.text = text
+        self.rest()
         self.bar.hidden = state in ENDED or state == WAITING
         self.cancel.hidden = state in ENDED
         self.retry.hidden = state not in (FAILED, CANCELLED)
@@ -51,6 +54,16 @@ class Card:
     def progress(self, fraction, text):
         self.bar.value = fraction
         view.say(self.status, text)
+
+    def rest(self):
+        """Say what goes with the song's state, after the progress of something."""
+        view.say(self.status, self.text)
+
+    def offer(self, formats):
+        """Have the menu of formats hold some of the page's, by their names in `formats`."""
+        for option in view.element("format").options:
+            if option.value in formats:
+                self.format.append(option.cloneNode(True))
 
     def open(self, yes):
         self.node.classList.toggle("open", yes)
@@ -78,9 +91,10 @@ class Card:
         link.click()
 
     def say_loud(self, loud):
-        """loud: how many samples were limited to full scale, by stem."""
+        """loud: pairs of how many samples were limited to full scale, and of which stems."""
         parts = [
-            tr("{} of {}").format(count, tr(stem)) for stem, count in sorted(loud.items()) if count
+            tr("{} of {}").format(count, " + ".join([tr(stem) for stem in stems]))
+            for count, stems in loud
         ]
         text = tr("Louder than the file can hold, so limited to full scale: {} samples.")
         view.say(self.loud, text.format(", ".join(parts)))

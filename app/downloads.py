@@ -4,6 +4,7 @@ import js
 import media
 import tags
 import wav
+import wav_tags
 from encode import encoded, wav_blob
 from formats import FORMATS
 from promises import RejectedError, settle
@@ -31,7 +32,7 @@ async def prepare(song):
     """Raises ValueError, before the work, where a decoded song's files could not be written after it."""
     form = FORMATS[song.format]
     if form.container == "Wav":
-        wav.header(max(song.length, song.frames), song.kind)
+        wav.header(max(song.length, song.frames), form.kind)
     if needs_library(song):
         try:
             await media.library_for(form)
@@ -42,7 +43,7 @@ async def prepare(song):
 
 def needs_library(song):
     """Whether its files are anything but the kept samples behind a header."""
-    return FORMATS[song.format].container != "Wav" or song.rate != SAMPLE_RATE
+    return song.format != song.kind or song.rate != SAMPLE_RATE
 
 
 async def stem_files(song, on_progress):
@@ -66,13 +67,14 @@ async def file_of(song, name, parts, on_progress):
     name: what it is of the song; parts: samples of the song's kind in Blobs; on_progress: see `stem_files`.
     """
     form = FORMATS[song.format]
+    said = tags.of_part(song.tags, song.title, name)
     if not needs_library(song):
-        blob = wav_blob(parts, song.length, song.kind)
+        # A file that says nothing of itself is left as bare as it came.
+        texts = wav_tags.chunks(tags.as_texts(said)) if song.tags else b""
+        blob = wav_blob(parts, song.length, song.kind, texts)
     else:
-        said = tags.of_part(song.tags, song.title, name)
-        blob = await encoded(
-            parts, song.length, song.format, song.rate, song.frames, said, on_progress
-        )
+        file = (song.format, song.rate, song.frames, said)
+        blob = await encoded(parts, song.length, song.kind, *file, on_progress)
     return file_name(song.title, name + "." + form.ending), blob
 
 
@@ -97,17 +99,19 @@ async def into_folder(files):
 
 
 async def mixed(song, pool, mix, on_progress):
-    """The sum of some stems as a file: its name and its Blob.
+    """The sum of some stems as a file: its name, its Blob, and how many samples were too loud.
 
     mix: by stem its gain and its place from -1, left, to 1, right. on_progress: see `stem_files`.
     """
     gains, pans = [mix[stem][0] for stem in mix], [mix[stem][1] for stem in mix]
-    parts = []
+    parts, loud = [], 0
     for _, _, blobs in song.in_song_order():
         some = [blobs[stem] for stem in mix]
         answer = await pool.run(mix_piece, some, gains, pans, song.kind)
         parts.append(js.Blob.new(to_js([answer.samples])))
-    return await file_of(song, " + ".join(in_order(mix)), parts, on_progress)
+        loud += answer.loud
+    name, blob = await file_of(song, " + ".join(in_order(mix)), parts, on_progress)
+    return name, blob, loud
 
 
 async def mix_piece(worker, blobs, gains, pans, kind):

@@ -14,23 +14,25 @@ MARGIN = 1024
 """Samples beside a stretch that a change of the sample rate may look at."""
 
 
-def wav_blob(parts, frames, kind):
-    """A WAV file of samples that lie in Blobs."""
-    header = js.Uint8Array.new(to_js(list(wav.header(frames, kind))))
+def wav_blob(parts, frames, kind, tags=b""):
+    """A WAV file of samples that lie in Blobs; tags: as `wav.header` takes them."""
+    header = js.Uint8Array.new(to_js(list(wav.header(frames, kind, tags))))
     return js.Blob.new(to_js([header] + parts), to_js({"type": "audio/wav"}))
 
 
-async def encoded(parts, length, name, rate, frames, tags, on_progress):
+async def encoded(parts, length, kind, name, rate, frames, tags, on_progress):
     """A file of a format by its name in `formats`, as a Blob.
 
-    parts: `length` samples of every channel in Blobs; rate, frames: samples a second of the file, and how many it is to
-    have; tags: as `tags` reads them. on_progress is called with the fraction that is done; what it raises ends the
-    work.
+    parts: `length` samples of every channel in Blobs, of a kind in wav.FORMATS; rate, frames: samples a second of the
+    file, and how many it is to have; tags: as `tags` reads them. on_progress is called with the fraction that is done;
+    what it raises ends the work.
     """
     form = FORMATS[name]
     on_progress(0)
     library = await media.library_for(form)
-    container = getattr(library, form.container + "OutputFormat").new()
+    # Of the two kinds of tags that the library writes into WAV files, the one that has all letters.
+    options = {"metadataFormat": "id3"} if form.container == "Wav" else {}
+    container = getattr(library, form.container + "OutputFormat").new(to_js(options))
     target = library.BufferTarget.new()
     output = library.Output.new(to_js({"format": container, "target": target}))
     config = {"codec": form.codec}
@@ -44,7 +46,7 @@ async def encoded(parts, length, name, rate, frames, tags, on_progress):
         await settle(output.start())
         for begin, first, count in stretches(rate, frames):
             on_progress(first / frames)
-            planes = await resampled(samples, length, form.kind, begin, rate, count)
+            planes = await resampled(samples, length, kind, begin, rate, count)
             some = sample(library, planes, first, rate, form.kind)
             await settle(source.add(some))
             some.close()

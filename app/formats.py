@@ -11,7 +11,7 @@ FLAC_RATES = MP3_RATES + (88200, 96000, 176400, 192000)
 
 class Format:
     def __init__(self, ending, kind, container, codec, rates=(), bitrate=None):
-        """kind: of the samples that are kept to make it of, see wav.FORMATS.
+        """kind: of its samples, and of those that are kept to make it of, see wav.FORMATS.
 
         container, codec: by their names in the media library. rates: samples a second that it can have, if not any.
         bitrate: bits a second.
@@ -38,6 +38,13 @@ FORMATS = {
     "opus": Format("opus", "16", "Ogg", "opus", (48000,), 160000),
 }
 """By the values of the page's menu."""
+KINDS = ("16", "24", "float")
+"""Of samples, from coarse to fine."""
+
+
+def possible(kind):
+    """The formats that samples of a kind are fine enough for."""
+    return [name for name, form in FORMATS.items() if KINDS.index(form.kind) <= KINDS.index(kind)]
 
 
 async def can_encode_opus():

@@ -9,6 +9,7 @@ import view
 from card import Card
 from clock import seconds
 from decode import DecodeError
+from formats import FORMATS, possible
 from kept import megabytes
 from media_keys import MediaKeys
 from mixer import Mixer
@@ -45,7 +46,9 @@ class Job:
         """on_turn: called with the mixer when it begins or stops to play."""
         self.song, self.kept, self.card = song, kept, Card(song.title)
         self.mixer = Mixer(song, self.card.mixer, on_turn)
+        self.card.offer(possible(song.kind))
         self.is_open = self.saved = False
+        self.writes = 0  # how often its files were to be written anew
         self.is_undrawn = False  # of an earlier visit, not opened yet: many waveforms take long
         self.fraction = 0.0
         self.mixer.show(
@@ -155,19 +158,61 @@ class Job:
 
     async def offer(self, on_progress):
         """Lay out the files, to be downloaded."""
+        files = await downloads.stem_files(self.song, on_progress)
+        on_progress(1)  # the last moment to call it off
         self.saved = self.song.kept > 0
-        self.files = await downloads.stem_files(self.song, on_progress)
-        for stem, name, blob in self.files:
+        self.card.clear()
+        self.files, self.form = files, self.song.format
+        for stem, name, blob in files:
             self.card.link(stem, name, blob)
-        self.card.say_loud(self.song.loud)
+        self.card.format.value = self.song.format
+        self.say_loud()
 
     async def restore(self):
-        """Show a song that was finished on an earlier visit. Its files are WAV, which need no time to write."""
+        """Show a song that was finished on an earlier visit. Its files are WAV, which need the least time to write."""
         self.is_undrawn = True
         self.card.say_by(self.song.tags)
-        self.song.make_wav()
-        await self.offer(lambda fraction: None)
+        self.song.write_as(self.song.kind)
+        try:
+            await self.offer(lambda fraction: None)
+        except RejectedError:  # at another sample rate they need the library
+            self.song.make_wav()
+            await self.offer(lambda fraction: None)
         self.to(DONE, tr("Kept on this device, {}").format(megabytes(self.song.kept)))
+
+    async def write_as(self, form):
+        """Write the files of a finished song again, in another format of its menu."""
+        self.writes += 1
+        writes = self.writes
+
+        def writing(fraction):
+            if writes != self.writes:
+                raise Cancelled()
+            self.writing(fraction)
+
+        self.song.write_as(form)
+        try:
+            await downloads.prepare(self.song)
+            await self.offer(writing)
+            self.card.rest()
+            view.announce(tr("{} is done.").format(self.song.title))
+        except Cancelled:
+            pass
+        except (RejectedError, ValueError) as error:
+            if writes == self.writes:
+                self.song.write_as(self.form)
+                self.card.format.value = self.form
+                text = tr("The files could not be written as chosen: {}").format(error)
+                view.say(self.card.status, text)
+                view.announce(text)
+
+    def say_loud(self, mix=(), samples=0):
+        """Say what was limited to full scale: of the files, and of the mix of some stems."""
+        loud = [(count, (stem,)) for stem, count in sorted(self.song.loud.items())]
+        loud.append((samples, in_order(mix)))
+        if FORMATS[self.song.format].kind == "float":
+            loud = []
+        self.card.say_loud([some for some in loud if some[0]])
 
     def writing(self, fraction):
         self.check()
@@ -208,6 +253,7 @@ class Job:
         self.song.clear()
         self.card.clear()
         self.files = []
+        self.writes += 1  # so that what is at it stops
         self.discard()
         gc.collect()
 
@@ -237,9 +283,11 @@ class Job:
     async def save_mix(self, pool):
         """What is heard now as a file."""
         self.saved = True
-        before = self.card.status.textContent
-        self.card.save(*await downloads.mixed(self.song, pool, self.mixer.mix(), self.writing))
-        view.say(self.card.status, before)
+        mix = self.mixer.mix()
+        name, blob, loud = await downloads.mixed(self.song, pool, mix, self.writing)
+        self.card.save(name, blob)
+        self.card.rest()
+        self.say_loud(mix, loud)
 
 
 class Queue:
@@ -278,6 +326,11 @@ class Queue:
         view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
         view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
         view.on(card.files, "click", lambda event: setattr(job, "saved", True))
+        view.on(
+            card.format,
+            "change",
+            lambda event: asyncio.create_task(job.write_as(event.target.value)),
+        )
         return job
 
     def start(self):

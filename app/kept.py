@@ -165,6 +165,9 @@ def described(song):
         "kind": song.kind,
         "length": song.length,
         "tags": {name: song.tags[name] for name in TEXTS + NUMBERS if name in song.tags},
+        "date": song.tags["date"].toISOString() if "date" in song.tags else "",
+        "rate": song.own[0],
+        "frames": song.own[1],
         "lanes": song.lanes,
         "loud": song.loud,
         "pieces": song.records,
@@ -188,7 +191,10 @@ async def read(root, name):
             return None
         song = Song(text.title, None, list(text.targets), text.kind)
         song.folder, song.length, song.lanes = name, text.length, list(text.lanes)
+        song.own = (text.rate, text.frames)
         song.loud, song.tags = as_dict(text.loud), as_dict(text.tags)
+        if text.date:
+            song.tags["date"] = js.Date.new(text.date)
         for record in text.pieces:
             piece = await outcome(place.getFileHandle(record.file))
             file = piece and await outcome(piece.getFile())

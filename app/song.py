@@ -34,6 +34,7 @@ class Song:
         self.folder = ""  # where its pieces are written, see `kept`
         self.kept = 0  # bytes on the device that last
         self.rate, self.frames = wav.SAMPLE_RATE, 0  # samples a second, and samples, of the files
+        self.own = self.rate, self.frames  # the same, where the files' format has such a rate
         self.clear()
 
     def clear(self):
@@ -45,10 +46,15 @@ class Song:
     async def decode(self):
         if not self.audio:
             self.audio, self.tags, rate, frames = await self.source()
-            self.length = self.audio.length
-            self.rate = FORMATS[self.format].rate(rate)
-            fitting = int(self.length * self.rate / wav.SAMPLE_RATE + 0.5)
-            self.frames = frames if self.rate == rate else fitting
+            self.length, self.own = self.audio.length, (rate, frames)
+            self.write_as(self.format)
+
+    def write_as(self, form):
+        """Have its files be of a format, by its name in `formats`."""
+        rate, frames = self.own
+        self.format, self.rate = form, FORMATS[form].rate(rate)
+        fitting = int(self.length * self.rate / wav.SAMPLE_RATE + 0.5)
+        self.frames = frames if self.rate == rate else fitting
 
     async def separate(self, pool, on_plan, on_progress, on_piece):
         """Have the pool separate all of it.
@@ -153,7 +159,8 @@ class Song:
 
     def make_wav(self):
         """Have its files hold the samples as they are kept."""
-        self.format, self.rate, self.frames = self.kind, wav.SAMPLE_RATE, self.length
+        self.own = wav.SAMPLE_RATE, self.length
+        self.write_as(self.kind)
 
     def stems(self):
         """Those that were made, in the order that people see."""

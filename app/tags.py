@@ -35,6 +35,18 @@ def of_part(tags, title, part):
     return found
 
 
+def as_texts(tags):
+    """By the names in `wav_tags`."""
+    found = {name: tags[name] for name in TEXTS if name in tags}
+    for name in ("track", "disc"):
+        number, total = tags.get(name + "Number"), tags.get(name + "sTotal")
+        if number:
+            found[name] = "{}/{}".format(number, total) if total else str(number)
+    if "date" in tags:
+        found["year"] = str(tags["date"].getFullYear())
+    return found
+
+
 def chosen(said):
     found = {}
     for name in TEXTS:

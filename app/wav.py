@@ -17,15 +17,15 @@ def frame_bytes(kind):
     return FORMATS[kind][1] * CHANNELS
 
 
-def header(frames, kind):
+def header(frames, kind, tags=b""):
     """The bytes before `frames` frames of samples of a kind in FORMATS.
 
-    Raises ValueError for more than the format can hold.
+    tags: chunks to put there, see `wav_tags`. Raises ValueError for more than the format can hold.
     """
     code, size = FORMATS[kind]
     frame = size * CHANNELS
     data = frames * frame
-    if data > LARGEST:
+    if len(tags) + data > LARGEST:
         raise ValueError(tr("WAV files end at 4 GiB; cut the song in parts, or choose 16 bits."))
     # Only PCM may go without an extension of its format and a count of its frames.
     extra = b"" if code == 1 else struct.pack("<H4sII", 0, b"fact", 4, frames)
@@ -40,5 +40,5 @@ def header(frames, kind):
         frame,
         8 * size,
     )
-    rest = fmt + extra + struct.pack("<4sI", b"data", data)
+    rest = fmt + extra + tags + struct.pack("<4sI", b"data", data)
     return struct.pack("<4sI4s", b"RIFF", 4 + len(rest) + data, b"WAVE") + rest

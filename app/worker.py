@@ -254,14 +254,14 @@ def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
 
 
 def encode(audio: Float, kind: str) -> tuple[NDArray[np.uint8], int]:
-    """Float (samples, channels) as the bytes of a WAV file, and how many samples were too loud for them.
+    """Float (samples, channels) as the bytes of a WAV file, and how many samples are louder than full scale.
 
-    kind: "16" and "24" bits are limited to full scale, "float" isn't.
+    kind: "16" and "24" bits are limited to it, "float" isn't.
     """
     audio = np.ascontiguousarray(audio)
-    if kind == "float":
-        return audio.reshape(-1).view(np.uint8), 0
     samples, loud = to_int16(audio)
+    if kind == "float":
+        return audio.reshape(-1).view(np.uint8), loud
     if kind == "16":
         return samples.reshape(-1).view(np.uint8), loud
     steps = np.clip(np.rint(audio.astype(np.float64) * 2**23), -(2**23), 2**23 - 1).astype("<i4")

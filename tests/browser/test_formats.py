@@ -207,6 +207,46 @@ def test_zip_and_mix_are_of_the_chosen_format(page: Page, tmp_path: Path) -> Non
     assert np.abs(read(mix) - karaoke).max() < 3 / 2**15
 
 
+def test_format_of_a_finished_song_can_be_changed(page: Page, tmp_path: Path) -> None:
+    choose(page, "float")
+    said = {"TIT2": "Song", "TPE1": "Björk 東京", "TALB": HOSTILE, "TRCK": "3/9", "TDRC": "1999"}
+    path = saved(page, tmp_path, "song.mp3", mp3_with_id3(compose(3), COVER, **said))
+    floats = read(path)
+    with soundfile.SoundFile(path) as file:
+        assert file.copy_metadata() == {
+            "title": "Song (vocals)",
+            "artist": "Björk 東京",
+            "album": HOSTILE,
+            "tracknumber": "3/9",
+            "date": "1999",
+        }
+
+    song = card(page, "song")
+    status = song.locator(".status").text_content()
+    menu = song.get_by_label("Format of song")
+    expect(menu).to_have_value("float")
+    menu.select_option("flac-24")
+    expect(song.locator("a[download$='.flac']")).to_have_count(5, timeout=PATIENCE)
+    expect(song.locator(".status")).to_have_text(str(status))
+    lossless = download(page, song.locator("a[data-stem=vocals]"), tmp_path)
+    assert soundfile.info(lossless).subtype == "PCM_24"
+    assert np.abs(read(lossless) - floats).max() < 2**-23
+
+    # Only the last choice counts, and what a mix of it can't hold is told.
+    menu.select_option("mp3")
+    menu.select_option("16")
+    expect(song.locator("a[download$='.wav']")).to_have_count(5, timeout=PATIENCE)
+    integers = download(page, song.locator("a[data-stem=vocals]"), tmp_path)
+    assert soundfile.info(integers).subtype == "PCM_16"
+    assert np.abs(read(integers) - floats).max() < 2**-15
+    expect(song.locator(".loud")).to_be_hidden()
+    for slider in song.locator(".volume").all():
+        slider.fill("1.5")
+    mixture = np.abs(read(download(page, song.locator(".mix"), tmp_path)))
+    expect(song.locator(".loud")).to_contain_text("of vocals + drums + bass + melody")
+    assert mixture.max() > 0.9999
+
+
 def test_cancel_while_files_are_written(visit: Callable) -> None:
     def prepare(page: Page) -> None:
         page.add_init_script(SLOW_ENCODER)

@@ -86,6 +86,8 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     expect(song.locator(".clock")).to_have_text("0:01", timeout=PATIENCE)
     song.get_by_role("button", name="Karaoke").click()
     mixed = download(page, song.locator(".mix"), tmp_path).read_bytes()
+    song.get_by_label(f"Format of {title}").select_option("flac")
+    expect(song.locator("a[download$='.flac']")).to_have_count(5, timeout=PATIENCE)
     levels = [np.frombuffer(data[44:], "<i2").astype(int) for data in (mixed, before["karaoke"])]
     assert np.abs(levels[0] - levels[1]).max() <= 2
 

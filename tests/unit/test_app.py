@@ -10,6 +10,7 @@ import progress
 import pytest
 import soundfile
 import wav
+import wav_tags
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,35 @@ def test_lengths_in_the_header_are_those_of_the_file(kind: str, data: st.DataObj
     assert (header[:4], header[8:12], header[-8:-4]) == (b"RIFF", b"WAVE", b"data")
     assert int.from_bytes(header[4:8], "little") == len(header) - 8 + size
     assert int.from_bytes(header[-4:], "little") == size
+
+
+@given(st.dictionaries(st.sampled_from([name for name, _, _ in wav_tags.TEXTS]), st.text()))
+def test_tags_leave_samples_where_they_are(texts: dict[str, str]) -> None:
+    chunks = wav_tags.chunks(texts)
+    assert len(chunks) % 2 == 0
+    samples = np.array([[0, -32768], [32767, 1]], "<i2")
+    data = wav.header(2, "16", chunks) + samples.tobytes()
+    assert int.from_bytes(data[4:8], "little") == len(data) - 8
+    np.testing.assert_array_equal(soundfile.read(io.BytesIO(data), dtype="int16")[0], samples)
+    assert all(text.encode() in data for text in texts.values())
+
+
+def test_tags_are_where_other_programs_look() -> None:
+    texts = {"title": "A title", "artist": "Björk 東京", "track": "3/9", "year": "1999"}
+    data = wav.header(0, "16", wav_tags.chunks(texts))
+    with soundfile.SoundFile(io.BytesIO(data)) as file:
+        found = file.copy_metadata()
+    assert found == {
+        "title": "A title",
+        "artist": "Björk 東京",
+        "tracknumber": "3/9",
+        "date": "1999",
+    }
+    # An ID3 tag of version 2.4, whose texts are UTF-8.
+    place = data.index(b"ID3 ") + 4
+    assert data[place + 4 : place + 10] == b"ID3\x04\0\0"
+    artist = "Björk 東京".encode()
+    assert b"TPE1\0\0\0" + bytes([len(artist) + 1]) + b"\0\0\x03" + artist in data
 
 
 @pytest.mark.parametrize("kind", wav.FORMATS)
