@@ -25,10 +25,11 @@ class Card:
             (self.retry, tr("Retry {}")),
             (self.remove, tr("Remove {}")),
             (self.earlier, tr("Do earlier: {}")),
+            (self.zip, tr("Download {}")),
             (self.format, tr("Format of {}")),
         ):
             control.setAttribute("aria-label", label.format(title))
-        self.urls = []
+        self.urls, self.links = [], {}
         view.element("songs").append(self.node)
 
     def say_by(self, tags):
@@ -47,9 +48,11 @@ class Card:
         self.retry.hidden = state not in (FAILED, CANCELLED)
         self.remove.hidden = state not in ENDED
         self.earlier.hidden = state != WAITING
-        self.downloads.hidden = state != DONE
+        self.zip.hidden = state != DONE
+        for control in (self.format, self.mix, self.folder):
+            control.disabled = state != DONE
         if state in (FAILED, CANCELLED):
-            self.mixer.hidden = True
+            self.open(False)  # there is nothing to hear
 
     def progress(self, fraction, text):
         self.bar.value = fraction
@@ -66,18 +69,29 @@ class Card:
                 self.format.append(option.cloneNode(True))
 
     def open(self, yes):
+        """Show mixer and files, or only what stays of a song that is done."""
         self.node.classList.toggle("open", yes)
         self.title.setAttribute("aria-expanded", "true" if yes else "false")
-        self.mixer.hidden = not yes
+        self.mixer.hidden = self.downloads.hidden = not yes
+
+    def expect(self, stems):
+        """Lay out the places of files that are not there yet, so that nothing moves when they are."""
+        self.files.replaceChildren()
+        self.links = {}
+        for stem in stems:
+            link = js.document.createElement("a")
+            link.textContent, link.dataset.stem = view.capital(tr(stem)), stem
+            item = js.document.createElement("li")
+            item.append(link)
+            self.files.append(item)
+            self.links[stem] = link
+        self.clear()
 
     def link(self, stem, name, blob):
-        """A link that downloads a file."""
-        link = js.document.createElement("a")
-        link.href, link.download, link.textContent = self.url(blob), name, view.capital(tr(stem))
-        link.title, link.dataset.stem = name, stem
-        item = js.document.createElement("li")
-        item.append(link)
-        self.files.append(item)
+        """Have a stem's link download its file."""
+        link = self.links[stem]
+        link.href, link.download, link.title = self.url(blob), name, name
+        link.removeAttribute("aria-disabled")
 
     def url(self, blob):
         """A Blob's address, which lasts as long as the card."""
@@ -96,13 +110,15 @@ class Card:
             tr("{} of {}").format(count, " + ".join([tr(stem) for stem in stems]))
             for count, stems in loud
         ]
-        text = tr("Louder than the file can hold, so limited to full scale: {} samples.")
-        view.say(self.loud, text.format(", ".join(parts)))
-        self.loud.hidden = not parts
+        text = tr("Samples limited to full scale: {}.").format(", ".join(parts))
+        view.say(self.loud, text if parts else "")
 
     def clear(self):
         """Let go of the files."""
-        self.files.replaceChildren()
+        for link in self.links.values():
+            link.setAttribute("aria-disabled", "true")
+            for name in ("href", "download", "title"):
+                link.removeAttribute(name)
         for url in self.urls:
             js.URL.revokeObjectURL(url)
         self.urls = []

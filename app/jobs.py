@@ -39,6 +39,11 @@ def in_words(error):
     return tr("Something went wrong: {}: {}").format(type(error).__name__, error)
 
 
+def files(lanes):
+    """The stems that there will be files of: what is heard, and all that isn't the voice as one."""
+    return in_order(set(lanes + (["karaoke"] if "vocals" in lanes else [])))
+
+
 class Job:
     """One song, its card and its mixer."""
 
@@ -51,9 +56,8 @@ class Job:
         self.writes = 0  # how often its files were to be written anew
         self.is_undrawn = False  # of an earlier visit, not opened yet: many waveforms take long
         self.fraction = 0.0
-        self.mixer.show(
-            self.lanes(None)
-        )  # laid out from the beginning, so that nothing moves later
+        # From the beginning, so that nothing moves later.
+        self.lay_out(self.lanes(None))
         self.to(WAITING, tr("Waiting"))
 
     def to(self, state, text):
@@ -75,7 +79,7 @@ class Job:
             song.folder = await self.kept.begin()
             self.check()
             song.lanes = self.lanes(pool.model)
-            self.mixer.show(song.lanes)
+            self.lay_out(song.lanes)
             if self.is_open:
                 self.open()
             self.begun = seconds()
@@ -107,6 +111,10 @@ class Job:
         if len(chosen) in (0, len(targets)):
             return targets
         return chosen + ["karaoke" if chosen == ["vocals"] else "rest"]
+
+    def lay_out(self, lanes):
+        self.mixer.show(lanes)
+        self.card.expect(files(lanes))
 
     def planned(self, batches):
         self.progress = Progress(batches)
@@ -158,12 +166,14 @@ class Job:
 
     async def offer(self, on_progress):
         """Lay out the files, to be downloaded."""
-        files = await downloads.stem_files(self.song, on_progress)
+        written = await downloads.stem_files(self.song, on_progress)
         on_progress(1)  # the last moment to call it off
         self.saved = self.song.kept > 0
         self.card.clear()
-        self.files, self.form = files, self.song.format
-        for stem, name, blob in files:
+        if self.song.stems() != in_order(self.card.links):
+            self.card.expect(self.song.stems())  # of a model with other targets
+        self.files, self.form = written, self.song.format
+        for stem, name, blob in written:
             self.card.link(stem, name, blob)
         self.card.format.value = self.song.format
         self.say_loud()

@@ -72,11 +72,11 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     assert song.locator(".loud").text_content() == loudest
     names = [link.get_attribute("download") for link in song.locator("a[download]").all()]
     assert names[0] == f"{title} - vocals.wav"
+    song.get_by_role("button", name=title, exact=True).click()
     saved = download(page, song.locator("a[download]").first, tmp_path)
     assert saved.read_bytes() == before["vocals"]
 
     # Its mixer is as it was, but for the original.
-    song.get_by_role("button", name=title, exact=True).click()
     expect(song.locator(".lane h3")).to_have_text(["Vocals", "Drums", "Bass", "Melody"])
     expect(song.get_by_role("button", name="Original")).to_be_hidden()
     drawn = "node => node.getContext('2d').getImageData(0, 0, 1200, 64).data.some(value => value)"

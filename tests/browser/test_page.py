@@ -224,9 +224,22 @@ def test_nothing_that_is_seen_moves(width: int, visit: Callable) -> None:
         viewport={"width": width, "height": 800},
     )
     expect_state(page, "ready")
-    drop(page, ("A song whose title is long enough for two lines.wav", wav(SONG)))
-    expect(page.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    titles = (
+        "A song whose title is long enough for two lines",
+        "too loud, as is its karaoke",
+        "last",
+    )
+    loud = np.sign(SONG[: 5 * RATE])
+    drop(
+        page,
+        *[
+            (f"{title}.wav", wav(sound))
+            for title, sound in zip(titles, (SONG, loud, loud), strict=True)
+        ],
+    )
+    expect(page.locator(".status").first).to_contain_text("%", timeout=PATIENCE)
     expect_state(page, "done")
+    expect(page.locator(".loud").nth(1)).not_to_have_text("")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
     assert page.evaluate("shifts") == []
 
