@@ -38,8 +38,8 @@ async def fetch(
             return js.Blob.new(to_js(parts))
         except JsException as error:
             if furthest < 0 or not (pauses or loaded > furthest):
-                reason = "the network is gone, or the server"
-                raise WeightsError(f"{url} can't be fetched: {reason}.") from error
+                text = f"{url} can't be fetched: the network is gone, or the server."
+                raise WeightsError(text) from error
         if loaded > furthest:
             furthest, pauses = loaded, list(PAUSES)
         if not can_go_on:

@@ -22,6 +22,7 @@ from promises import RejectedError
 from shortcuts import Shortcuts
 from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
 from texts import tr
+from told import told
 from wav import SAMPLE_RATE
 
 ENGINES = {
@@ -111,7 +112,9 @@ class Page:
         self.refresh()
 
     def introduce(self, model):
-        text = tr("Model: {}. {} Licence: {}.").format(model.title, model.credit, model.licence)
+        text = tr("Model: {}. {} Licence: {}.").format(
+            told(model.title), told(model.credit), model.licence
+        )
         view.say(view.element("model"), text)
         quality = ", ".join(
             "{} {:.1f}".format(tr(NAMES.get(target, target)), getattr(model.quality, target))
@@ -119,7 +122,7 @@ class Page:
         )
         text = tr("Engine: {}; workers: {}. Quality: {}. {}")
         engine = tr(ENGINES.get(self.pool.engine, self.pool.engine))
-        text = text.format(engine, self.pool.size, quality, model.quality_note)
+        text = text.format(engine, self.pool.size, quality, told(model.quality_note))
         view.say(view.element("details"), text)
 
     def resized(self, event):

@@ -9,6 +9,7 @@ from pool import Cancelled, Worker
 from promises import attempt, outcome
 from pyscript.ffi import to_js
 from texts import tr
+from told import told
 
 ADDRESS = "opfs:"
 """What the address of a model on the device begins with, see `device`."""
@@ -118,12 +119,12 @@ class Menu:
         node = view.copy("model-choice")
         radio, delete = node.querySelector("input"), node.querySelector("button")
         node.dataset.model = model.name
-        node.querySelector(".name").textContent = model.title
+        node.querySelector(".name").textContent = told(model.title)
         note = tr(", on this device") if is_mine else ""
         node.querySelector(".facts").textContent = facts(model) + note
         radio.checked = address == self.chosen
         delete.hidden = not is_mine
-        delete.setAttribute("aria-label", tr("Delete {}").format(model.title))
+        delete.setAttribute("aria-label", tr("Delete {}").format(told(model.title)))
 
         async def forget():
             await outcome(self.folder.removeEntry(model.name, to_js({"recursive": True})))

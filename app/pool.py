@@ -9,6 +9,7 @@ from promises import RejectedError, settle
 from pyscript import PyWorker
 from pyscript.ffi import create_proxy, to_js
 from texts import tr
+from told import told
 
 
 class Cancelled(Exception):  # noqa: N818 (not an error)
@@ -82,7 +83,7 @@ class Worker:
         if reply.kind == "error" and reply.memory:
             raise OutOfMemoryError(tr(NO_MEMORY))
         if reply.kind == "error":
-            raise WorkerError(reply.message)
+            raise WorkerError(told(reply.message))
         if reply.kind == "stopped":
             raise WorkerStoppedError(reply.message)
         if reply.kind == "cancelled":

@@ -19,7 +19,7 @@ CARD = {
     "title": "umx-mini, a small first model",
     "licence": "CC-BY-SA-4.0",
     "credit": "Trained by the umx project on music synthesised from freely licensed instruments, drum kits and "
-    "voices; see README.md beside this file.",
+    "voices.",
     "source": "",
 }
 

@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import told
 from texts import LANGUAGES
+from texts import translations as chosen
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APP = ROOT / "app"
@@ -61,6 +63,21 @@ def in_the_logic() -> set[str]:
     }
 
 
+def from_elsewhere() -> set[str]:
+    """What workers, the engine and models may say, {} in place of what is filled in."""
+    files = [APP / name for name in IN_WORKERS] + sorted((ROOT / "umx").glob("*.py"))
+    files.append(ROOT / "scripts" / "train" / "export.py")
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    found = {json.loads(path.read_text())["title"] for path in ROOT.glob("weights/*/manifest.json")}
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr):
+            parts = [p.value if isinstance(p, ast.Constant) else "{}" for p in node.values]
+            found.add("".join(str(part) for part in parts))
+        elif isinstance(node, ast.Constant):
+            found.add(str(node.value))
+    return found
+
+
 def translations(language: str) -> dict[str, str]:
     found: dict[str, str] = json.loads((APP / "languages" / f"{language}.json").read_text())
     return found
@@ -79,7 +96,8 @@ def test_there_is_a_file_for_every_language() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_is_left_in_english(language: str) -> None:
-    lacking = (on_the_page() | in_the_logic()) - set(translations(language))
+    texts = on_the_page() | in_the_logic() | set(told.SENTENCES)
+    lacking = texts - set(translations(language))
     assert not lacking, f"add to app/languages/{language}.json: {sorted(lacking)}"
 
 
@@ -88,3 +106,21 @@ def test_places_to_fill_agree(language: str) -> None:
     for english, text in translations(language).items():
         assert text.strip(), english
         assert fields(english) == fields(text), english
+
+
+def test_what_workers_say_is_known_by_its_words() -> None:
+    assert set(told.SENTENCES) <= from_elsewhere()
+    for sentence in told.SENTENCES:
+        fields = [f"a {number}: b." for number in range(sentence.count("{}"))]
+        assert told.fields(sentence, sentence.format(*fields)) == fields
+    assert told.fields("{} of {}.", "3 or 4.") is None
+    assert told.fields("{} of {}.", "3 of 4") is None
+
+
+def test_what_workers_say_is_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = "bass.gz is damaged: its end is lost; fetch it again."
+    assert told.told(damaged) == damaged
+    for english, german in translations("de").items():
+        monkeypatch.setitem(chosen, english, german)
+    assert told.told(damaged) == "bass.gz ist beschädigt: its end is lost; noch einmal holen."
+    assert told.told("Nobody knows.") == "Nobody knows."
