@@ -1,0 +1,162 @@
+"""Take pictures of the site as built, in every state of the page, for docs/: `python3 scripts/screenshots.py`."""
+
+import base64
+import tempfile
+import threading
+import wave
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bench
+import test
+from build import ROOT, build
+from serve import server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FOLDER = ROOT / "docs" / "screenshots"
+QUALITY = 70
+"""Of WebP, in percent: text stays sharp."""
+SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
+SCHEMES = ("light", "dark")
+TITLES = ("Evening light", "Paper boats", "The slow river")
+REPEATS = 9
+"""Times the demo song of 20 seconds, so that there is something to see while it works."""
+
+# No phone lets a page write into a folder.
+NO_FOLDERS = "delete window.showDirectoryPicker"
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
+        site = build(Path(work) / "site")
+        with server(site, prefix=bench.PREFIX) as http:
+            threading.Thread(target=http.serve_forever, daemon=True).start()
+            address = f"http://localhost:{http.server_port}{bench.PREFIX}?workers=2"
+            browser = playwright.chromium.launch(
+                executable_path=test.find_browser(), args=bench.FLAGS
+            )
+            songs = compose(browser, address, Path(work))
+            for size in SIZES:
+                for scheme in SCHEMES:
+                    take_all(browser, address, size, scheme, songs)
+            take_in_japanese(browser, address)
+            browser.close()
+            http.shutdown()
+    pictures = list(FOLDER.iterdir())
+    total = sum(picture.stat().st_size for picture in pictures)
+    print(f"{len(pictures)} pictures of {total / 1e6:.1f} MB in all are in {FOLDER}.")
+
+
+def compose(browser: "Browser", address: str, folder: Path) -> list[Path]:
+    """Songs of some minutes, made of the demo song."""
+    page = browser.new_page()
+    page.goto(address)
+    page.locator("#demo").click()
+    bench.settled(page, "done")
+    with page.expect_download() as waiting:
+        page.locator(".mix").click()
+    songs = []
+    with wave.open(str(waiting.value.path())) as demo:
+        samples = demo.readframes(demo.getnframes())
+        for title in TITLES:
+            songs.append(folder / f"{title}.wav")
+            with wave.open(str(songs[-1]), "wb") as song:
+                song.setparams(demo.getparams())
+                song.writeframes(REPEATS * samples)
+    page.close()
+    return songs
+
+
+def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: list[Path]) -> None:
+    """Have a visit with every state of the page, a picture of each."""
+    page = visit(browser, size, color_scheme=scheme)
+
+    def take(state: str) -> None:
+        picture(page, f"{size} {scheme} {state}")
+
+    # The engine gets no further than to the first file of its model.
+    page.route("**/vocals.safetensors.gz", lambda route: None)
+    page.goto(address)
+    page.locator("#engine", has_text="%").wait_for()
+    take("1 getting ready")
+    page.unroute("**/vocals.safetensors.gz")
+    page.goto(address)
+    bench.settled(page, "ready")
+    take("2 ready")
+    for summary in page.locator("summary").all():
+        summary.click()
+    take("3 models, settings and details")
+    for summary in page.locator("summary").all():
+        summary.click()
+    page.locator("#help-button").click()
+    take("4 shortcuts")
+    page.keyboard.press("Escape")
+
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#file").set_input_files(songs)
+    page.locator(".status", has_text="%").wait_for()
+    page.locator(".play").first.click()
+    page.wait_for_function("document.querySelector('progress').value > 0.4")
+    take("5 listening while it works")
+    page.locator(".play").first.click()
+    bench.settled(page, "done")
+    page.locator("[data-preset=karaoke]").first.click()
+    page.locator(".card .pan").nth(2).fill("-0.4")
+    take("6 done")
+    for card in page.locator(".remove").all()[:0:-1]:
+        card.click()
+    broken = songs[0].with_name("Holiday.mp3")
+    broken.write_text("no music")
+    page.locator("#file").set_input_files(broken)
+    page.locator(".card[data-state=failed]").wait_for()
+    take("7 a file that is no song")
+    page.reload()
+    page.locator(".card[data-state=done]").wait_for()
+    bench.settled(page, "ready")
+    take("8 kept")
+    page.context.close()
+
+
+def take_in_japanese(browser: "Browser", address: str) -> None:
+    page = visit(browser, "phone", locale="ja-JP")
+    page.goto(address)
+    page.locator("html[data-state=ready]").wait_for()
+    page.locator("#demo").click()
+    bench.settled(page, "done")
+    picture(page, "phone light 9 in Japanese")
+    page.context.close()
+
+
+def visit(browser: "Browser", size: str, **options: str) -> "Page":
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        bypass_csp=True,  # to look at the page from within
+        **options,  # type: ignore[arg-type]
+    )
+    page = context.new_page()
+    if size == "phone":
+        page.add_init_script(NO_FOLDERS)
+    return page
+
+
+def picture(page: "Page", name: str) -> None:
+    """Of the whole page, as WebP, which Playwright itself has no way to ask for."""
+    session = page.context.new_cdp_session(page)
+    options = {"format": "webp", "quality": QUALITY, "captureBeyondViewport": True}
+    size = session.send("Page.getLayoutMetrics")["cssContentSize"]
+    found = session.send("Page.captureScreenshot", options | {"clip": size | {"scale": 1}})
+    (FOLDER / f"{name.replace(',', '').replace(' ', '-')}.webp").write_bytes(
+        base64.b64decode(found["data"])
+    )
+    session.detach()
+
+
+if __name__ == "__main__":
+    bench.in_environment()
+    main()
