@@ -87,6 +87,7 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     page.unroute("**/vocals.safetensors.gz")
     page.goto(address)
     bench.settled(page, "ready")
+    page.locator("#offline").wait_for()
     take("2 ready")
     for summary in page.locator("summary").all():
         summary.click()

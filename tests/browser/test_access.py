@@ -17,8 +17,20 @@ def check(page: Page, state: str) -> None:
     page.emulate_media(color_scheme="light")
 
 
-def no_sideways_scrolling(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, select, input, summary, li > a")]
+  .map((node) => node.closest("label") ?? node)
+  .filter((node) => node.checkVisibility({ visibilityProperty: true }))
+  .filter((node) => {
+    const { width, height } = node.getBoundingClientRect();
+    return Math.min(width, height) < 23.9;
+  })
+  .map((node) => node.outerHTML)"""
+"""Finds what can be pressed and is less than 24 pixels wide or high."""
+
+
+def is_for_phones_too(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(SMALL_TARGETS) == []
 
 
 @pytest.mark.parametrize("width", [320, 1280])
@@ -28,21 +40,23 @@ def test_axe_finds_nothing_in_any_state(page: Page, width: int) -> None:
     for summary in page.locator("summary").all():
         summary.click()
     check(page, "details")
+    is_for_phones_too(page)
     for summary in page.locator("summary").all():
         summary.click()
     drop(page, ("song.wav", wav(SONG)), ("no song.wav", b"no"))
     song = card(page, "song")
     expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)
     check(page, "running")
-    assert no_sideways_scrolling(page)
+    is_for_phones_too(page)
     expect_state(page, "error")
     check(page, "done, and an error")
     song.get_by_role("button", name="Solo drums").click()
     song.get_by_role("button", name="Loop from here").click()
     check(page, "solo and loop")
-    assert no_sideways_scrolling(page)
+    is_for_phones_too(page)
     page.locator("#help-button").click()
     check(page, "help")
+    is_for_phones_too(page)
     page.keyboard.press("Escape")
     expect(page.locator("#help")).to_be_hidden()
     page.set_viewport_size({"width": 1280, "height": 720})
@@ -61,6 +75,13 @@ def test_axe_finds_nothing_before_the_engine_and_without_one(visit: Callable) ->
     complaints.clear()  # of the file that isn't there
 
 
+OUTLINE = """node => {
+  const style = getComputedStyle(node);
+  return [style.outlineStyle, style.outlineWidth, style.outlineColor];
+}"""
+ACCENT_IN_THE_DARK = "rgb(167, 156, 255)"
+
+
 def tab_to(page: Page, name: str) -> None:
     """Press Tab until the control of that name has the focus."""
     for _ in range(60):
@@ -71,14 +92,18 @@ def tab_to(page: Page, name: str) -> None:
             (focused.text_content() or "").strip(),
             focused.get_attribute("id"),
         ):
-            outline = focused.evaluate("e => getComputedStyle(e).outlineStyle")
-            assert outline != "none" or name == "file"
+            assert name == "file" or focused.evaluate(OUTLINE) == [
+                "solid",
+                "3px",
+                ACCENT_IN_THE_DARK,
+            ]
             return
     raise AssertionError(f"Tab does not reach {name}.")
 
 
 def test_the_whole_job_by_keyboard(page: Page, tmp_path: Path) -> None:
     (tmp_path / "typed.wav").write_bytes(wav(compose(3)))
+    page.emulate_media(color_scheme="dark")
     page.locator("h1").click()
     tab_to(page, "file")
     with page.expect_file_chooser() as chooser:
@@ -100,6 +125,7 @@ def test_the_whole_job_by_keyboard(page: Page, tmp_path: Path) -> None:
     tab_to(page, "Remove typed")
     page.keyboard.press("Enter")
     expect(page.locator(".card")).to_have_count(0)
+    page.emulate_media(color_scheme="light")
 
 
 def test_shortcuts(page: Page) -> None:
