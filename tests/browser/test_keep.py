@@ -92,13 +92,17 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     assert np.abs(levels[0] - levels[1]).max() <= 2
 
 
-def test_what_is_removed_is_gone(context: BrowserContext) -> None:
+def test_songs_keep_their_own_rate_and_what_is_removed_is_gone(context: BrowserContext) -> None:
     page = opened(context)
-    separated(page, "one")
+    page.locator("summary", has_text="Settings").click()
+    page.locator("#keep-rate").check()
+    before = separated(page, "one", wav(SHORT, 48000))
     separated(page, "two")
     expect(page.locator("#kept")).to_contain_text("2 songs")
     page.reload()
     expect(page.locator(".card")).to_have_count(2, timeout=PATIENCE)
+    assert stems(card(page, "one")) == before
+    assert int.from_bytes(before["bass"][24:28], "little") == 48000
     page.get_by_role("button", name="Remove one").click()
     expect(page.locator("#kept")).to_contain_text("1 song,")
     expect_paths(page, 3)  # a folder, a piece, a list
