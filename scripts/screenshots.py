@@ -47,7 +47,7 @@ def main() -> None:
             take_in_japanese(browser, address)
             browser.close()
             http.shutdown()
-    pictures = list(FOLDER.iterdir())
+    pictures = list(FOLDER.glob("*.webp"))
     total = sum(picture.stat().st_size for picture in pictures)
     print(f"{len(pictures)} pictures of {total / 1e6:.1f} MB in all are in {FOLDER}.")
 
@@ -76,8 +76,8 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     """Have a visit with every state of the page, a picture of each."""
     page = visit(browser, size, color_scheme=scheme)
 
-    def take(state: str) -> None:
-        picture(page, f"{size} {scheme} {state}")
+    def take(state: str, whole: bool = True) -> None:
+        picture(page, f"{size} {scheme} {state}", whole)
 
     # The engine gets no further than to the first file of its model.
     page.route("**/vocals.safetensors.gz", lambda route: None)
@@ -95,7 +95,7 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     for summary in page.locator("summary").all():
         summary.click()
     page.locator("#help-button").click()
-    take("4 shortcuts")
+    take("4 shortcuts", whole=False)  # the page behind the dialog ends with the window
     page.keyboard.press("Escape")
 
     page.evaluate("scrollTo(0, 0)")
@@ -146,12 +146,14 @@ def visit(browser: "Browser", size: str, **options: str) -> "Page":
     return page
 
 
-def picture(page: "Page", name: str) -> None:
-    """Of the whole page, as WebP, which Playwright itself has no way to ask for."""
+def picture(page: "Page", name: str, whole: bool = True) -> None:
+    """Of the whole page or the window, as WebP, which Playwright itself has no way to ask for."""
     session = page.context.new_cdp_session(page)
-    options = {"format": "webp", "quality": QUALITY, "captureBeyondViewport": True}
-    size = session.send("Page.getLayoutMetrics")["cssContentSize"]
-    found = session.send("Page.captureScreenshot", options | {"clip": size | {"scale": 1}})
+    options = {"format": "webp", "quality": QUALITY}
+    if whole:
+        clip = session.send("Page.getLayoutMetrics")["cssContentSize"] | {"scale": 1}
+        options |= {"captureBeyondViewport": True, "clip": clip}
+    found = session.send("Page.captureScreenshot", options)
     (FOLDER / f"{name.replace(',', '').replace(' ', '-')}.webp").write_bytes(
         base64.b64decode(found["data"])
     )
