@@ -310,6 +310,7 @@ class Queue:
         self.jobs = []
         self.last = None  # the job that ended last
         self.working = False
+        self.folded = False  # whether the visitor has closed the open one, and wants to see none
 
     def add(self, song):
         job = self.insert(song)
@@ -355,7 +356,7 @@ class Queue:
             if not waiting:
                 break
             job = waiting[0]
-            if not self.opened():
+            if not self.opened() and not self.folded:
                 self.open(job)
             self.last = job
             await job.run(self.pool)
@@ -392,6 +393,7 @@ class Queue:
         for other in self.jobs:
             if other.is_open and other is not job:
                 other.close()
+        self.folded = not job
         if job:
             job.open()
 

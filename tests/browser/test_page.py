@@ -99,7 +99,9 @@ def test_a_file_that_is_no_song(page: Page, content: bytes) -> None:
 def test_several_songs_one_of_them_broken(page: Page) -> None:
     songs = {"one": wav(compose(2)), "broken": b"no", "two": wav(compose(2))}
     drop(page, *[(f"{title}.wav", content) for title, content in songs.items()])
+    card(page, "one").locator(".title").click()
     expect_state(page, "done")
+    expect(page.locator(".mixer:visible")).to_have_count(0)  # no other opens in its place
     states = [song.get_attribute("data-state") for song in page.locator(".card").all()]
     assert states == ["done", "failed", "done"]
     expect(page.locator("a[download]")).to_have_count(10)

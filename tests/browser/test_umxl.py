@@ -49,5 +49,5 @@ def test_picked_files_become_a_model_within_memory_and_separate_offline(
     expect(page.locator("#model")).to_contain_text("UMX-L", timeout=LONG)
     expect_state(page, "ready")
     drop(page, ("song.wav", wav(compose(20))))
-    expect(card(page, "song").locator(".files a")).to_have_count(5, timeout=LONG)
+    expect(card(page, "song").locator("a[download]")).to_have_count(5, timeout=LONG)
     context.close()
