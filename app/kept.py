@@ -15,6 +15,7 @@ from pyscript.ffi import create_proxy, to_js
 from song import Song
 from tags import NUMBERS, TEXTS
 from texts import tr
+from wav import SAMPLE_RATE
 
 FOLDER = "umx songs"  # as in worker.py
 LIST = "song.json"
@@ -78,7 +79,11 @@ class Kept:
     async def finish(self, song, pool):
         """Make a song last, if all of its pieces are on the device. Raises WorkerError or Cancelled."""
         if song.folder and all(record.file for record in song.records):
-            text = js.JSON.stringify(to_js(described(song)))
+            facts = described(song)
+            facts["covers"] = []
+            for cover in song.tags.get("images", []):
+                facts["covers"].append(await packed(cover))
+            text = js.JSON.stringify(to_js(facts))
             if (await pool.run(write, song.folder, text)).kept:
                 song.kept = sum(record.size for record in song.records)
         self.on_change()
@@ -174,6 +179,25 @@ def described(song):
     }
 
 
+async def packed(cover):
+    """A picture as what JSON can hold, its data as a data URL."""
+    reader = js.FileReader.new()
+
+    def executor(resolve, reject):
+        reader.onload, reader.onerror = resolve, reject
+        reader.readAsDataURL(js.Blob.new(to_js([cover["data"]])))
+
+    await settle(js.Promise.new(create_proxy(executor)))
+    return {"data": reader.result, "mimeType": cover["mimeType"], "kind": cover["kind"]}
+
+
+async def unpacked(cover):
+    """What was `packed`. Raises RejectedError."""
+    response = await settle(js.fetch(cover.data))
+    data = js.Uint8Array.new(await response.arrayBuffer())
+    return {"data": data, "mimeType": cover.mimeType, "kind": cover.kind}
+
+
 def as_dict(found):
     return {name: getattr(found, name) for name in js.Object.keys(found)}
 
@@ -191,10 +215,13 @@ async def read(root, name):
             return None
         song = Song(text.title, None, list(text.targets), text.kind)
         song.folder, song.length, song.lanes = name, text.length, list(text.lanes)
-        song.own = (text.rate, text.frames)
+        # Lists of earlier versions of the page don't have all of this.
+        song.own = getattr(text, "rate", SAMPLE_RATE), getattr(text, "frames", text.length)
         song.loud, song.tags = as_dict(text.loud), as_dict(text.tags)
-        if text.date:
+        if getattr(text, "date", ""):
             song.tags["date"] = js.Date.new(text.date)
+        for cover in getattr(text, "covers", None) or []:
+            song.tags["images"] = song.tags.get("images", []) + [await unpacked(cover)]
         for record in text.pieces:
             piece = await outcome(place.getFileHandle(record.file))
             file = piece and await outcome(piece.getFile())
@@ -202,6 +229,6 @@ async def read(root, name):
                 return None
             song.add(record, file)
             song.kept += file.size
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, RejectedError):
         return None  # another program's, or only half of a list
     return song

@@ -1,6 +1,7 @@
 """Songs that the tests make, and what a visitor does with them."""
 
 import io
+import struct
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
@@ -56,6 +57,27 @@ def drop(page: Page, *songs: tuple[str, bytes]) -> None:
     for name, content in songs:
         (folder / name).write_bytes(content)
     page.locator("#file").set_input_files([folder / name for name, _ in songs])
+
+
+COVER = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
+)
+"""A PNG of one red pixel."""
+
+
+def mp3_with_id3(sound: Sound, cover: bytes, **frames: str) -> bytes:
+    """An MP3 after an ID3v2.4 tag of text frames and a picture."""
+    bodies = {name.encode(): b"\x03" + text.encode() for name, text in frames.items()}
+    bodies[b"APIC"] = b"\x03image/png\0\x03\0" + cover
+    tag = b"".join(name + synchsafe(len(body)) + b"\0\0" + body for name, body in bodies.items())
+    file = io.BytesIO()
+    soundfile.write(file, sound, RATE, format="MP3")
+    return b"ID3\x04\0\0" + synchsafe(len(tag)) + tag + file.getvalue()
+
+
+def synchsafe(number: int) -> bytes:
+    return struct.pack(">4B", *(number >> shift & 127 for shift in (21, 14, 7, 0)))
 
 
 DROP_ENTRY = """() => {

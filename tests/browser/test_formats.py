@@ -1,7 +1,6 @@
 """What files say of their songs, and the formats that stems are saved in."""
 
 import io
-import struct
 import zipfile
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import soundfile
 import soxr
 from playwright.sync_api import Page, expect
 from songs import (
+    COVER,
     PATIENCE,
     RATE,
     SONG,
@@ -22,16 +22,11 @@ from songs import (
     download,
     drop,
     expect_state,
+    mp3_with_id3,
     read,
     snr,
     wav,
 )
-
-COVER = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-    "0000000c49444154789c63f8cfc000000301010018dd8db00000000049454e44ae426082"
-)
-"""A PNG of one red pixel."""
 
 
 def tagged(sound: Sound, kind: str, **said: str) -> bytes:
@@ -44,16 +39,6 @@ def tagged(sound: Sound, kind: str, **said: str) -> bytes:
     return file.getvalue()
 
 
-def mp3_with_id3(sound: Sound, cover: bytes, **frames: str) -> bytes:
-    """An MP3 after an ID3v2.4 tag of text frames and a picture."""
-    bodies = {name.encode(): b"\x03" + text.encode() for name, text in frames.items()}
-    bodies[b"APIC"] = b"\x03image/png\0\x03\0" + cover
-    tag = b"".join(name + synchsafe(len(body)) + b"\0\0" + body for name, body in bodies.items())
-    file = io.BytesIO()
-    soundfile.write(file, sound, RATE, format="MP3")
-    return b"ID3\x04\0\0" + synchsafe(len(tag)) + tag + file.getvalue()
-
-
 SLOW_ENCODER = """
 const post = Worker.prototype.postMessage;
 const waiting = [];
@@ -64,10 +49,6 @@ Worker.prototype.postMessage = function (message, ...rest) {
 };
 """
 """Has an encoder wait until goOn() is called."""
-
-
-def synchsafe(number: int) -> bytes:
-    return struct.pack(">4B", *(number >> shift & 127 for shift in (21, 14, 7, 0)))
 
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\">"

@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from pages import stems
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from songs import PATIENCE, card, compose, download, drop, expect_state, wav
+from songs import (
+    COVER,
+    PATIENCE,
+    card,
+    compose,
+    download,
+    drop,
+    expect_state,
+    mp3_with_id3,
+    wav,
+)
 
 SHORT = compose(3)
 LONG = wav(np.tile(compose(20), (6, 1)))
@@ -60,7 +70,8 @@ def separated(page: Page, title: str = "song", content: bytes = b"") -> dict[str
 def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> None:
     page = opened(context)
     title = "Ünder a title - 東京"
-    before = separated(page, title, wav(compose(20)))
+    said = {"TPE1": "Björk 東京", "TDRC": "1999"}
+    before = separated(page, title, mp3_with_id3(compose(20), COVER, **said))
     loudest = card(page, title).locator(".loud").text_content()
     expect(page.locator("#kept")).to_have_text(
         "Kept on this device until you remove it: 1 song, 18 MB."
@@ -88,8 +99,30 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     mixed = download(page, song.locator(".mix"), tmp_path).read_bytes()
     song.get_by_label(f"Format of {title}").select_option("flac")
     expect(song.locator("a[download$='.flac']")).to_have_count(5, timeout=PATIENCE)
-    levels = [np.frombuffer(data[44:], "<i2").astype(int) for data in (mixed, before["karaoke"])]
+    lossless = download(page, song.locator("a[download]").first, tmp_path).read_bytes()
+    assert COVER in lossless
+    assert "Björk 東京".encode() in lossless
+    assert b"=1999" in lossless
+    levels = [
+        np.frombuffer(data.partition(b"data")[2][4:], "<i2").astype(int)
+        for data in (mixed, before["karaoke"])
+    ]
     assert np.abs(levels[0] - levels[1]).max() <= 2
+
+
+# Has the list of a song lack what earlier versions of the page didn't write.
+MAKE_OLDER = """async title => {
+  const root = await navigator.storage.getDirectory();
+  const songs = await root.getDirectoryHandle("umx songs");
+  for await (const song of songs.values()) {
+    const handle = await song.getFileHandle("song.json");
+    const { rate, frames, date, covers, ...list } = JSON.parse(await (await handle.getFile()).text());
+    if (list.title !== title) continue;
+    const stream = await handle.createWritable();
+    await stream.write(JSON.stringify(list));
+    await stream.close();
+  }
+}"""
 
 
 def test_songs_keep_their_own_rate_and_what_is_removed_is_gone(context: BrowserContext) -> None:
@@ -99,6 +132,7 @@ def test_songs_keep_their_own_rate_and_what_is_removed_is_gone(context: BrowserC
     before = separated(page, "one", wav(SHORT, 48000))
     separated(page, "two")
     expect(page.locator("#kept")).to_contain_text("2 songs")
+    page.evaluate(MAKE_OLDER, "two")
     page.reload()
     expect(page.locator(".card")).to_have_count(2, timeout=PATIENCE)
     assert stems(card(page, "one")) == before
