@@ -8,6 +8,8 @@ from wav import CHANNELS, SAMPLE_RATE
 
 WITH_RULES = (1, 2, 4, 6)
 """Channel counts that Web Audio mixes to stereo by itself."""
+LARGEST = 1 << 30
+"""Bytes of a file that is read as a whole."""
 
 
 class DecodeError(Exception):
@@ -16,6 +18,10 @@ class DecodeError(Exception):
 
 async def decode(file):
     """An AudioBuffer of two channels. Raises DecodeError."""
+    # Not its size: numbers above 2³¹ lose their first digits on the way to Python.
+    if file.slice(LARGEST, LARGEST + 1).size:
+        text = tr("“{}” is too large to be read at once: save its sound alone, as WAV.")
+        raise DecodeError(text.format(file.name))
     context = js.OfflineAudioContext.new(CHANNELS, 1, SAMPLE_RATE)
     try:
         audio = await settle(context.decodeAudioData(await settle(file.arrayBuffer())))

@@ -86,7 +86,9 @@ async def resampled(samples, length, kind, begin, rate, count):
     start = begin - before * step
     end = min(length, begin - (-count * step // new_step) + margin * step)
     size = wav.frame_bytes(kind)
-    some = wav_blob([samples.slice(start * size, end * size)], end - start, kind)
+    # As floats: integers above 2³¹ lose their first digits on the way to JavaScript.
+    stretch = samples.slice(float(start * size), float(end * size))
+    some = wav_blob([stretch], end - start, kind)
     context = js.OfflineAudioContext.new(CHANNELS, 1, rate)
     audio = await settle(context.decodeAudioData(await some.arrayBuffer()))
     skip = before * new_step

@@ -100,13 +100,20 @@ def shared(browser: Browser, address: str) -> Iterator[tuple[Page, list[str]]]:
         context.close()
 
 
+CLEAR = """() => {
+  for (const card of [...document.querySelectorAll(".card")].reverse()) {
+    card.querySelector(".cancel:not([hidden])")?.click();
+    card.querySelector(".remove").click();
+  }
+}"""
+"""Cancels and removes all songs."""
+
+
 @pytest.fixture
 def page(shared: tuple[Page, list[str]]) -> Iterator[Page]:
     """A page whose engine is ready and that has no songs, shared by a file's tests."""
     page, complaints = shared
     yield page
     assert complaints == []
-    for card in page.locator(".card").all()[::-1]:
-        if card.locator(".cancel").is_visible():
-            card.locator(".cancel").click()
-        card.locator(".remove").click()
+    page.evaluate(CLEAR)
+    expect(page.locator(".card")).to_have_count(0)

@@ -1,5 +1,6 @@
 """Files that are hard on a page: made here, from one short sound."""
 
+import base64
 import io
 import struct
 from collections.abc import Iterator
@@ -19,9 +20,13 @@ class Case:
     name: str
     content: bytes
     samples: float | None = None
-    """How long the stems are at 44.1 kHz; None where a sentence is as good as stems."""
+    """How long the stems are at 44.1 kHz, exactly if the file is at that rate; None where that is not known."""
+    slack: int = 0
+    """By how many samples they may be longer or shorter: browsers change the rate in blocks of their own."""
     refused: bool = False
     """Whether only a sentence will do."""
+    played: bool = False
+    """Whether only stems will do. Where neither is said, one is as good as the other."""
 
 
 def encoded(sound: Sound, container: str, subtype: str, rate: int = RATE) -> bytes:
@@ -61,32 +66,35 @@ def signals() -> Iterator[Case]:
 
 def formats() -> Iterator[Case]:
     """How they are written."""
-    for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"):
-        yield Case(f"{subtype}.wav", encoded(SOUND, "WAV", subtype), len(SOUND))
-    yield Case("DOUBLE.wav", encoded(SOUND, "WAV", "DOUBLE"))
+    for container in ("WAV", "WAVEX"):
+        for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "ULAW", "ALAW"):
+            content = encoded(SOUND, container, subtype)
+            yield Case(f"{container} {subtype}.wav", content, len(SOUND))
+        yield Case(f"{container} DOUBLE.wav", encoded(SOUND, container, "DOUBLE"))
     for rate in (8000, 11025, 16000, 22050, 32000, 48000, 88200, 96000, 176400, 192000):
         length = len(SOUND) * RATE / rate
-        yield Case(f"{rate} Hz.wav", encoded(SOUND, "WAV", "PCM_16", rate), length)
+        yield Case(f"{rate} Hz.wav", encoded(SOUND, "WAV", "PCM_16", rate), length, slack=2)
     for channels in range(1, 9):
         sound = np.repeat(SOUND[:, :1], channels, axis=1) * np.linspace(1, 0.3, channels)
         yield Case(f"{channels} channels.wav", encoded(sound, "WAV", "PCM_16"), len(SOUND))
-    for container, subtype, ending in (
-        ("FLAC", "PCM_16", "flac"),
-        ("FLAC", "PCM_24", "24.flac"),
-        ("OGG", "VORBIS", "ogg"),
-        ("OGG", "OPUS", "opus"),
-        ("MP3", "MPEG_LAYER_III", "mp3"),
-        ("AIFF", "PCM_16", "aiff"),
-        ("CAF", "PCM_16", "caf"),
-        ("AU", "PCM_16", "au"),
+        yield Case(f"{channels} channels.flac", encoded(sound, "FLAC", "PCM_24"), len(SOUND))
+    for container, subtype, ending, samples in (
+        ("WAV", "PCM_16", "wav", len(SOUND)),
+        ("FLAC", "PCM_16", "flac", len(SOUND)),
+        ("OGG", "VORBIS", "ogg", None),
+        ("OGG", "OPUS", "opus", None),
+        ("MP3", "MPEG_LAYER_III", "mp3", None),
+        ("AIFF", "PCM_16", "aiff", None),
+        ("CAF", "PCM_16", "caf", None),
+        ("AU", "PCM_16", "au", None),
+        ("RF64", "PCM_16", "rf64.wav", None),
+        ("W64", "PCM_16", "w64", None),
     ):
-        rate = 48000 if subtype == "OPUS" else RATE
-        whole = encoded(SOUND, container, subtype, rate)
-        yield Case(f"whole.{ending}", whole)
-        for part in (0.02, 0.3, 0.7, 0.99):
-            yield Case(f"{part}.{ending}", whole[: int(part * len(whole))])
+        whole = encoded(SOUND, container, subtype, 48000 if subtype == "OPUS" else RATE)
+        yield Case(f"whole.{ending}", whole, samples)
+        yield from truncated(ending, whole)
     whole = encoded(SOUND, "WAV", "PCM_16")
-    for end in (1, 4, 12, 20, 36, 43, 44, 45, 47, 1000, len(whole) - 1):
+    for end in (1, 4, 12, 20, 36, 43, 44, 45, 47):
         yield Case(f"first {end}.wav", whole[:end])
     lying = whole[:40] + struct.pack("<I", 0xFFFFFFF0) + whole[44:]
     yield Case("a length that lies.wav", lying)
@@ -96,6 +104,70 @@ def formats() -> Iterator[Case]:
     yield Case("zeros.wav", bytes(100_000), refused=True)
     noise = np.random.default_rng(0).integers(0, 256, 50_000, np.uint8).tobytes()
     yield Case("noise.mp3", noise)
+
+
+def truncated(ending: str, whole: bytes) -> Iterator[Case]:
+    """A file's beginnings: some within its header, some anywhere, all but the last byte."""
+    rng = np.random.default_rng(len(whole))
+    ends = [*rng.integers(1, 200, 3), *rng.integers(200, len(whole), 5), len(whole) - 1]
+    for end in ends:
+        yield Case(f"first {end} bytes.{ending}", whole[:end])
+
+
+FILMS = """async () => {
+  const { Output, BufferTarget, CanvasSource, AudioBufferSource, EncodedAudioPacketSource, EncodedPacket, ...more } =
+    await import(new URL("app/vendor/mediabunny/mediabunny.min.mjs", document.baseURI));
+  const write = async (format, sources, fill) => {
+    const output = new Output({ format: new more[format](), target: new BufferTarget() });
+    for (const source of sources) output[source instanceof CanvasSource ? "addVideoTrack" : "addAudioTrack"](source);
+    await output.start();
+    await fill();
+    await output.finalize();
+    return btoa(Array.from(new Uint8Array(output.target.buffer), (byte) => String.fromCharCode(byte)).join(""));
+  };
+  const film = async (format, video, audio) => {
+    const canvas = new OffscreenCanvas(64, 64);
+    canvas.getContext("2d").fillRect(0, 0, 32, 32);
+    const pictures = new CanvasSource(canvas, { codec: video, bitrate: 100_000 });
+    const noise = new AudioBuffer({ length: 24_000, numberOfChannels: 2, sampleRate: 48_000 });
+    noise.getChannelData(0).forEach((_, index, samples) => { samples[index] = Math.sin(index / 20) / 3; });
+    const sound = audio && new AudioBufferSource({ codec: audio, bitrate: 128_000 });
+    return write(format, sound ? [pictures, sound] : [pictures], async () => {
+      for (let index = 0; index < 5; index++) await pictures.add(index / 10, 0.1);
+      await sound?.add(noise);
+    });
+  };
+  // No browser here encodes AAC: frames of silence, as https://github.com/video-dev/hls.js has them.
+  const silence = async () => {
+    const frame = new Uint8Array([0x21, 0x00, 0x49, 0x90, 0x02, 0x19, 0x00, 0x23, 0x80]);
+    const source = new EncodedAudioPacketSource("aac");
+    const decoderConfig = {
+      codec: "mp4a.40.2", numberOfChannels: 2, sampleRate: 44_100, description: new Uint8Array([0x12, 0x10]),
+    };
+    return write("Mp4OutputFormat", [source], async () => {
+      for (let index = 0; index < 20; index++) {
+        await source.add(new EncodedPacket(frame, "key", index * 1024 / 44_100, 1024 / 44_100), { decoderConfig });
+      }
+    });
+  };
+  return {
+    "film.webm": await film("WebMOutputFormat", "vp8", "opus"),
+    "film.mp4": await film("Mp4OutputFormat", "vp9", "opus"),
+    "silent film.webm": await film("WebMOutputFormat", "vp8"),
+    "silent film.mp4": await film("Mp4OutputFormat", "vp9"),
+    "sound.m4a": await silence(),
+  };
+}"""
+"""Makes what only a browser can write: {name: bytes as base64}."""
+
+
+def films(made: dict[str, str]) -> Iterator[Case]:
+    """Of what FILMS gives."""
+    for name, text in made.items():
+        content, silent = base64.b64decode(text), name.startswith("silent")
+        yield Case(name, content, refused=silent, played=not silent)
+        if not silent:
+            yield from truncated(name, content)
 
 
 NAMES = (
