@@ -1,0 +1,126 @@
+"""Ask what is known of weaknesses in what the project is made of: `python3 scripts/audit.py`.
+
+What the page loads, what the tests need, what training needs: asked of pip-audit and of npm's audit. Ends with status 1
+if a weakness is known. What nobody could be asked about is named and is no failure: services may be out of reach, and a
+registry's mirror may not have them.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+import required_python  # noqa: F401
+from vendor import LOCK, ROOT
+
+PIP_AUDIT = "pip-audit==2.10.1"
+KNOWN, NOTHING, UNASKED = "known", "nothing known", "could not ask"
+
+Findings = dict[str, tuple[str, str]]
+"""By package and version: KNOWN, NOTHING or UNASKED, and what is known, or why nobody could be asked."""
+
+
+def main() -> int:
+    findings: Findings = {}
+    with tempfile.TemporaryDirectory() as work:
+        for number, pins in enumerate(python_pins()):
+            findings |= ask_pip(pins, Path(work), f"{number}.txt")
+        findings |= ask_npm(npm_pins(), Path(work))
+    for package, (state, words) in sorted(findings.items()):
+        print(f"{package}: {state}{' (' if words else ''}{words}{')' if words else ''}")
+    states = [state for state, _ in findings.values()]
+    print(", ".join(f"{state}: {states.count(state)}" for state in (KNOWN, NOTHING, UNASKED)))
+    return int(KNOWN in states)
+
+
+def python_pins() -> list[list[str]]:
+    """name==version of what comes from pip, one list an environment."""
+    import tomllib
+
+    tests = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["test"]
+    lists = sorted((ROOT / "scripts" / "train").glob("requirements*.txt"))
+    training = [line for path in lists for line in path.read_text().splitlines() if "==" in line]
+    # By their own names: the package that carries their files is of no use to anybody.
+    page = [f"{p['name']}=={p['version']}" for p in shipped() if p["package"]["client"] == "pip"]
+    return [page, tests, training]
+
+
+def npm_pins() -> list[str]:
+    """name@version of what comes from npm."""
+    return [p["package"]["spec"] for p in shipped() if p["package"]["client"] == "npm"]
+
+
+def shipped() -> list[dict]:  # type: ignore[type-arg]
+    """The packages of which the page loads files."""
+    packages: list[dict] = json.loads(LOCK.read_text())["packages"]  # type: ignore[type-arg]
+    return packages
+
+
+def ask_pip(pins: list[str], work: Path, name: str) -> Findings:
+    python = work / "venv" / "bin" / "python"
+    if not python.exists():
+        venv.create(work / "venv", with_pip=True)
+        run(work, str(python), "-m", "pip", "install", "--quiet", PIP_AUDIT)
+    (work / name).write_text("\n".join(pins))
+    command = [str(python), "-m", "pip_audit", "--requirement", name, "--no-deps", "--disable-pip"]
+    answer = run(work, *command, "--format", "json", "--progress-spinner", "off")
+    return heard_of_pip(pins, answer.stdout, answer.stderr)
+
+
+def heard_of_pip(pins: list[str], answer: str, complaint: str) -> Findings:
+    """What pip-audit says of each, as JSON. Of a package that it leaves out it doesn't say that nothing is known."""
+    try:
+        told = {entry["name"]: entry for entry in json.loads(answer)["dependencies"]}
+    except (ValueError, KeyError):
+        told = {}
+    findings: Findings = {}
+    for pin in pins:
+        entry = told.get(re.sub(r"[-_.]+", "-", pin.partition("==")[0]).lower())
+        if not entry or "vulns" not in entry:
+            findings[pin] = UNASKED, (entry or {}).get("skip_reason") or last_line(complaint)
+        else:
+            known = ", ".join(weakness["id"] for weakness in entry["vulns"])
+            findings[pin] = (KNOWN, known) if known else (NOTHING, "")
+    return findings
+
+
+def ask_npm(pins: list[str], work: Path) -> Findings:
+    dependencies = dict(pin.rsplit("@", 1) for pin in pins)
+    package = {"name": "asked", "version": "1.0.0", "dependencies": dependencies}
+    (work / "package.json").write_text(json.dumps(package))
+    locked = run(work, "npm", "install", "--package-lock-only", "--ignore-scripts", "--silent")
+    answer = run(work, "npm", "audit", "--json")
+    return heard_of_npm(pins, answer.stdout, answer.stderr or locked.stderr)
+
+
+def heard_of_npm(pins: list[str], answer: str, complaint: str) -> Findings:
+    """What npm's JSON says of each of them and of what each brings along, which npm tells under the same name."""
+    try:
+        known = json.loads(answer)["vulnerabilities"]
+    except (ValueError, KeyError):
+        return dict.fromkeys(pins, (UNASKED, last_line(complaint)))
+    findings: Findings = {}
+    for pin in pins:
+        entry = known.get(pin.rsplit("@", 1)[0])
+        findings[pin] = (KNOWN, entry["severity"]) if entry else (NOTHING, "")
+    return findings
+
+
+def run(work: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Whatever comes of it; a program that isn't there is one that complains."""
+    try:
+        return subprocess.run(command, cwd=work, capture_output=True, text=True)
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))
+
+
+def last_line(complaint: str) -> str:
+    lines = [line for line in complaint.splitlines() if line and "debug-0.log" not in line]
+    return lines[-1] if lines else "no answer"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
