@@ -29,6 +29,9 @@ SAMPLE_RATE = 44100
 PEAK_SAMPLES = 2205
 """Samples that a step of the waveform stands for: a twentieth of a second."""
 
+MEASURES = 10_000
+"""How many of the engine's calls are found in the performance timeline: an hour of music has more."""
+
 STARTED = 0.7
 """How much of the time before a worker is ready goes by until its first line runs."""
 
@@ -88,6 +91,7 @@ class Timed:
 
     def __init__(self, engine: Engine):
         self.engine, self.name = engine, engine.name
+        self.calls = 0
 
     def __getattr__(self, name: str):
         return partial(self.timed, name, getattr(self.engine, name))
@@ -101,6 +105,9 @@ class Timed:
         start = js.performance.now()
         result = function(*arguments)
         options = {"start": start, "end": js.performance.now()}
+        if self.calls % MEASURES == 0:
+            js.performance.clearMeasures()
+        self.calls += 1
         js.performance.measure(name, to_js(options, dict_converter=js.Object.fromEntries))
         return result
 

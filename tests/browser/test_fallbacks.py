@@ -185,6 +185,19 @@ def test_openblas_that_is_not_there_is_told_of(
         expect_state(page, "ready")
 
 
+def test_memory_that_really_ends(context_of: Callable[..., Any], address: str) -> None:
+    """A worker gets 94 MB, enough for a segment that is short."""
+    with context_of("--js-flags=--wasm-max-mem-pages=1500") as (context, _):
+        page = context.new_page()
+        page.goto(address + "?workers=2")
+        expect_state(page, "ready")
+        drop(page, ("long.wav", wav(SONG)), ("short.wav", wav(compose(1))))
+        expect(card(page, "long").locator(".status")).to_contain_text(
+            "There is not enough memory.", timeout=PATIENCE
+        )
+        assert len(stems(card(page, "short"))) == 5
+
+
 @pytest.mark.parametrize(
     ("cores", "gigabytes", "workers"),
     [
