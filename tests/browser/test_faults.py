@@ -213,14 +213,30 @@ def test_no_memory_at_all_is_said(visit: Callable) -> None:
     )
 
 
+# Counts the locks that keep the screen on, and keeps the last.
+COUNT_LOCKS = """
+const request = WakeLock.prototype.request;
+WakeLock.prototype.request = async function (kind) {
+  window.lock = await request.call(this, kind);
+  const { dataset } = document.documentElement;
+  dataset.locks = Number(dataset.locks ?? 0) + 1;
+  return lock;
+};
+"""
+
+
 def test_tab_that_is_frozen_goes_on_later(undisturbed: dict, visit: Callable) -> None:
-    page, _ = visit("?workers=2")
+    page, _ = visit("?workers=2", lambda page: page.add_init_script(COUNT_LOCKS))
     expect_state(page, "ready")
     drop(page, SONG)
     expect(card(page, "song").locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    expect(page.locator("html")).to_have_attribute("data-locks", "1")
+    page.evaluate("lock.release()")  # as browsers do when a page is hidden
     session = page.context.new_cdp_session(page)
     for state in ("frozen", "active"):
         session.send("Page.setWebLifecycleState", {"state": state})
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("html")).to_have_attribute("data-locks", "2")
     assert stems(card(page, "song")) == undisturbed
 
 
