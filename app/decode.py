@@ -2,40 +2,101 @@
 
 import js
 import media
+import stream
 from promises import RejectedError, settle
+from pyscript.ffi import create_proxy
+from sound import DecodeError, Sound, decoded
 from texts import tr
 from wav import CHANNELS, SAMPLE_RATE
 
-WITH_RULES = (1, 2, 4, 6)
-"""Channel counts that Web Audio mixes to stereo by itself."""
+LONG = 600
+"""Seconds from which on a song is decoded piece by piece: the samples of ten minutes take 212 MB."""
+A_GIGABYTE = 900
+"""Seconds of a song that is decoded as a whole, for each gigabyte of the device's memory: their samples take a third of
+it, and while it decodes, a browser holds them twice."""
+LONGEST = 7200
+"""The same on any device. Browsers have no buffer of more than 2 GB: a channel may take that at three hours."""
 LARGEST = 1 << 30
 """Bytes of a file that is read as a whole."""
-
-
-class DecodeError(Exception):
-    """A file that the browser can't decode; says which."""
+PATIENCE = 5000
+"""Milliseconds in which a browser's player must have found out how long a file is."""
 
 
 async def decode(file):
-    """An AudioBuffer of two channels. Raises DecodeError."""
+    """A Sound, or for a long file a Stream. Raises DecodeError."""
+    seconds = await duration(file)
+    if seconds > LONG:
+        try:
+            long = await stream.opened(file)
+        except RejectedError:
+            long = None  # another decoder may bear with what is wrong with it
+        if long and long.length > 0:
+            return long
+        check_room(file, seconds)
     # Not its size: numbers above 2³¹ lose their first digits on the way to Python.
     if file.slice(LARGEST, LARGEST + 1).size:
         text = tr("“{}” is too large to be read at once: save its sound alone, as WAV.")
         raise DecodeError(text.format(file.name))
-    context = js.OfflineAudioContext.new(CHANNELS, 1, SAMPLE_RATE)
     try:
-        audio = await settle(context.decodeAudioData(await settle(file.arrayBuffer())))
+        audio = await decoded(await settle(file.arrayBuffer()))
     except RejectedError:
         raise DecodeError(tr("“{}” can't be read as audio by this browser.").format(file.name))
     if audio.length == 0:
         raise DecodeError(tr("“{}” holds no audio.").format(file.name))
-    if audio.numberOfChannels == CHANNELS:
-        return audio
-    return await to_stereo(audio)
+    return Sound(audio)
 
 
-async def own_rate(file, audio):
-    """Samples a second of a file that was decoded to `audio`, and how many it has of each channel."""
+def check_room(file, seconds):
+    """Raise DecodeError if there is no memory for all of a song's samples at once."""
+    most = min(LONGEST, A_GIGABYTE * (getattr(js.navigator, "deviceMemory", None) or 4))
+    if seconds > most:
+        text = tr(
+            "“{}” lasts {} minutes, and this browser has room for {} minutes of a file of its kind: "
+            "cut it in parts, or save it as WAV, which may be as long as you like."
+        )
+        raise DecodeError(text.format(file.name, int(seconds / 60), int(most / 60)))
+
+
+async def duration(file):
+    """About how many seconds a file lasts, 0 if nobody can tell."""
+    try:
+        source = await media.opened(file)
+        try:
+            track = await settle(source.getPrimaryAudioTrack())
+            said = await settle(track.getDurationFromMetadata())
+            return said or await settle(track.computeDuration())
+        finally:
+            source.dispose()
+    except Exception:
+        return await played(file)  # what the library can't read
+
+
+async def played(file):
+    """The same, as the browser's player has it."""
+    if not file.slice(0, 1).size:
+        return 0  # of which the player would complain on the console
+    player, url = js.document.createElement("audio"), js.URL.createObjectURL(file)
+
+    def executor(resolve, reject):
+        player.onloadedmetadata = player.onerror = resolve
+        js.setTimeout(resolve, PATIENCE)
+
+    try:
+        known = js.Promise.new(create_proxy(executor))
+        player.preload = "metadata"
+        player.src = url
+        await known
+        return player.duration if js.isFinite(player.duration) else 0
+    finally:
+        player.removeAttribute("src")
+        player.load()
+        js.URL.revokeObjectURL(url)
+
+
+async def own_rate(file, sound):
+    """Samples a second of a file that was decoded to `sound`, and how many it has of each channel."""
+    if isinstance(sound, stream.Stream):
+        return sound.rate, sound.frames
     try:
         source = await media.opened(file)
         try:
@@ -50,41 +111,4 @@ async def own_rate(file, audio):
             return rate, own.length
     except Exception:
         pass  # what the library can't tell, or the browser can't play
-    return SAMPLE_RATE, audio.length
-
-
-async def to_stereo(audio):
-    """Up- or down-mix by the rules of Web Audio.
-
-    It has none for some counts of channels: of those, as in `umx.audio`, the odd ones' mean goes to the left and the
-    even ones' to the right.
-    """
-    context = js.OfflineAudioContext.new(CHANNELS, audio.length, SAMPLE_RATE)
-    source = context.createBufferSource()
-    source.buffer = audio
-    count = audio.numberOfChannels
-    if count in WITH_RULES:
-        source.connect(context.destination)
-    else:
-        splitter, merger = context.createChannelSplitter(count), context.createChannelMerger(2)
-        source.connect(splitter)
-        for channel in range(count):
-            side = channel % 2
-            gain = context.createGain()
-            gain.gain.value = 1 / ((count + 1 - side) // 2)
-            splitter.connect(gain, channel)
-            gain.connect(merger, 0, side)
-        merger.connect(context.destination)
-    source.start()
-    return await context.startRendering()
-
-
-def cut(audio, starts, length):
-    """The mixture of a batch as one Float32Array of (segments, channels, length), zeros past the end."""
-    mixture = js.Float32Array.new(len(starts) * CHANNELS * length)
-    for index, start in enumerate(starts):
-        for channel in range(CHANNELS):
-            samples = audio.getChannelData(channel)
-            place = (index * CHANNELS + channel) * length
-            mixture.set(samples.subarray(start, min(start + length, audio.length)), place)
-    return mixture
+    return SAMPLE_RATE, sound.length

@@ -1,6 +1,7 @@
 """A song to try the page with, 20 seconds: composed here, played by the browser's own oscillators."""
 
 import js
+from sound import Sound
 from wav import CHANNELS, SAMPLE_RATE
 
 TITLE = "Demo song"
@@ -122,4 +123,4 @@ class Band:
 async def render():
     """What a Song's source gives."""
     audio = await Band().play()
-    return audio, {"title": TITLE}, SAMPLE_RATE, audio.length
+    return Sound(audio), {"title": TITLE}, SAMPLE_RATE, audio.length

@@ -360,6 +360,7 @@ class Queue:
                 self.open(job)
             self.last = job
             await job.run(self.pool)
+            self.pool.renew()
             self.on_change()
         self.working = False
 

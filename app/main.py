@@ -34,11 +34,11 @@ ENGINES = {
 
 def decoder(file, keeps_rate):
     async def source():
-        audio, said = await asyncio.gather(decode(file), tags.read(file))
-        rate, frames = SAMPLE_RATE, audio.length
+        sound, said = await asyncio.gather(decode(file), tags.read(file))
+        rate, frames = SAMPLE_RATE, sound.length
         if keeps_rate:
-            rate, frames = await own_rate(file, audio)
-        return audio, said, rate, frames
+            rate, frames = await own_rate(file, sound)
+        return sound, said, rate, frames
 
     return source
 

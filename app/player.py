@@ -11,6 +11,7 @@ import js
 import pitch
 from encode import wav_blob
 from pyscript.ffi import to_js
+from sound import DecodeError
 from wav import SAMPLE_RATE
 
 AHEAD = 2.0  # seconds that are scheduled before they are heard
@@ -170,12 +171,12 @@ class Player:
         now = self.context.currentTime
         self.sources = [source for source in self.sources if source[0] > now]
         begun = []
-        for stem, buffer in buffers.items():
+        for stem, (buffer, first) in buffers.items():
             source = self.context.createBufferSource()
             source.buffer = buffer
             source.playbackRate.value = self.rate
             source.connect(self.gains[stem])
-            offset = self.position - (0 if stem == ORIGINAL else start)
+            offset = self.position - first
             source.start(when, offset / SAMPLE_RATE, length / SAMPLE_RATE)
             begun.append(source)
         self.position = end
@@ -185,7 +186,7 @@ class Player:
             self.anchors.append((due, self.position))
 
     async def decode(self, piece):
-        """A piece's stems as AudioBuffers, and the original's, which is there as a whole."""
+        """A piece's stems, and the original: AudioBuffers, with the place of their first sample in the song."""
         start, samples, blobs = piece
         if self.decoded[0] != start:
             buffers = {}
@@ -193,9 +194,12 @@ class Player:
                 if stem in blobs:
                     # The browser turns samples into floats faster than a loop of ours.
                     data = await wav_blob([blobs[stem]], samples, self.song.kind).arrayBuffer()
-                    buffers[stem] = await self.context.decodeAudioData(data)
+                    buffers[stem] = (await self.context.decodeAudioData(data), start)
             self.decoded = (start, buffers)
-        buffers = dict(self.decoded[1])
-        if self.song.audio:
-            buffers[ORIGINAL] = self.song.audio
+        buffers = self.decoded[1]
+        if self.song.audio and ORIGINAL not in buffers:
+            try:  # noqa: SIM105 (MicroPython has no contextlib)
+                buffers[ORIGINAL] = await self.song.audio.stretch(start, samples)
+            except DecodeError:
+                pass  # the file is gone; its stems are not
         return buffers

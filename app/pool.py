@@ -35,6 +35,8 @@ PATIENCE = 900
 """Seconds that a worker may compute without a word. Plain numpy takes minutes for a step on a slow device."""
 SLOW_START = 15
 """Seconds without a sign of life after which the page looks for what keeps a worker from starting, again and again."""
+GROWN = 300_000_000
+"""Bytes by which a worker's heap may have grown. A batch takes less than half of that, with the largest model, too."""
 LONGEST_START = 300
 """Seconds in which a worker must have started, if all of its files can be had."""
 NO_MEMORY = "There is not enough memory. Close other programs or pages, or set fewer workers, and try again."
@@ -49,6 +51,7 @@ class Worker:
         self.worker, self.urls = made(options)
         self.resolve = self.listener = None
         self.ended = self.started = False
+        self.heap = self.least = 0  # bytes of it: now, and when the model was loaded
         self.heard = 0.0  # when it was asked, or has last said something
         self.worker.addEventListener("message", create_proxy(self.hear))
         self.worker.addEventListener("error", create_proxy(self.fail))
@@ -95,6 +98,9 @@ class Worker:
         if self.ended or not kind:  # PyScript talks to its workers too
             return
         self.started, self.heard = True, clock.seconds()
+        if kind == "answer":
+            self.heap = event.data.heap
+            self.least = self.least or self.heap
         if kind in ("answer", "error"):
             self.settle(event.data)
         elif kind in ("progress", "piece") and self.listener:
@@ -281,6 +287,14 @@ class Pool:
             finally:
                 if worker in self.workers:
                     self.release(worker)
+
+    def renew(self):
+        """Between songs: have fresh workers in place of those whose heaps have grown far beyond what they need."""
+        for worker in list(self.idle):
+            if worker.heap > worker.least + GROWN:
+                self.idle.remove(worker)
+                self.drop(worker)
+                asyncio.create_task(self.add(self.workers))
 
     def drop(self, worker):
         worker.end()

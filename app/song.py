@@ -3,10 +3,10 @@
 import asyncio
 
 import wav
-from decode import cut
 from formats import FORMATS
 from pool import Cancelled, WorkerError
 from pyscript.ffi import to_js
+from sound import DecodeError
 
 NAMES = {"other": "melody"}
 """What people call a target where the field uses another word."""
@@ -19,7 +19,7 @@ ENDED = (DONE, FAILED, CANCELLED)
 
 class Song:
     def __init__(self, title, source, targets, form):
-        """source: async, gives the decoded mixture, an AudioBuffer of two channels, the file's tags, see `tags`,
+        """source: async, gives the decoded mixture, a Sound or a Stream, the file's tags, see `tags`,
         and the samples a second and the samples that files of it should have.
 
         form: the format of the stems' files, by its name in `formats`.
@@ -61,7 +61,7 @@ class Song:
 
         on_plan is called with the number of batches, on_progress with a batch and its fraction, on_piece with the
         start and length of a finished stretch, in samples, and its waveform by stem.
-        Raises WorkerError or Cancelled.
+        Raises WorkerError, DecodeError or Cancelled.
         """
         self.clear()
         self.on_progress, self.on_piece = on_progress, on_piece
@@ -69,6 +69,7 @@ class Song:
         self.overlap, batches = plan.overlap, list(plan.batches)
         on_plan(len(batches))
         self.ends = [{} for _ in batches]
+        self.is_broken = False  # whether it can't be decoded to its end
         self.joined = set()  # the batches whose end was added to the next one's beginning
         work = [
             pool.run(self.separate_batch, pool, index, batch, len(batches))
@@ -92,7 +93,7 @@ class Song:
 
         self.on_progress(index, 0)
         starts = list(batch.starts)
-        mixture = cut(self.audio, starts, batch.length)
+        mixture = await self.mixture(starts, batch.length)
         answer = await worker.ask(
             "separate",
             listen,
@@ -110,6 +111,16 @@ class Song:
             self.ends[index][end] = getattr(answer, end, None)
         for border in (index - 1, index):
             await self.join_after(border, worker)
+
+    async def mixture(self, starts, length):
+        """A batch's, to be separated. Raises DecodeError, after which the batches to come are cancelled."""
+        if self.is_broken:
+            raise Cancelled()
+        try:
+            return await self.audio.cut(starts, length)
+        except DecodeError:
+            self.is_broken = True
+            raise
 
     def choice(self):
         """What a worker is to make."""

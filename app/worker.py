@@ -13,6 +13,7 @@ import fetching
 import js
 import numpy as np
 import opfs
+import pyodide_js
 import unpacking
 from numpy.typing import NDArray
 from polyscript import xworker
@@ -116,8 +117,6 @@ async def choose_engine():
     """The fastest engine; OpenBLAS is fetched only where the SIMD kernel is of no use."""
     engine = choose()
     if engine.name == "numpy":
-        import pyodide_js
-
         await pyodide_js.loadPackage("openblas")
         if not blas.LIBRARY.exists():
             # Plain numpy would take hours where another try takes seconds.
@@ -344,7 +343,8 @@ async def answer(event) -> None:
         result = REQUESTS[arguments.pop("kind")](**arguments)
         if asyncio.iscoroutine(result):
             result = await result
-        post("answer", **result)
+        # It never shrinks.
+        post("answer", heap=pyodide_js._module.HEAP8.length, **result)
     except Exception as error:
         # Whatever went wrong, the page must hear of it: nobody else is listening.
         memory = isinstance(error, MemoryError)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from build import ROOT
+from playwright.sync_api import Page, Route, expect
 from soak import COUNT_URLS
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
@@ -86,3 +87,34 @@ def test_nothing_is_left_of_songs_that_are_gone(
         levels[-1][2] == levels[0][2]
     )  # the silence by which media keys are heard is there for good
     assert len(page.workers) == 2
+
+
+GROW = """
+separate_only = REQUESTS["separate"]
+
+
+async def separate_and_grow(**named):
+    np.empty(400_000_000, np.uint8)
+    return await separate_only(**named)
+
+
+REQUESTS["separate"] = separate_and_grow
+"""
+
+
+def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
+    """The first; the second, which hasn't, stays."""
+    made: list[str] = []
+
+    def fulfill(route: Route) -> None:
+        made.append((ROOT / "app" / "worker.py").read_text() + ("" if made else GROW))
+        route.fulfill(body=made[-1])
+
+    page, _ = visit(
+        "?workers=1", lambda page: page.route("**/app/worker.py", fulfill), service_workers="block"
+    )
+    expect_state(page, "ready")
+    for count in (1, 2, 3):
+        drop(page, ("song.wav", SHORT))
+        expect(page.locator(".card[data-state=done]")).to_have_count(count, timeout=PATIENCE)
+    assert len(made) == 2

@@ -1,0 +1,119 @@
+"""A long song, decoded a stretch at a time whenever one is needed, so that it never lies in memory as a whole.
+
+A stretch is decoded from a second before it to a second after it: by then a decoder that starts within a file gives
+what it gives of the whole, and a change of the sample rate knows what comes before and behind. It begins at a whole
+second, where the samples of any two rates coincide, so stretches fit together to the sample.
+"""
+
+import gc
+
+import gapless
+import js
+import media
+from promises import RejectedError, settle
+from pyscript.ffi import to_js
+from sound import DecodeError, cut, decoded
+from texts import tr
+from view import clock
+from wav import SAMPLE_RATE
+
+MARGIN = 1
+"""Seconds before and behind a stretch. An MP3 frame may need the nine before it; Opus is itself after 80 ms."""
+CODECS = ("mp3", "aac", "flac")
+"""Those that can be decoded from anywhere. Vorbis can't: how much its decoder swallows depends on where it starts."""
+
+
+async def opened(file):
+    """A file's Stream, or None if this browser can't decode it piece by piece."""
+    name, source = file.name, await media.opened(file)
+    track = await settle(source.getPrimaryAudioTrack())
+    codec = await settle(track.getCodec()) or ""
+    before = behind = 0
+    if codec == "mp3":
+        before, behind = gapless.mp3(await head(file))
+    elif codec == "opus":
+        # A decoder leaves out what comes before the song wherever it starts: so it isn't told of it.
+        start = await head(file)
+        place, before = gapless.opus(start)
+        if place is None or start[:4] != b"OggS":
+            return None
+        nothing = js.Uint8Array.new(2)
+        file = js.Blob.new(to_js([file.slice(0, place), nothing, file.slice(place + 2)]))
+        source = await media.opened(file)
+        track = await settle(source.getPrimaryAudioTrack())
+    elif not (codec in CODECS or codec.startswith("pcm-")):
+        return None
+    if not await settle(track.canDecode()):
+        return None
+    rate = await settle(track.getSampleRate())
+    # As it is where the whole is decoded: silence before the first sound is no part of the song.
+    begin = max(0, await settle(track.getFirstTimestamp()))
+    end = await settle(track.computeDuration())
+    frames = int((end - begin) * rate + 0.5) - before - behind
+    return Stream(name, source, rate, begin + before / rate, frames)
+
+
+async def head(file):
+    """The bytes that a file begins with, but for tags."""
+    start = gapless.tag_size(await bytes_of(file.slice(0, 10)))
+    return await bytes_of(file.slice(start, start + gapless.HEAD))
+
+
+async def bytes_of(blob):
+    return bytes(js.Uint8Array.new(await settle(blob.arrayBuffer())))
+
+
+class Stream:
+    """Answers what `sound.Sound` does, but may raise DecodeError."""
+
+    def __init__(self, name, source, rate, begin, frames):
+        """name: the file's; source: the file as the media library reads it; begin: seconds of it before the song.
+
+        rate, frames: samples a second, and how many there are.
+        """
+        self.name, self.source = name, source
+        self.rate, self.frames, self.begin = rate, frames, begin
+        self.length = frames * SAMPLE_RATE // rate  # as browsers have it
+
+    async def cut(self, starts, length):
+        begin, end = starts[0], min(starts[-1] + length, self.length)
+        audio, first = await self.stretch(begin, end - begin)
+        mixture = cut(audio, [start - first for start in starts], length)
+        # Python knows nothing of the size of what it holds in the browser's memory.
+        del audio
+        gc.collect()
+        return mixture
+
+    async def stretch(self, start, samples):
+        first = max(0, start // SAMPLE_RATE - MARGIN)
+        end = -(-(start + samples) // SAMPLE_RATE) + MARGIN
+        try:
+            audio = await decoded(await self.read(first, end))
+        except RejectedError:
+            text = tr("“{}” can't be read as audio at {}: it is damaged there, or gone.")
+            raise DecodeError(text.format(self.name, clock(start // SAMPLE_RATE)))
+        return audio, first * SAMPLE_RATE
+
+    async def read(self, first, end):
+        """From one second to another as a WAV file of floats, at the rate that the file has."""
+        library = await media.library()
+        # A quarter of a sample later, which it rounds: a little too early, it would put nothing before, and stumble.
+        begin = self.begin + 0.25 / self.rate
+        target = library.BufferTarget.new()
+        output = {"format": library.WavOutputFormat.new(), "target": target}
+        options = {
+            "input": self.source,
+            "output": library.Output.new(to_js(output)),
+            "tracks": "primary",
+            "audio": {"codec": "pcm-f32"},
+            "video": {"discard": True},
+            "trim": {"start": begin + first, "end": begin + end},
+            "copy": False,
+            "tags": {},
+            "showWarnings": False,
+        }
+        # As an attribute it would be bound to the library, and a bound class has lost what belongs to it.
+        kind = js.Reflect.get(library, "Conversion")
+        conversion = await settle(kind.init(to_js(options)))
+        await settle(conversion.execute())
+        return target.buffer

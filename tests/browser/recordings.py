@@ -1,0 +1,70 @@
+"""What comes out of the speakers, recorded by the page itself."""
+
+import numpy as np
+from playwright.sync_api import Locator
+from songs import Sound, snr
+
+BLOCK = 16384
+RECORD = """
+(() => {
+  const connect = AudioNode.prototype.connect;
+  window.recorded = [];
+  window.times = [];
+  AudioNode.prototype.connect = function (target, ...rest) {
+    const context = target.context;
+    if (target instanceof AudioDestinationNode && context instanceof AudioContext) {
+      if (!context.tap) {
+        context.tap = context.createScriptProcessor(16384, 2, 2);
+        context.tap.onaudioprocess = (event) => {
+          const sides = [0, 1].map((side) => Array.from(event.inputBuffer.getChannelData(side)));
+          if (!sides.flat().some((sample) => sample)) return;
+          window.recorded.push(sides);
+          window.times.push(event.playbackTime);
+        };
+        connect.call(context.tap, target);
+      }
+      connect.call(this, context.tap, ...rest);
+    }
+    return connect.call(this, target, ...rest);
+  };
+})();
+"""
+"""Has the page keep a copy of all blocks that go to the speakers and aren't silent, and their times."""
+REACHED = """
+(clock, time) => new Promise((done) => {
+  const look = () => (clock.textContent >= time ? done() : requestAnimationFrame(look));
+  look();
+})
+"""
+"""Waits until a clock shows a time, however short."""
+
+
+def listen(song: Locator, seconds: int, begin: int = 0) -> list[Sound]:
+    """Play some of a card's song, and give the blocks (samples, 2) that were heard."""
+    page = song.page
+    page.evaluate("recorded.length = times.length = 0")
+    song.locator(".seek").fill(str(begin))
+    song.get_by_role("button", name="Play", exact=True).click()
+    song.locator(".clock").evaluate(REACHED, f"0:{begin + seconds:02}")
+    song.get_by_role("button", name="Pause", exact=True).click()
+    return [np.array(block, np.float32).T for block in page.evaluate("recorded")]
+
+
+def blocks_that_are_of(sound: Sound, blocks: list[Sound]) -> list[int]:
+    """Where the blocks lie in a sound; those that are not of it are left out."""
+    found = []
+    for block in blocks:
+        start = place(block, sound)
+        here = sound[start : start + BLOCK]
+        if len(here) == BLOCK and snr(block, here) > 45:
+            found.append(start)
+    return found
+
+
+def place(block: Sound, song: Sound) -> int:
+    """Where in the song a block lies, by correlation of phases: the song repeats itself, but not its noise."""
+    size = 1 << (len(song) + len(block)).bit_length()
+    spectra = np.fft.rfft(song.sum(axis=1), size), np.fft.rfft(block.sum(axis=1), size)
+    product = spectra[0] * spectra[1].conj()
+    product /= np.abs(product) + 1e-9
+    return int(np.fft.irfft(product, size)[: len(song)].argmax())

@@ -1,0 +1,123 @@
+"""Songs that are too long to lie in memory as a whole: decoded piece by piece, or refused beforehand."""
+
+import struct
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from build import ROOT
+from conftest import watched
+from corpus import encoded
+from playwright.sync_api import Browser, Page, expect
+from recordings import RECORD, blocks_that_are_of, listen
+from songs import PATIENCE, SONG, card, drop, expect_state, wav
+
+DECODE = (ROOT / "app" / "decode.py").read_text()
+LONG = DECODE.replace("\nLONG = 600\n", "\nLONG = 1\n")
+"""Has the page take what lasts more than a second for long."""
+
+FILES = {
+    "cd.wav": encoded(SONG, "WAV", "PCM_24"),
+    "mono.wav": encoded(SONG[:, :1], "WAV", "FLOAT", 22050),
+    "cd.flac": encoded(SONG, "FLAC", "PCM_24"),
+    "studio.flac": encoded(SONG, "FLAC", "PCM_24", 48000),
+    "cd.mp3": encoded(SONG, "MP3", "MPEG_LAYER_III"),
+    "studio.mp3": encoded(SONG, "MP3", "MPEG_LAYER_III", 48000),
+    "studio.opus": encoded(SONG, "OGG", "OPUS", 48000),
+}
+
+SMALL_AND_OLD = """
+delete window.AudioDecoder;
+Object.defineProperty(Navigator.prototype, "deviceMemory", { value: 4 });
+"""
+
+# How many samples a file has if it is decoded as a whole, how many the stems have, and the signal-to-noise ratio in dB
+# of the stems' sum to it.
+COMPARE = """async (card, content) => {
+  const decode = async url => {
+    const data = await (await fetch(url)).arrayBuffer();
+    return new OfflineAudioContext(2, 1, 44100).decodeAudioData(data);
+  };
+  const whole = await decode("data:application/octet-stream;base64," + content);
+  const links = ["vocals", "karaoke"].map(stem => card.querySelector(`a[data-stem=${stem}]`).href);
+  const stems = await Promise.all(links.map(decode));
+  let signal = 0, noise = 0;
+  for (const channel of [0, 1]) {
+    const expected = whole.getChannelData(channel % whole.numberOfChannels);
+    const [one, other] = stems.map(stem => stem.getChannelData(channel));
+    for (let i = 0; i < expected.length; i++) {
+      signal += expected[i] ** 2;
+      noise += (one[i] + other[i] - expected[i]) ** 2;
+    }
+  }
+  return [whole.length, stems[0].length, 10 * Math.log10(signal / noise)];
+}"""
+
+
+@pytest.fixture(scope="module")
+def streaming(browser: Browser, address: str) -> Iterator[Page]:
+    """A page that decodes all songs piece by piece, and makes their vocals and the rest."""
+    context = browser.new_context(service_workers="block")
+    context.route("**/app/decode.py", lambda route: route.fulfill(body=LONG))
+    context.add_init_script(RECORD)
+    with watched(context, address) as complaints:
+        page = context.new_page()
+        page.goto(address + "?workers=2")
+        expect_state(page, "ready")
+        page.locator("summary", has_text="Settings").click()
+        page.get_by_label("A soft sound").uncheck()
+        for stem in ("drums", "bass", "melody"):
+            page.locator(f"#options [value={stem}]").uncheck()
+        page.locator("#format").select_option("float")
+        yield page
+        context.close()
+    assert complaints == []
+
+
+def test_piece_by_piece_is_as_good_as_whole(streaming: Page) -> None:
+    assert LONG != DECODE
+    drop(streaming, *FILES.items())
+    expect_state(streaming, "done")
+    assert streaming.locator(".card[data-state=done]").count() == len(FILES)
+    for song, content in zip(streaming.locator(".card").all(), FILES.values(), strict=True):
+        name = song.locator(".title").inner_text()
+        whole, samples, fidelity = song.evaluate(COMPARE, b64encode(content).decode())
+        assert samples == whole, name
+        assert fidelity > 70, name
+
+
+def test_original_is_heard_across_pieces(streaming: Page) -> None:
+    song = card(streaming, "cd").first
+    streaming.get_by_role("button", name="Original", exact=True).click()
+    heard = blocks_that_are_of(SONG, listen(song, 3, begin=9))
+    assert len(heard) >= 3
+    assert heard == sorted(set(heard))
+
+
+def test_file_that_goes_away(streaming: Page, tmp_path: Path) -> None:
+    path = tmp_path / "gone.wav"
+    path.write_bytes(wav(np.tile(SONG, (12, 1))))
+    streaming.set_input_files("#file", path)
+    song = card(streaming, "gone")
+    expect(song).to_have_attribute("data-state", "running", timeout=PATIENCE)
+    path.unlink()
+    expect(song).to_have_attribute("data-state", "failed", timeout=PATIENCE)
+    status = song.locator(".status").inner_text()
+    assert status.startswith("“gone.wav” can't be read as audio at ")
+    assert status.endswith(": it is damaged there, or gone.")
+
+
+def test_what_has_no_room_is_refused_beforehand(visit: Callable) -> None:
+    """An MP3 of three hours, as it says, in a browser that can decode it only as a whole."""
+    sound = encoded(SONG, "MP3", "MPEG_LAYER_III")
+    place = sound.index(b"Info") if b"Info" in sound[:500] else sound.index(b"Xing")
+    frames = struct.pack(">I", 3 * 3600 * 44100 // 1152 + 1)
+    lying = sound[: place + 8] + frames + sound[place + 12 :]
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(SMALL_AND_OLD))
+    drop(page, ("speech.mp3", lying))
+    expect(card(page, "speech").locator(".status")).to_have_text(
+        "“speech.mp3” lasts 180 minutes, and this browser has room for 60 minutes of a file of its kind: "
+        "cut it in parts, or save it as WAV, which may be as long as you like."
+    )
