@@ -15,7 +15,7 @@ from recordings import RECORD, blocks_that_are_of, listen
 from songs import PATIENCE, SONG, card, drop, expect_state, wav
 
 DECODE = (ROOT / "app" / "decode.py").read_text()
-LONG = DECODE.replace("\nLONG = 600\n", "\nLONG = 1\n")
+LONG = DECODE.replace("\nLONG = 480\n", "\nLONG = 1\n")
 """Has the page take what lasts more than a second for long."""
 
 FILES = {
