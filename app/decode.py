@@ -10,8 +10,8 @@ from texts import tr
 from wav import CHANNELS, SAMPLE_RATE
 
 LONG = 480
-"""Seconds from which on a song is decoded piece by piece: the samples of eight minutes take 170 MB, and twice that while
-they are decoded."""
+"""Seconds from which on a song is decoded piece by piece: the samples of eight minutes take 170 MB, and twice that
+while they are decoded."""
 A_GIGABYTE = 900
 """Seconds of a song that is decoded as a whole, for each gigabyte of the device's memory: their samples take a third of
 it, and while it decodes, a browser holds them twice."""
