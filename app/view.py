@@ -1,6 +1,8 @@
 """The page's elements: finding, filling and watching them."""
 
-from js import AbortController, document
+import gc
+
+from js import AbortController, FinalizationRegistry, document, setTimeout
 from pyscript.ffi import create_proxy, to_js
 from texts import tr
 
@@ -17,8 +19,31 @@ def copy(template):
 def on(target, event, handler):
     if not getattr(target, "deafen", None):
         target.deafen = AbortController.new()
-    options = to_js({"signal": target.deafen.signal})
-    target.addEventListener(event, create_proxy(handler), options)
+    listener = create_proxy(handler)
+    target.addEventListener(event, listener, to_js({"signal": target.deafen.signal}))
+    COLLECTED.register(listener, None)
+
+
+collecting = False
+
+
+def listener_collected(_):
+    """What it has held in Python's memory holds elements in JavaScript's; Python's collector doesn't run by itself."""
+    global collecting
+    if not collecting:
+        collecting = True
+        for delay in (1000, 5000):  # what the first finds may hold more
+            setTimeout(create_proxy(collect), delay)
+
+
+def collect():
+    global collecting
+    collecting = False
+    gc.collect()
+
+
+COLLECTED = FinalizationRegistry.new(create_proxy(listener_collected))
+"""Tells of listeners of removed elements that are gone from JavaScript's memory."""
 
 
 def once(target, event, handler):

@@ -118,3 +118,18 @@ def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
         drop(page, ("song.wav", SHORT))
         expect(page.locator(".card[data-state=done]")).to_have_count(count, timeout=PATIENCE)
     assert len(made) == 2
+
+
+def test_a_removed_card_is_collected_with_nothing_done_after(page: Page) -> None:
+    drop(page, ("no song.wav", b""))
+    expect(page.locator(".card")).to_have_attribute("data-state", "failed")
+    page.evaluate("window.gone = new WeakRef(document.querySelector('.card'))")
+    page.locator(".remove").click()
+    session = page.context.new_cdp_session(page)
+    for _ in range(PATIENCE // 500):
+        session.send("HeapProfiler.collectGarbage")
+        if page.evaluate("gone.deref() === undefined"):
+            break
+        page.wait_for_timeout(500)
+    else:
+        pytest.fail("the card is still held")
