@@ -4,14 +4,18 @@ import argparse
 import io
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, AnyStr, BinaryIO
 
 import required_python  # noqa: F401
 from build import ROOT, SERVICE_WORKER, prepare, service_worker
 from vendor import run
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead, SupportsWrite
 
 PORT = 8000
 
@@ -33,6 +37,11 @@ class Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         """Keep the terminal for what matters."""
+
+    def copyfile(self, source: "SupportsRead[AnyStr]", outputfile: "SupportsWrite[AnyStr]") -> None:
+        """Send a file, to whoever still wants it: browsers hang up when a page is closed."""
+        with suppress(ConnectionError):
+            super().copyfile(source, outputfile)
 
 
 def server(folder: Path, port: int = 0, prefix: str = "/") -> ThreadingHTTPServer:

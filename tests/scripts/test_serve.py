@@ -1,3 +1,4 @@
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -90,6 +91,18 @@ def test_nothing_but_the_site_is_served(start: Serve, prefix: str, path: str) ->
     connection.request("GET", prefix + path)
     assert connection.getresponse().status == 404
     connection.close()
+
+
+def test_a_visitor_who_hangs_up_is_no_news(site: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (site / "large.bin").write_bytes(bytes(50_000_000))  # more than the connection holds
+    with serve.server(site) as http:
+        http.daemon_threads = False  # so that leaving the block waits for the one that answers
+        visitor = socket.create_connection(("127.0.0.1", http.server_port))
+        visitor.sendall(b"GET /large.bin HTTP/1.0\r\n\r\n")
+        http.handle_request()
+        visitor.recv(1000)
+        visitor.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_in_use_is_replaced(site: Path) -> None:
