@@ -137,16 +137,17 @@ def test_cancelled_song_can_be_tried_again(page: Page) -> None:
 
 
 def test_song_chosen_before_the_page_can_listen(visit: Callable) -> None:
-    held: list[Route] = []
-
     def prepare(page: Page) -> None:
-        page.route("**/micropython.mjs", lambda route: held.append(route))
+        def hold(route: Route) -> None:
+            drop(page, ("first.wav", wav(compose(1))))
+            expect(page.get_by_role("button", name="Try a demo song")).to_be_disabled()
+            route.continue_()
+
+        page.route("**/micropython.mjs", hold)
 
     page, _ = visit("?workers=1", prepare)
-    drop(page, ("first.wav", wav(compose(1))))
-    expect(page.get_by_role("button", name="Try a demo song")).to_be_disabled()
-    held[0].continue_()
     expect_state(page, "done")
+    expect(card(page, "first")).to_have_count(1)
 
 
 def test_song_dropped_before_the_engine_is_ready(visit: Callable) -> None:
