@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import whole
 from download import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,10 +40,9 @@ def check(weights: Path = WEIGHTS) -> None:
 
 
 def write_index(weights: Path = WEIGHTS) -> None:
-    """Write the index anew, at once or not at all."""
-    part = weights / f"{INDEX}.part"
-    part.write_text(json.dumps(models(weights), indent=2, ensure_ascii=False) + "\n", "utf-8")
-    part.replace(weights / INDEX)
+    """Write the index anew. Raises ValueError for a damaged manifest."""
+    text = json.dumps(models(weights), indent=2, ensure_ascii=False) + "\n"
+    whole.write(weights / INDEX, text.encode())
 
 
 def _manifests(weights: Path) -> Iterator[tuple[Path, Any]]:

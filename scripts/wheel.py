@@ -2,9 +2,12 @@
 
 import base64
 import hashlib
+import io
 import tomllib
 import zipfile
 from pathlib import Path
+
+import whole
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "app" / "vendor" / "umx"
@@ -25,11 +28,13 @@ def build_wheel(folder: Path = FOLDER) -> Path:
         f"{name},sha256={digest(data)},{len(data)}\n" for name, data in contents.items()
     )
     contents[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
-    path = folder / f"umx-{version}-py3-none-any.whl"
-    folder.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as wheel:
         for name, data in contents.items():
             wheel.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
+    path = folder / f"umx-{version}-py3-none-any.whl"
+    folder.mkdir(parents=True, exist_ok=True)
+    whole.write(path, packed.getvalue())
     return path
 
 

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -202,6 +203,14 @@ def test_the_index_names_models_by_their_folders(tmp_path: Path) -> None:
     index.write_index(tmp_path)
     listed = json.loads((tmp_path / "index.json").read_text())
     assert [(entry["name"], entry["size"]) for entry in listed] == [("a", 12), ("b", 5)]
+
+
+def test_an_index_that_is_right_is_not_written_again(tmp_path: Path) -> None:
+    manifest(tmp_path, "a")
+    index.write_index(tmp_path)
+    os.utime(tmp_path / "index.json", (1e9, 1e9))
+    index.write_index(tmp_path)
+    assert (tmp_path / "index.json").stat().st_mtime == 1e9
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{}", '{"name": "a", "targets": []}'])

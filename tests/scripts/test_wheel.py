@@ -39,6 +39,13 @@ def test_same_sources_give_the_same_bytes(
     assert wheel.build_wheel(tmp_path).read_bytes() == built.read_bytes()
 
 
+def test_a_wheel_that_is_there_is_not_written_again(built: Path) -> None:
+    os.utime(built, (1e9, 1e9))
+    assert wheel.build_wheel(built.parent) == built
+    assert built.stat().st_mtime == 1e9
+    assert list(built.parent.iterdir()) == [built]
+
+
 def test_holds_the_engine_and_nothing_else(built: Path) -> None:
     with zipfile.ZipFile(built) as archive:
         names = set(archive.namelist())
