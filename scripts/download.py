@@ -1,21 +1,26 @@
 """Download a file whose sha256 is known: resumed where it stopped, checked before it gets its name."""
 
 import hashlib
+import math
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from time import monotonic, sleep
 from urllib.parse import urlsplit
 
 CONNECT_SECONDS = 10
 CHUNK = 1 << 18
+PAUSES = (1, 2, 4, 8)
+"""Seconds before each attempt to go on, as long as none gets any further."""
 
 Report = Callable[[int, int], None]
-"""Called with the bytes there are and the bytes there will be."""
+"""Called with the bytes there are and the bytes there will be, where the server tells."""
 
+_live_hosts: set[str] = set()
 _dead_hosts: set[str] = set()
 
 
@@ -23,8 +28,8 @@ class DownloadError(RuntimeError):
     """A file that could not be downloaded; says which, from where and why."""
 
 
-class _OtherFile(Exception):  # noqa: N818 (it ends as a DownloadError)
-    """An answer of another size than the file has; what is there already may still be right."""
+class _Problem(Exception):  # noqa: N818 (it ends as a DownloadError)
+    """What the next attempt may not meet."""
 
 
 def sha256(path: Path) -> str:
@@ -42,52 +47,56 @@ def fetch(
     path: Path,
     expected: str,
     size: int | None = None,
-    tries: int = 5,
+    pauses: Sequence[float] = PAUSES,
     report: Report | None = None,
 ) -> None:
     """Download `url` to `path`; a `.part` file beside it keeps what an interrupted run has got.
 
-    expected: the sha256 in hex, or the beginning of it; size: the right number of bytes, where known; tries: how often
-    to ask again without getting further.
-    Raises DownloadError. A host that can't be reached at all is not tried again in this process.
+    expected: the sha256 in hex, or the beginning of it; size: the right number of bytes, where known; pauses: seconds
+    before each attempt to go on, as long as none gets any further.
+    Raises DownloadError. A host that could never be reached is not tried again in this process.
     """
+    part = path.with_name(path.name + ".part")
+    furthest, left = 0, list(pauses)
+    while True:
+        try:
+            _attempt(url, part, expected, size, report)
+            part.replace(path)
+            return
+        except _Problem as problem:
+            if _size(part) > furthest:
+                furthest, left = _size(part), list(pauses)
+            if not left:
+                raise DownloadError(f"{url}: {problem}") from problem
+        except OSError as error:
+            raise DownloadError(f"{part} can't be written: {error.strerror}") from error
+        sleep(left.pop(0))
+
+
+def _attempt(url: str, part: Path, expected: str, size: int | None, report: Report | None) -> None:
+    """Have the whole file in `part`. Raises _Problem, or DownloadError for what no further attempt mends."""
     host = urlsplit(url).netloc
     if host in _dead_hosts:
         raise DownloadError(f"{host} can't be reached")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    problem, furthest, left = "", 0, tries
-    while left:
-        left -= 1
-        try:
-            _continue(url, part, size, report)
-        except urllib.error.HTTPError as error:
-            problem = f"the server answered {error.code} {error.reason}"
-            if error.code == 416:  # what we hold is no beginning of the file
-                part.unlink(missing_ok=True)
-            elif error.code < 500:
-                break
-            continue
-        except urllib.error.URLError as error:
-            _dead_hosts.add(host)
-            raise DownloadError(f"{host} can't be reached ({error.reason})") from error
-        except (OSError, HTTPException) as error:
-            problem = f"the connection broke ({error or type(error).__name__})"
-            if _size(part) > furthest:
-                furthest, left = _size(part), tries
-            continue
-        except _OtherFile as error:
-            problem = f"what came is not the file that is meant: {error}"
-            continue
-        if size is not None and _size(part) < size:
-            problem = "the connection ended early"
-            continue
-        if matches(sha256(part), expected):
-            part.replace(path)
-            return
-        problem = "what came is not the file that is meant: its sha256 differs"
+    try:
+        _continue(url, part, size, report)
+    except urllib.error.HTTPError as error:
+        _live_hosts.add(host)
+        answer = f"the server answered {error.code} {error.reason}"
+        if error.code >= 500 or error.code == 429:  # too many requests
+            raise _Problem(answer) from error
+        if error.code != 416 or not part.exists():
+            raise DownloadError(f"{url}: {answer}") from error
+        # Nothing comes after what we hold: it is the whole file, or none of it.
+    except urllib.error.URLError as error:
+        unreachable = f"{host} can't be reached ({error.reason})"
+        if host in _live_hosts:
+            raise _Problem(unreachable) from error
+        _dead_hosts.add(host)
+        raise DownloadError(unreachable) from error
+    if not matches(sha256(part), expected):
         part.unlink()
-    raise DownloadError(f"{url}: {problem}")
+        raise _Problem("what came is not the file that is meant: its sha256 differs")
 
 
 def _continue(url: str, part: Path, size: int | None, report: Report | None) -> None:
@@ -97,22 +106,46 @@ def _continue(url: str, part: Path, size: int | None, report: Report | None) -> 
         return
     headers = {"Range": f"bytes={have}-"} if have else {}
     request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as response:
+    with _connection():
+        response = urllib.request.urlopen(request, timeout=CONNECT_SECONDS)
+    _live_hosts.add(urlsplit(url).netloc)
+    with response:
         if not _continues(response, have):
             have = 0
-        total = have + int(response.headers.get("Content-Length", 0))
-        if size is not None and total not in (have, size):
-            raise _OtherFile(f"it has {total} bytes instead of {size}")
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else size
+        if size is not None and total != size:
+            # What is here already may still be right.
+            raise _Problem(
+                f"what came is not the file that is meant: it has {total} bytes instead of {size}"
+            )
+        part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab" if have else "wb") as file:
-            while chunk := response.read(CHUNK):
+            while chunk := _read(response):
                 file.write(chunk)
                 have += len(chunk)
-                if report:
+                if report and total is not None:
                     report(have, total)
                 if size is not None and have > size:
                     return  # not our file; the hash will say so
-        if have < total:
-            raise OSError(f"{total - have} bytes are missing")
+    if total is not None and have < total:
+        raise _Problem(f"the connection broke ({total - have} bytes are missing)")
+
+
+@contextmanager
+def _connection() -> Iterator[None]:
+    """What a connection breaks with, as a _Problem: nothing to do with the disk. Hosts out of reach are told apart."""
+    try:
+        yield
+    except urllib.error.URLError:
+        raise
+    except (OSError, HTTPException) as error:
+        raise _Problem(f"the connection broke ({str(error) or type(error).__name__})") from error
+
+
+def _read(response: HTTPResponse) -> bytes:
+    with _connection():
+        return response.read(CHUNK)
 
 
 def _size(path: Path) -> int:
@@ -127,13 +160,17 @@ def _continues(response: HTTPResponse, have: int) -> bool:
 
 def terminal_report(title: str) -> Report:
     """Draws progress and time left over itself, on a terminal."""
-    begun = time.monotonic()
+    first, begun = math.inf, 0.0
 
     def report(have: int, total: int) -> None:
+        nonlocal first, begun
         if not sys.stderr.isatty():
             return
-        left = (time.monotonic() - begun) * (total - have) / max(have, 1)
-        line = f"\r{title}: {have / 1e6:.0f} of {total / 1e6:.0f} MB, {left:.0f} s left "
-        print(line, end="\n" if have >= total else "", file=sys.stderr, flush=True)
+        if have <= first:  # it goes on from here, or begins anew
+            first, begun = have, monotonic()
+        line = f"{title}: {have / 1e6:.0f} of {total / 1e6:.0f} MB"
+        if have > first:
+            line += f", {(monotonic() - begun) * (total - have) / (have - first):.0f} s left"
+        print(f"\r{line:60}", end="\n" if have >= total else "", file=sys.stderr, flush=True)
 
     return report

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from download import DownloadError, fetch, sha256
+from download import PAUSES, DownloadError, fetch, sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "app" / "runtime.lock.json"
@@ -55,7 +55,7 @@ def intact(path: Path, expected: str) -> bool:
 def bring(package: Entry, missing: Entry, place: Path) -> None:
     try:
         for name, entry in missing.items():
-            fetch(package["cdn"] + name, place / name, entry["sha256"], entry["size"], tries=2)
+            fetch(package["cdn"] + name, place / name, entry["sha256"], entry["size"], PAUSES[:1])
         return
     except DownloadError as error:
         cdn_answer = error

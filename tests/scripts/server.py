@@ -45,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
         elif how == "busy":
             self.send_error(503)
+        elif how == "too many":
+            self.send_error(429)
         elif how == "hang up":
             self.close_connection = True
         elif how == "endless":
@@ -53,6 +55,10 @@ class Handler(BaseHTTPRequestHandler):
             with suppress(ConnectionError):
                 while True:
                     self.wfile.write(bytes(1 << 16))
+        elif how == "no length":
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(data)
         elif how == "no ranges":
             self.reply(200, data)
         elif how == "error page":

@@ -1,6 +1,8 @@
 import hashlib
 import threading
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import download
@@ -15,8 +17,7 @@ SIZE = len(DATA)
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(download, "_dead_hosts", set())
+def server(pauses: list[float]) -> Iterator[Server]:
     with Server({"file": DATA}) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         yield http
@@ -44,6 +45,7 @@ def test_a_file_arrives_in_a_new_folder(server: Server, tmp_path: Path) -> None:
     "answers",
     [
         ["busy"],
+        ["too many"],
         ["hang up"],
         ["cut"],
         ["cut", "cut", "cut"],
@@ -95,6 +97,14 @@ def test_a_part_of_another_file_is_thrown_away(
     assert names(tmp_path) == ["file"]
 
 
+def test_a_whole_part_of_unknown_size_is_kept(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(DATA)
+    fetch(server.url + "/file", tmp_path / "file", DIGEST)
+    assert server.ranges == [f"bytes={SIZE}-"]
+    assert (tmp_path / "file").read_bytes() == DATA
+    assert names(tmp_path) == ["file"]
+
+
 def test_a_whole_part_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(DATA)
     fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE)
@@ -102,11 +112,28 @@ def test_a_whole_part_is_not_asked_for_again(server: Server, tmp_path: Path) -> 
     assert (tmp_path / "file").read_bytes() == DATA
 
 
-def test_tries_count_from_the_last_that_got_further(server: Server, tmp_path: Path) -> None:
+def test_pauses_count_from_the_last_that_got_further(server: Server, tmp_path: Path) -> None:
     server.answers = ["cut"] * 8
-    fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE, tries=2)
+    fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE, pauses=(1,))
     assert len(server.ranges) == 9
     assert (tmp_path / "file").read_bytes() == DATA
+
+
+def test_pauses_grow_while_nothing_comes(
+    server: Server, tmp_path: Path, pauses: list[float]
+) -> None:
+    server.answers = ["busy"] * 20
+    with pytest.raises(DownloadError):
+        fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE)
+    assert pauses == [1, 2, 4, 8]
+
+
+def test_pauses_begin_anew_after_what_got_further(
+    server: Server, tmp_path: Path, pauses: list[float]
+) -> None:
+    server.answers = ["busy", "busy", "cut", "busy", "cut"]
+    fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE)
+    assert pauses == [1, 2, 1, 2, 1]
 
 
 @pytest.mark.parametrize("size", [SIZE, None])
@@ -115,6 +142,7 @@ def test_tries_count_from_the_last_that_got_further(server: Server, tmp_path: Pa
     [
         ("missing", "answered 404", 1),
         ("busy", "answered 503", 3),
+        ("too many", "answered 429", 3),
         ("hang up", "the connection broke", 3),
         ("error page", "not the file that is meant", 3),
         ("wrong bytes", "sha256 differs", 3),
@@ -125,7 +153,7 @@ def test_what_keeps_failing_is_told(
 ) -> None:
     server.answers = [answer] * 20
     with pytest.raises(DownloadError, match=f"{server.url}/file: .*{message}"):
-        fetch(server.url + "/file", tmp_path / "file", DIGEST, size, tries=3)
+        fetch(server.url + "/file", tmp_path / "file", DIGEST, size, pauses=(1, 2))
     assert len(server.ranges) == requests
     assert not (tmp_path / "file").exists()
 
@@ -136,13 +164,59 @@ def test_an_endless_answer_is_cut_off(server: Server, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == DATA
 
 
-def test_a_dead_host_is_asked_once(server: Server, tmp_path: Path) -> None:
+def test_a_dead_host_is_asked_once(server: Server, tmp_path: Path, pauses: list[float]) -> None:
     url = "http://127.0.0.1:9/file"  # the discard port: nobody listens
     for _ in range(2):
         with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9 can't be reached"):
             fetch(url, tmp_path / "file", DIGEST, SIZE)
-    assert download._dead_hosts == {"127.0.0.1:9"}
+    assert pauses == []
     fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE)
+
+
+@pytest.fixture
+def outage(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each of the next requests finds its host; all after them do."""
+    finds: list[bool] = []
+    urlopen = urllib.request.urlopen
+
+    def ask(request: urllib.request.Request, timeout: float) -> object:
+        if finds and not finds.pop(0):
+            raise urllib.error.URLError("Temporary failure in name resolution")
+        return urlopen(request, timeout=timeout)
+
+    monkeypatch.setattr(urllib.request, "urlopen", ask)
+    return finds
+
+
+def test_a_host_that_is_gone_for_a_while_is_waited_for(
+    server: Server, tmp_path: Path, outage: list[bool], pauses: list[float]
+) -> None:
+    server.answers = ["cut"]
+    outage += [True, False, False, True]
+    fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE)
+    assert (tmp_path / "file").read_bytes() == DATA
+    assert server.ranges == [None, f"bytes={SIZE // 2}-"]
+    assert pauses == [1, 2, 4]
+
+
+def test_a_host_that_stays_away_is_told_and_asked_for_the_next_file(
+    server: Server, tmp_path: Path, outage: list[bool]
+) -> None:
+    server.answers = ["cut"]
+    outage += [True, False, False]
+    with pytest.raises(DownloadError, match=r"can't be reached \(Temporary failure"):
+        fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE, pauses=(1, 2))
+    assert names(tmp_path) == ["file.part"]
+    fetch(server.url + "/file", tmp_path / "file", DIGEST, SIZE)
+
+
+def test_a_disk_that_takes_nothing_is_not_tried_again(
+    server: Server, tmp_path: Path, pauses: list[float]
+) -> None:
+    (tmp_path / "file.part").mkdir()
+    with pytest.raises(DownloadError, match=r"file\.part can't be written"):
+        fetch(server.url + "/file", tmp_path / "file", DIGEST)
+    assert pauses == []
 
 
 def test_the_beginning_of_a_digest_is_enough(server: Server, tmp_path: Path) -> None:
@@ -153,15 +227,45 @@ def test_the_beginning_of_a_digest_is_enough(server: Server, tmp_path: Path) -> 
         fetch(server.url + "/file", tmp_path / "other", wrong)
 
 
-def test_progress_is_drawn_on_terminals_only(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    report = download.terminal_report("UMX")
-    report(1_000_000, 4_000_000)
+def test_nothing_is_drawn_but_on_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    download.terminal_report("UMX")(1_000_000, 4_000_000)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(download.sys.stderr, "isatty", lambda: True)
-    report(1_000_000, 4_000_000)
-    report(4_000_000, 4_000_000)
-    out = capsys.readouterr().err
-    assert "UMX: 1 of 4 MB" in out
-    assert out.endswith("4 of 4 MB, 0 s left \n")
+
+
+Drawn = Callable[[int, int, float], str]
+
+
+@pytest.fixture
+def drawn(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    """Reports megabytes at a time, in seconds; returns what the line on the terminal shows."""
+    report = download.terminal_report("UMX")
+
+    def draw(have: int, total: int, time: float) -> str:
+        monkeypatch.setattr(download.sys.stderr, "isatty", lambda: True)
+        monkeypatch.setattr(download, "monotonic", lambda: time)
+        report(have * 1_000_000, total * 1_000_000)
+        return capsys.readouterr().err.rpartition("\r")[2].rstrip(" ")
+
+    return draw
+
+
+def test_time_left_is_that_of_what_came_since(drawn: Drawn) -> None:
+    # How long the first 100 MB took, nobody knows any more.
+    assert drawn(100, 113, 50) == "UMX: 100 of 113 MB"
+    assert drawn(101, 113, 51) == "UMX: 101 of 113 MB, 12 s left"
+    assert drawn(113, 113, 63).rstrip(" \n") == "UMX: 113 of 113 MB, 0 s left"
+
+
+def test_time_left_is_known_after_a_download_began_anew(drawn: Drawn) -> None:
+    assert drawn(6, 12, 1) == "UMX: 6 of 12 MB"
+    assert drawn(8, 12, 2) == "UMX: 8 of 12 MB, 2 s left"
+    assert drawn(2, 12, 3) == "UMX: 2 of 12 MB"
+    assert drawn(3, 12, 4) == "UMX: 3 of 12 MB, 9 s left"
+
+
+def test_an_answer_of_unknown_length_is_not_drawn(server: Server, tmp_path: Path) -> None:
+    server.answers = ["no length"]
+    reports: list[tuple[int, int]] = []
+    fetch(server.url + "/file", tmp_path / "file", DIGEST, report=lambda *r: reports.append(r))
+    assert (tmp_path / "file").read_bytes() == DATA
+    assert reports == []

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import download
 import pytest
 import vendor
 from vendor import VendorError
@@ -27,8 +26,7 @@ Lock = Callable[..., Path]
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(download, "_dead_hosts", set())
+def server(pauses: list[float]) -> Iterator[Server]:
     with Server({Path(name).name: data for name, data in FILES.items()}) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         yield http

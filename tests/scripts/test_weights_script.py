@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import download
 import numpy as np
 import pytest
 
@@ -35,7 +34,7 @@ class Local(official.Official):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[Server]:
     files = {path(target): data for target, data in CHECKPOINTS.items()}
     with Server(files) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
@@ -44,7 +43,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         monkeypatch.setitem(official.OFFICIAL, "umxl", model)
         tiny = {"sample_rate": 44100, "n_fft": 128, "hop": 32}
         monkeypatch.setattr(convert, "SIGNAL", tiny)
-        monkeypatch.setattr(download, "_dead_hosts", set())
         yield http
         http.shutdown()
 
