@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -281,6 +282,16 @@ def test_list_verify_remove(
     assert [entry["name"] for entry in json.loads((folder / "index.json").read_text())] == ["one"]
     assert run("remove", "two") == 1
     assert "no model 'two'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not (weights.environment.ROOT / ".git").exists(), reason="no checkout")
+@pytest.mark.parametrize(
+    ("name", "ignored"), [("umxl", True), ("mine", True), ("umxl.part", True), ("umx-mini", False)]
+)
+def test_git_leaves_out_every_model_but_the_embedded(name: str, ignored: bool) -> None:
+    path = f"weights/{name}/manifest.json"
+    command = ["git", "check-ignore", "--quiet", "--no-index", path]
+    assert (subprocess.run(command, cwd=weights.environment.ROOT).returncode == 0) is ignored
 
 
 def test_the_embedded_model_stays(
