@@ -43,6 +43,14 @@ def main(argv: list[str] | None = None) -> int:
     except (UsageError, DownloadError, ValueError) as error:
         print(f"weights.py: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        place = error.filename or args.weights
+        print(
+            f"weights.py: {place}: {error.strerror}. "
+            "Make sure that it may be read and written and that there is room, and start again.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("\nStopped; the same command goes on from here.", file=sys.stderr)
         return 130
@@ -173,9 +181,10 @@ def build(
         lambda target: print(f"Converting {target} …", flush=True),
         **SIGNAL | {"name": name} | fields,
     )
-    place = args.weights / name
+    place, old = args.weights / name, work_folder(args) / "old"
+    shutil.rmtree(old, ignore_errors=True)
     if place.exists():
-        place.replace(work_folder(args) / "old")
+        place.replace(old)
     work.replace(place)
     shutil.rmtree(work_folder(args))
     write_index(args.weights)
@@ -223,7 +232,7 @@ def remove(args: argparse.Namespace) -> None:
     folders = [args.weights / args.name, work_folder(args)]
     there = [folder for folder in folders if folder.is_dir()]
     if not there:
-        raise UsageError(f"There is no model {args.name!r} in {args.weights}.")
+        raise UsageError(f"There is no model {args.name!r} in {args.weights}; see: weights.py list")
     for folder in there:
         shutil.rmtree(folder)
     write_index(args.weights)

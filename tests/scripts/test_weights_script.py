@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -260,6 +261,60 @@ def test_a_conversion_that_fails_keeps_the_model_that_was_there(
     assert names(folder) == {"mine", "index.json"}
 
 
+@pytest.mark.parametrize(
+    ("where", "name", "at"), [(Path, "replace", "mine.part/model"), (shutil, "rmtree", "mine.part")]
+)
+def test_a_model_can_be_converted_after_its_replacement_was_interrupted(
+    run: Callable[..., int],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    where: object,
+    name: str,
+    at: str,
+) -> None:
+    source = training_folder(tmp_path / "mine")
+    assert run("convert", source, "--name", "mine") == 0
+    usual = getattr(where, name)
+
+    def stopped(path: Path, *rest: object, **options: object) -> object:
+        return interrupted() if path == folder / at else usual(path, *rest, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, stopped)
+        assert run("convert", source, "--name", "mine") == 130
+    assert "mine.part" in names(folder)
+    assert run("convert", source, "--name", "mine") == 0
+    assert names(folder) == {"mine", "index.json"}
+    load_model(folder / "mine")
+
+
+def test_what_the_disk_refuses_is_named(
+    run: Callable[..., int], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "mine.part").write_text("in the way")
+    assert run("convert", training_folder(tmp_path / "mine"), "--name", "mine") == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert f"{folder / 'mine.part'}" in message
+    assert "start again" in message
+
+
+def test_a_full_disk_is_said(
+    run: Callable[..., int],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    source = training_folder(tmp_path / "mine")
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert run("convert", source, "--name", "mine") == 1
+    assert f"{folder}: No space left on device" in capsys.readouterr().err
+
+
 def test_list_verify_remove(
     run: Callable[..., int], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -281,7 +336,9 @@ def test_list_verify_remove(
     assert run("verify") == 0
     assert [entry["name"] for entry in json.loads((folder / "index.json").read_text())] == ["one"]
     assert run("remove", "two") == 1
-    assert "no model 'two'" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "no model 'two'" in message
+    assert "list" in message
 
 
 @pytest.mark.skipif(not (weights.environment.ROOT / ".git").exists(), reason="no checkout")
