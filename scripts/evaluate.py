@@ -23,10 +23,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
+import environment
+import required_python  # noqa: F401
+
+if __name__ == "__main__":
+    environment.need("numpy", "soundfile", "soxr")
+sys.path.insert(0, str(environment.ROOT))
+
 import numpy as np
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from umx import stft
 from umx.audio import read

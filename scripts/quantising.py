@@ -9,14 +9,18 @@ stems only the noise is measured, not the SDR.
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import environment
+import required_python  # noqa: F401
+
+if __name__ == "__main__":
+    environment.need("numpy", "soundfile", "soxr")
+sys.path.insert(0, str(environment.ROOT))
+
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from evaluate import load
 
 from umx import checkpoint
@@ -46,9 +50,10 @@ def main() -> None:
     )
     options = parser.parse_args()
     paths, signal = read_folder(options.checkpoints)
-    states = {t: checkpoint.read(paths[t]) for t in TARGETS}
+    targets = sorted(paths, key=[*TARGETS, *sorted(paths)].index)
+    states = {t: checkpoint.read(paths[t]) for t in targets}
     texts = dict.fromkeys(("name", "title", "licence", "credit", "source", "preset"), "")
-    fields: dict[str, Any] = {**texts, **signal, **describe(states[TARGETS[0]])}
+    fields: dict[str, Any] = {**texts, **signal, **describe(states[targets[0]])}
     manifest = Manifest(targets={}, **fields)
     exact = {t: fold(state) for t, state in states.items()}
     folders = sorted(path.parent for path in options.songs.glob("*/mixture.wav"))
@@ -65,7 +70,7 @@ def effects(manifest: Manifest, exact: Folded, songs: list[Song]) -> None:
     magnitudes = [
         np.abs(stft(song["mixture"], manifest.n_fft, manifest.hop))[np.newaxis] for song in songs
     ]
-    print("| matrix | " + " | ".join(exact) + " | median |\n" + "| --- " * 6 + "|")
+    print("| matrix | " + " | ".join(exact) + " | median |\n" + "| --- " * (2 + len(exact)) + "|")
     noise: dict[str, list[float]] = {}
     for folded in exact.values():
         wanted = [masks_applied(manifest, folded, m) for m in magnitudes]
@@ -96,8 +101,9 @@ def curve(manifest: Manifest, exact: Folded, means: Folded, songs: list[Song]) -
     wanted = [separate(manifest, exact, song) for song in songs]
     weights = sum(t.size for f in exact.values() for k, t in f.items() if k.endswith(".weight"))
     print("\n| bits a weight | MB | after gzip | SNR in dB: " + " | ".join(exact), end="")
-    print(" | mean | mean SDR |\n" + "| --- " * 9 + "|")
-    print(f"| 32 | {4e-6 * weights:.1f} | | | | | | | {sdr(songs, wanted):.2f} |", flush=True)
+    print(" | mean | mean SDR |\n" + "| --- " * (5 + len(exact)) + "|")
+    unknown = "| " * (2 + len(exact))
+    print(f"| 32 | {4e-6 * weights:.1f} {unknown}| {sdr(exact, songs, wanted):.2f} |", flush=True)
     for bits in (None, *reversed(BITS)):
         targets: dict[str, dict[str, Tensor]] = {}
         for target, folded in exact.items():
@@ -116,7 +122,7 @@ def curve(manifest: Manifest, exact: Folded, means: Folded, songs: list[Song]) -
         cells = " | ".join(f"{value:.1f}" for value in (*noise, noise.mean()))
         print(
             f"| {bits or 8} | {size / 1e6:.1f} | {8 * size / weights:.2f} | {cells} "
-            f"| {sdr(songs, got):.2f} |",
+            f"| {sdr(exact, songs, got):.2f} |",
             flush=True,
         )
 
@@ -131,14 +137,14 @@ def ratio(wanted: Float, got: Float) -> float:
     return float(10 * np.log10(np.square(wanted, dtype=np.float64).sum() / error))
 
 
-def sdr(songs: list[Song], estimates: list[Float]) -> float:
+def sdr(targets: Iterable[str], songs: list[Song], estimates: list[Float]) -> float:
     """The mean over songs and targets."""
     return float(
         np.mean(
             [
                 ratio(song[target], estimate)
                 for song, stems in zip(songs, estimates, strict=True)
-                for target, estimate in zip(TARGETS, stems, strict=True)
+                for target, estimate in zip(targets, stems, strict=True)
                 if target in song
             ]
         )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import environment
+import required_python  # noqa: F401
 
 LENGTHS = (150, 300, 600, 1200)  # frames
 OVERLAPS = (0.25, 0.5, 1.0)  # seconds

@@ -90,3 +90,21 @@ def test_an_installation_that_fails_is_said(
     monkeypatch.setattr(subprocess, "run", failing)
     with pytest.raises(SystemExit, match="check the network"):
         environment.need("numpy")
+
+
+# Starts a script in a Python that has no packages, and tells what it asks for.
+BARE = """
+import runpy, sys
+sys.path.insert(0, sys.argv[1].rpartition("/")[0])
+import environment
+environment.need = lambda *modules: sys.exit(" ".join(modules))
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("script", ["evaluate.py", "quantising.py", "segments.py"])
+def test_scripts_ask_for_their_packages_before_they_import_any(script: str) -> None:
+    path = environment.ROOT / "scripts" / script
+    command = [sys.executable, "-I", "-S", "-c", BARE, path, "a", "b"]
+    run = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert run.stderr == "numpy soundfile soxr\n"

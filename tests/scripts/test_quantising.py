@@ -54,6 +54,24 @@ def test_more_bits_are_larger_and_nearer(
     assert noise[0] > noise[2] + 10
 
 
+def test_a_model_s_own_targets_are_measured_in_the_usual_order(
+    folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, _ = folders
+    for suffix in (".json", ".pth"):
+        for target in ("bass", "other"):
+            (trained / f"{target}{suffix}").unlink()
+        (trained / f"drums{suffix}").rename(trained / f"applause{suffix}")
+    monkeypatch.setattr(sys, "argv", ["quantising.py", *map(str, folders), "--seconds", "0.1"])
+    monkeypatch.setattr(quantising, "BITS", (2.0,))
+    quantising.main()
+    effects, curve = capsys.readouterr().out.strip().split("\n\n")
+    assert effects.startswith("| matrix | vocals | applause | median |\n")
+    assert "SNR in dB: vocals | applause | mean | mean SDR |\n" in curve
+    for table in (effects, curve):
+        (_,) = {line.count("|") for line in table.splitlines()}
+
+
 def test_a_folder_without_songs_is_said(
     folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,13 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("script", ["serve.py", "build.py", "weights.py", "test.py"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        *("serve.py", "build.py", "weights.py", "test.py"),
+        *("evaluate.py", "quantising.py", "segments.py"),
+    ],
+)
 def test_an_old_python_is_said_to_be(script: str) -> None:
     command = [sys.executable, "-c", STAND_IN, str(SCRIPTS / script)]
     run = subprocess.run(command, capture_output=True, text=True)
