@@ -1,14 +1,18 @@
+import re
 import socket
+import sys
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPResponse
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import serve
+import vendor
 
 Serve = Callable[..., str]
 TYPES = {
@@ -133,3 +137,72 @@ def test_a_checkout_s_service_worker_lists_its_files(start: Serve, site: Path, p
         script = response.read().decode()
     assert script.startswith("const FILES = {")
     assert '"app/main.py"' in script
+
+
+@pytest.fixture
+def main(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Runs the script with nothing to prepare, until Ctrl-C; returns the pages that it opened."""
+
+    def interrupted(http: ThreadingHTTPServer) -> None:
+        raise KeyboardInterrupt
+
+    def run(*words: str) -> list[str]:
+        opened: list[str] = []
+        monkeypatch.setattr(sys, "argv", ["serve.py", *words])
+        monkeypatch.setattr(serve.webbrowser, "open", opened.append)
+        serve.main()
+        return opened
+
+    monkeypatch.setattr(serve, "prepare", lambda: None)
+    monkeypatch.setattr(serve, "ROOT", site)
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", interrupted)
+    return run
+
+
+def test_the_page_is_opened_at_the_address_that_is_told(
+    main: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (url,) = main("--port", "0")
+    assert re.fullmatch(r"http://localhost:\d+/", url)
+    assert f"The page is at {url} " in capsys.readouterr().out
+
+
+def test_no_browser_is_opened_where_none_is_wanted(
+    main: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main("--port", "0", "--no-open") == []
+    assert "The page is at http://localhost:" in capsys.readouterr().out
+
+
+def test_the_address_names_the_port_that_is_used(
+    main: Callable[..., list[str]], site: Path
+) -> None:
+    with serve.server(site) as http:
+        taken = http.server_port
+        (url,) = main("--port", str(taken))
+    assert not url.endswith(f":{taken}/")
+
+
+def test_what_is_served_by_main_is_the_checkout(
+    site: Path, monkeypatch: pytest.MonkeyPatch, main: Callable[..., list[str]]
+) -> None:
+    def visited(http: ThreadingHTTPServer) -> None:
+        visitor = threading.Thread(target=http.handle_request)
+        visitor.start()
+        with get(f"http://127.0.0.1:{http.server_port}/index.html") as response:
+            assert response.read() == b"content of index.html"
+        visitor.join()
+
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", visited)
+    assert len(main("--port", "0")) == 1
+
+
+def test_a_runtime_that_can_not_be_had_ends_it_in_a_sentence(
+    main: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline() -> None:
+        raise vendor.VendorError("pyodide could not be had")
+
+    monkeypatch.setattr(serve, "prepare", offline)
+    with pytest.raises(SystemExit, match="pyodide could not be had"):
+        serve.run(lambda: main("--port", "0"))
