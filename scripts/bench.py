@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ RATE = 44100
 RUNS = 3
 PREFIX = "/bench/"
 PATIENCE = 3_600_000  # milliseconds
+ENDED = "[data-state=done], [data-state=failed], [data-state=cancelled]"
+"""A card whose song is no longer at work."""
 FLAGS = [
     "--no-sandbox",
     "--disable-quic",
@@ -60,7 +62,7 @@ class Result:
     seconds: int  # of music
     workers: int  # threads, for the reference
     engine: str
-    browser: str
+    browser: str  # and its version; "none" for the reference
     real_time_factor: float  # seconds of work for a second of music
     spread: list[float]
     first_stems: float = 0  # seconds from the drop to the first finished stretch
@@ -73,6 +75,7 @@ class Result:
     stages: dict[str, float] = field(
         default_factory=dict
     )  # seconds of all workers for a second of music
+    times_reference: float | None = None  # as fast as PyTorch on as many threads, where measured
 
 
 def main() -> None:
@@ -95,6 +98,7 @@ def main() -> None:
             for model in args.model:
                 for result in reference(model, min(args.seconds)):
                     results.append(report(result))
+    results = compared(results)
     if args.json:
         Path(args.json).write_text(json.dumps({"runs": [asdict(r) for r in results]}, indent=1))
     print()
@@ -193,14 +197,14 @@ def in_browser(
     for seconds, path in songs.items():
         with peak_memory() as peak:
             separate(page, path)  # to warm up: the browser compiles what runs often
-        runs = [separate(page, path) for _ in range(RUNS)]
+            runs = [separate(page, path) for _ in range(RUNS)]
         factors = [run["total"] / seconds for run in runs]
         yield Result(
             model,
             seconds,
             workers,
             (page.locator("#details").text_content() or "").removeprefix("Engine: ").split(";")[0],
-            context.browser.version if context.browser else "chromium",
+            context.new_cdp_session(page).send("Browser.getVersion")["product"],
             real_time_factor=statistics.median(factors),
             spread=[min(factors), max(factors)],
             first_stems=statistics.median(run["first"] for run in runs),
@@ -213,7 +217,12 @@ def in_browser(
 
 
 def settled(page: "Page", state: str) -> None:
-    page.locator(f"html[data-state={state}]").wait_for(timeout=PATIENCE)
+    """Wait for the page's state. Ends the script, with what the page says, where that becomes an error."""
+    root = page.locator(f"html:is([data-state={state}], [data-state=error])")
+    root.wait_for(timeout=PATIENCE)
+    if root.get_attribute("data-state") == "error":
+        told = page.locator("#error:visible, .card[data-state=failed] .status")
+        sys.exit("\n".join(told.all_inner_texts()))
 
 
 def ready_after(page: "Page", url: str) -> float:
@@ -234,17 +243,15 @@ def megabytes(page: "Page", url: str) -> float:
 
 
 def separate(page: "Page", path: Path) -> dict[str, float]:
-    """Seconds from the drop to the first finished stretch and to the end."""
+    """Seconds from the drop to the first finished stretch and to the end. Ends the script where there is none."""
     page.evaluate("performance.clearMarks()")
     for worker in page.workers:
         worker.evaluate("performance.clearMeasures()")
+    card = page.locator(".card").nth(page.locator(".card").count())
     page.set_input_files("#file", path)
-    page.evaluate(
-        """() => new Promise((resolve) => {
-            const look = () => performance.getEntriesByName("umx:done").length ? resolve() : setTimeout(look, 50);
-            look();
-        })"""
-    )
+    card.and_(page.locator(ENDED)).wait_for(timeout=PATIENCE)
+    if card.get_attribute("data-state") != "done":
+        sys.exit(f"{path.name} could not be separated: {card.locator('.status').inner_text()}")
     begin, first, done = (
         float(page.evaluate(f"performance.getEntriesByName('umx:{mark}')[0].startTime")) / 1000
         for mark in ("begin", "first-stems", "done")
@@ -324,7 +331,7 @@ def reference(model: str, seconds: int) -> Iterator[Result]:
                 separator(audio)
                 factors.append((time.perf_counter() - begun) / seconds)
         yield Result(
-            model, seconds, threads, f"PyTorch {torch.__version__}", "none",
+            model.replace(":", "-"), seconds, threads, f"PyTorch {torch.__version__}", "none",
             real_time_factor=statistics.median(factors), spread=[min(factors), max(factors)],
         )  # fmt: skip
 
@@ -334,27 +341,41 @@ def report(result: Result) -> Result:
     return result
 
 
+def compared(results: list[Result]) -> list[Result]:
+    """The same results; those of a browser tell how they compare to the reference, if that was measured."""
+    factors = {(r.model, r.workers): r.real_time_factor for r in results if r.browser == "none"}
+    return [
+        replace(r, times_reference=factors[r.model, r.workers] / r.real_time_factor)
+        if r.browser != "none" and (r.model, r.workers) in factors
+        else r
+        for r in results
+    ]
+
+
 def print_table(results: list[Result]) -> None:
     """As Markdown."""
     rows = [
-        "model | engine | workers | music | real-time factor (spread) | first stems | ready (bare) | peak memory",
-        "--- | --- | --- | --- | --- | --- | --- | ---",
+        "model | engine | workers | music | real-time factor (spread) | "
+        "first stems | ready (bare) | loaded | peak memory",
+        " | ".join(["---"] * 9),
     ]
     for r in results:
         low, high = r.spread
+        in_page = (
+            f"{r.first_stems:.1f} s | {r.ready:.1f} s ({r.bare_ready:.1f} s) | "
+            f"{r.megabytes_loaded:.1f} MB | {r.peak_memory_mb:.0f} MB"
+        )
         rows.append(
             f"{r.model} | {r.engine} | {r.workers} | {r.seconds} s | "
-            f"{r.real_time_factor:.3f} ({low:.3f} to {high:.3f}) | {r.first_stems:.1f} s | "
-            f"{r.ready:.1f} s ({r.bare_ready:.1f} s) | {r.peak_memory_mb:.0f} MB"
+            f"{r.real_time_factor:.3f} ({low:.3f} to {high:.3f}) | "
+            f"{in_page if r.browser != 'none' else ' | '.join('––––')}"
         )
     print("\n".join(f"| {row} |" for row in rows))
-    best = {(r.model.replace(":", "-"), r.workers): r for r in results if r.browser == "none"}
     for r in results:
-        native = best.get((r.model, r.workers))
-        if r.browser != "none" and native:
-            ratio = native.real_time_factor / r.real_time_factor
+        if r.times_reference:
             print(
-                f"{r.model}, {r.workers} workers, {r.seconds} s: {ratio:.2f} times as fast as PyTorch."
+                f"{r.model}, {r.workers} workers, {r.seconds} s: "
+                f"{r.times_reference:.2f} times as fast as PyTorch."
             )
 
 
