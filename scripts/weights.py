@@ -68,11 +68,15 @@ def parser() -> argparse.ArgumentParser:
     get_parser = commands.add_parser("get", help="download and convert an official model")
     get_parser.add_argument("name", choices=["umxl", "umxhq"])
     get_parser.add_argument(
-        "--from", dest="folder", type=Path, metavar="DIR", help="take its .pth files from here"
+        "--from",
+        dest="folder",
+        type=existing_folder,
+        metavar="DIR",
+        help="take its .pth files from here",
     )
     get_parser.set_defaults(run=get)
     convert_parser = commands.add_parser("convert", help="convert a model of your own")
-    convert_parser.add_argument("folder", type=Path, metavar="DIR")
+    convert_parser.add_argument("folder", type=existing_folder, metavar="DIR")
     convert_parser.add_argument("--name", type=model_name, required=True)
     convert_parser.set_defaults(run=convert)
     for sub in (get_parser, convert_parser):
@@ -98,6 +102,12 @@ def model_name(text: str) -> str:
             f"{text!r} is no model's name: letters, digits, - and _ are"
         )
     return text
+
+
+def existing_folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text!r}")
+    return Path(text)
 
 
 def get(args: argparse.Namespace) -> None:
@@ -197,6 +207,12 @@ def work_folder(args: argparse.Namespace) -> Path:
     return Path(args.weights) / f"{args.name}.part"
 
 
+def no_model(args: argparse.Namespace, name: str) -> UsageError:
+    return UsageError(
+        f"There is no model {name!r} in {args.weights}; python3 scripts/weights.py list shows what is there."
+    )
+
+
 def show(args: argparse.Namespace) -> None:
     from umx.official import OFFICIAL
 
@@ -214,6 +230,9 @@ def show(args: argparse.Namespace) -> None:
 def verify(args: argparse.Namespace) -> None:
     from umx.weights import WeightsError, load_model
 
+    for name in args.names:
+        if not (args.weights / name).is_dir():
+            raise no_model(args, name)
     bad = 0
     for name in args.names or [model["name"] for model in models(args.weights)]:
         try:
@@ -232,7 +251,7 @@ def remove(args: argparse.Namespace) -> None:
     folders = [args.weights / args.name, work_folder(args)]
     there = [folder for folder in folders if folder.is_dir()]
     if not there:
-        raise UsageError(f"There is no model {args.name!r} in {args.weights}; see: weights.py list")
+        raise no_model(args, args.name)
     for folder in there:
         shutil.rmtree(folder)
     write_index(args.weights)

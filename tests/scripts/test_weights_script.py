@@ -358,6 +358,24 @@ def test_the_embedded_model_stays(
     assert "stays" in capsys.readouterr().err
 
 
+def test_verify_names_a_model_that_is_not_there(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", "nothing") == 1
+    assert "no model 'nothing'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [("get", "umxl", "--from", "nowhere"), ("convert", "nowhere", "--name", "mine")]
+)
+def test_a_folder_that_is_not_there_is_named(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(*words)
+    assert "there is no folder 'nowhere'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["..", "a/b", "", "."])
 def test_a_name_is_no_path(run: Callable[..., int], name: str) -> None:
     with pytest.raises(SystemExit):
