@@ -7,6 +7,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -340,6 +341,38 @@ def test_tensors_can_not_multiply_their_storage(write: Callable[..., bytes]) -> 
     programs = [tensor((50_000,), length=50_000)] * 1000
     with cheaply(), pytest.raises(CheckpointError, match="more than there is"):
         read(write(state(*programs), storage))
+
+
+def test_a_tensor_may_have_two_names(write: Callable[..., bytes]) -> None:
+    """As the window has in Open-Unmix's first models."""
+    found = read(write(state(tensor((4,)), tensor(key="1"), tensor((4,))), FOUR, FOUR))
+    assert found["tensor 0"].tolist() == found["tensor 2"].tolist() == [0, 1, 2, 3]
+    with pytest.raises(CheckpointError, match="more than there is"):
+        read(write(state(*[tensor((4,))] * 3), FOUR))
+
+
+def test_storages_can_not_lie_in_each_other() -> None:
+    count, size = 200, MEGABYTE
+    file, members = io.BytesIO(), []
+    content = bytes(size)
+    for key in range(10_000, 10_000 + count):
+        member = zipfile.ZipInfo(f"archive/data/{key}")
+        member.file_size = member.compress_size = len(content)
+        member.CRC = zlib.crc32(content)
+        content = member.FileHeader() + content  # which is what the next one holds
+        member.header_offset = -len(content)
+        members.append(member)
+    for member in members:
+        member.header_offset += len(content)
+    lengths = {m.filename.rpartition("/")[2]: m.file_size // 4 for m in members}
+    program = state(*(tensor((length,), key=key, length=length) for key, length in lengths.items()))
+    with zipfile.ZipFile(file, "w") as archive:
+        file.write(content)
+        archive.start_dir = len(content)
+        archive.filelist += members
+        archive.writestr("archive/data.pkl", program)
+    with cheaply(8 * MEGABYTE), pytest.raises(CheckpointError, match="more numbers than"):
+        read(file.getvalue())
 
 
 NESTED = b"\x80\x02)" + b"\x85" * 50_000
