@@ -131,6 +131,40 @@ def test_wiener(targets: int, loudness: float) -> None:
     assert np.linalg.norm(result - expected) < 1e-4 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize("loudness", [1, 300, 1e6])
+@pytest.mark.parametrize("ratio", [1, -1, 0.7, 0.3 + 0.4j, 1e-3, 0])
+@pytest.mark.parametrize("heard", [1, 4])
+@pytest.mark.parametrize("targets", [1, 4])
+@pytest.mark.parametrize("frames", [1, 40])
+def test_wiener_of_channels_that_hold_the_same(
+    frames: int, targets: int, heard: int, ratio: complex, loudness: float
+) -> None:
+    """As in mono songs, one side of which may be silent; all but some of the targets may be, too."""
+    rng = np.random.default_rng(targets)
+    left = np.complex64(loudness) * noise(rng, frames, 1, 20)
+    mixture = np.concatenate([left, np.complex64(ratio) * left], axis=1)
+    masks = np.repeat(rng.uniform(0, 1, (targets, frames, 1, 20)), 2, axis=2).astype(np.float32)
+    masks[heard:] = 0
+    expected = wiener(masks, mixture)
+    (result,) = ENGINE.wiener(masks, mixture)
+    assert np.linalg.norm(result - expected) < 1e-4 * np.linalg.norm(expected)
+    # Masks that differ by next to nothing, as those of one song's two sides do.
+    masks *= 1 + np.float32(1e-4) * rng.standard_normal(masks.shape, np.float32)
+    expected = wiener(masks, mixture)
+    (result,) = ENGINE.wiener(masks, mixture)
+    assert np.linalg.norm(result - expected) < 0.02 * np.linalg.norm(expected)
+
+
+def test_not_a_number_stays_in_its_bin() -> None:
+    rng = np.random.default_rng(6)
+    mixture, masks = 300 * noise(rng, 7, 2, 5), rng.uniform(0, 1, (3, 7, 2, 5)).astype(np.float32)
+    (expected,) = ENGINE.wiener(masks, mixture)
+    mixture[4, 1, 2] = np.nan
+    with np.errstate(invalid="ignore"):
+        (result,) = ENGINE.wiener(masks, mixture)
+    np.testing.assert_array_equal(np.delete(result, 2, -1), np.delete(expected, 2, -1))
+
+
 def test_wiener_shares_out_what_there_is() -> None:
     rng = np.random.default_rng(5)
     mixture = 3 * noise(rng, 50, 2, 8)

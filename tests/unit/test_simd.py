@@ -84,11 +84,12 @@ def test_denormals_count_as_silence():
     np.testing.assert_array_equal(result, np.tile(matrix.bias, (2, 1)))
 
 
-def test_not_a_number_counts_as_zero():
+@pytest.mark.parametrize("place", [7, 48, 49])
+def test_not_a_number_counts_as_zero(place):
     rng = np.random.default_rng(3)
     x = rng.standard_normal((9, 50)).astype(np.float32)
     clean = x.copy()
-    x[4, 7], clean[4, 7] = np.nan, 0
+    x[4, place], clean[4, place] = np.nan, 0
     matrix = SIMD.pack(layer(rng, 12, 50))
     np.testing.assert_array_equal(
         SIMD.linear(x, matrix, "tanh"), SIMD.linear(clean, matrix, "tanh")
@@ -130,6 +131,38 @@ def test_lstm_leaves_the_state_it_was_given():
         np.empty((2, 3, 8), np.float32),
     )
     assert (start == 1).all()
+
+
+def test_more_sequences_than_the_kernel_takes_are_refused():
+    matrices = LstmLayer(*(SIMD.pack(layer(np.random.default_rng(4), 4, 1)) for _ in range(2)))
+    for count in (0, 65):
+        x, start = np.ones((count, 1, 1), np.float32), np.zeros((count, 1), np.float32)
+        with pytest.raises(ValueError, match=f"1 to 64 sequences at a time, not {count}"):
+            SIMD.lstm(x, matrices, (start, start), False, x.copy())
+
+
+def test_activations_are_as_close_as_they_claim():
+    """Layers without weights give what activations make of their biases."""
+    x = np.concatenate([np.linspace(-10, 10, 1999), [-1e30, 1e30]]).astype(np.float32)
+    width = len(x)
+
+    def layer(biases):
+        weight = np.zeros((len(biases), 1), np.int8)
+        return SIMD.pack(Linear(weight, np.zeros(len(biases), np.float32), biases))
+
+    nothing = np.zeros((1, 1), np.float32)
+    result = SIMD.linear(nothing, layer(x), "tanh")[0]
+    assert np.abs(result - np.tanh(x.astype(float))).max() < 2e-6
+
+    # A forget gate before a cell that holds 1.
+    zeros, ones = np.zeros((1, width), np.float32), np.ones((1, width), np.float32)
+    gates = layer(np.concatenate([zeros[0], x, zeros[0], zeros[0]]))
+    recurrent = SIMD.pack(Linear(np.zeros((4 * width, width), np.int8), gates.scale, gates.scale))
+    out = np.empty((1, 1, width), np.float32)
+    matrices = LstmLayer(gates, recurrent)
+    _, cell = SIMD.lstm(nothing[np.newaxis], matrices, (zeros, ones), False, out)
+    wanted = 0.5 + 0.5 * np.tanh(0.5 * x.astype(float))
+    assert np.abs(cell[0] - wanted).max() < 1e-6
 
 
 def test_gates_saturate_at_both_ends():
@@ -181,12 +214,45 @@ def test_wiener_of_any_shape(targets, frames, bins, level, seed):
     assert error(result, expected) < 1e-3
 
 
-def test_wiener_of_other_channel_counts_is_the_reference():
-    masks = np.ones((2, 3, 1, 5), np.float32)
-    mixture = np.ones((3, 1, 5), np.complex64)
-    np.testing.assert_array_equal(
-        filtered(SIMD, masks, mixture), filtered(REFERENCE, masks, mixture)
-    )
+@FEW
+@given(
+    st.sampled_from([1, -1, 0.7, 0.3 + 0.4j, 1e-3, 0]), st.integers(1, 4), st.integers(1, 4),
+    st.integers(1, 40), st.sampled_from([1, 300, 1e6]), st.integers(0, 99),
+)  # fmt: skip
+def test_wiener_of_channels_that_hold_the_same(ratio, targets, heard, frames, level, seed):
+    rng = np.random.default_rng(seed)
+    left = rng.standard_normal((frames, 1, 20)) + 1j * rng.standard_normal((frames, 1, 20))
+    mixture = np.concatenate([left, ratio * left], axis=1)
+    mixture = (level * mixture).astype(np.complex64)
+    masks = np.repeat(rng.uniform(0, 1, (targets, frames, 1, 20)), 2, axis=2).astype(np.float32)
+    masks[heard:] = 0
+    result, expected = filtered(SIMD, masks, mixture), filtered(REFERENCE, masks, mixture)
+    assert error(result, expected) < 1e-4
+    masks *= 1 + np.float32(1e-4) * rng.standard_normal(masks.shape, np.float32)
+    result, expected = filtered(SIMD, masks, mixture), filtered(REFERENCE, masks, mixture)
+    assert error(result, expected) < 0.05
+
+
+def test_not_a_number_is_not_passed_on() -> None:
+    rng = np.random.default_rng(6)
+    mixture = (300 * rng.standard_normal((40, 2, 12, 2))).astype(np.float32)
+    mixture = mixture.view(np.complex64)[..., 0]
+    masks = rng.uniform(0, 1, (3, 40, 2, 12)).astype(np.float32)
+    expected = filtered(SIMD, masks, mixture)
+    # Last, so that every number before would be forgotten.
+    mixture[-1, -1, -1] = np.nan
+    result = filtered(SIMD, masks, mixture)
+    np.testing.assert_array_equal(result[..., :-1], expected[..., :-1])
+    np.testing.assert_allclose(SIMD.magnitude(mixture), np.abs(mixture), rtol=1e-6)
+
+    song = rng.standard_normal((2, 8 * 16 + 64), np.float32)
+    expected = SIMD.spectrum(song, 64, 16)
+    song[1, 80] = np.nan
+    spectrum = SIMD.spectrum(song, 64, 16)
+    touched = np.isnan(REFERENCE.spectrum(song, 64, 16)).any(axis=(1, 2))
+    assert touched.sum() == 4
+    np.testing.assert_array_equal(spectrum[~touched], expected[~touched])
+    assert np.isnan(spectrum[touched]).all(axis=(1, 2)).all()
 
 
 @pytest.mark.parametrize("n_fft", [8, 16, 64, 128, 4096])

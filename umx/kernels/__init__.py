@@ -40,8 +40,8 @@ class Engine(Protocol):
     def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
         """One iteration of expectation-maximisation on one window of frames, from masks times the mixture.
 
-        masks: float32 (targets, frames, channels, bins); mixture: complex64 (frames, channels, bins).
-        Yields the estimates of some frames after the other, complex64 (targets, n, channels, bins); together they are
+        masks: float32 (targets, frames, 2, bins); mixture: complex64 (frames, 2, bins).
+        Yields the estimates of some frames after the other, complex64 (targets, n, 2, bins); together they are
         what `openunmix.filtering.wiener` returns after one iteration, without softmask and residual.
         """
 

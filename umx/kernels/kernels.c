@@ -30,12 +30,13 @@ typedef enum { NONE, TANH, RELU } Activation;
 // Inputs padded to whole vectors of 16-bit integers.
 static int depth_of(int inputs) { return (inputs + 7) & ~7; }
 
-INLINE float smaller(float a, float b) { return a < b ? a : b; }
-INLINE float larger(float a, float b) { return a > b ? a : b; }
+// If b is no number, a.
+INLINE float smaller(float a, float b) { return b < a ? b : a; }
+INLINE float larger(float a, float b) { return b > a ? b : a; }
 
 // A rational minimax approximation; largest error 1.8e-6.
 INLINE float tanh_of(float x) {
-    x = larger(-7.5f, smaller(7.5f, x));
+    x = larger(smaller(x, 7.5f), -7.5f);
     float y = x * x;
     float p = ((3.6628765e-06f * y + 2.2186972e-03f) * y + 1.2235865e-01f) * y + 9.9999291e-01f;
     float q = ((1.3610181e-04f * y + 2.0797761e-02f) * y + 4.5566860e-01f) * y + 1.0f;
@@ -342,9 +343,12 @@ EXPORT void wiener_filter(
             // openunmix.filtering.atan2 writes 1 into the mixture where it is exactly zero, and filters that.
             xr += one_at_zero(xr, xi);
             yr += one_at_zero(yr, yi);
-            Floats scale = 1 / (left * right - re * re - im * im);
-            Floats ur = scale * (right * xr - re * yr + im * yi), ui = scale * (right * xi - re * yi - im * yr);
-            Floats vr = scale * (left * yr - re * xr - im * xi), vi = scale * (left * yi - re * xi + im * xr);
+            // By elimination, and not with the determinant: see reference.py.
+            Floats over = 1 / left, pr = re * over, pi = im * over;
+            Floats rest = right - pr * re - pi * im, least = root_epsilon * (1 + (right - root_epsilon) * over);
+            Floats under = 1 / (Floats)wasm_f32x4_pmax((v128_t)least, (v128_t)rest);
+            Floats vr = under * (yr - pr * xr - pi * xi), vi = under * (yi - pr * xi + pi * xr);
+            Floats ur = over * (xr - re * vr + im * vi), ui = over * (xi - re * vi - im * vr);
             for (int j = 0; j < targets; j++) {
                 const float *mask = masks + (j * frames + t) * 2 * bins + f, *s = model + j * 5 * bins + f;
                 Floats a = *(const Floats *)mask, b = *(const Floats *)(mask + bins);

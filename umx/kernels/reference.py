@@ -10,6 +10,7 @@ from . import Activation
 from .layers import Linear, LstmLayer
 
 EPSILON = np.float32(1e-10)
+ROOT_EPSILON = np.sqrt(EPSILON)
 
 
 def sigmoid(x: Float) -> Float:
@@ -66,17 +67,24 @@ class Numpy:
         # openunmix.filtering.atan2 writes 1 into the mixture where it is exactly zero, and filters that.
         x = np.where(mixture == 0, np.complex64(1), mixture)
         y = masks * mixture
-        level = max(np.float32(1), np.abs(x).max() / np.float32(10))
+        level = max(np.float32(1), np.fmax.reduce(np.abs(x), axis=None) / np.float32(10))
         x, y = x / level, y / level
         power = np.mean(y.real**2 + y.imag**2, axis=2)  # (targets, frames, bins)
         # Spatial covariance of each target and bin, over all frames: (targets, channels, channels, bins)
         covariance = np.einsum("jtaf,jtbf->jabf", y, y.conj())
         covariance /= (power.sum(axis=1) + EPSILON)[:, np.newaxis, np.newaxis]
-        # Covariance of the mixture as the model has it: (frames, bins, channels, channels)
-        model = np.einsum("jtf,jabf->tfab", power, covariance)
-        model += np.sqrt(EPSILON) * np.eye(mixture.shape[1], dtype=np.float32)
-        whitened = np.einsum("tfab,tbf->taf", np.linalg.inv(model), x)
-        estimates = np.einsum("jtf,jabf,tbf->jtaf", power, covariance, whitened)
+        # Covariance of the mixture as the model has it: (channels, channels, frames, bins)
+        model = np.einsum("jtf,jabf->abtf", power, covariance)
+        left, right = (model[c, c].real + ROOT_EPSILON for c in (0, 1))
+        # Its inverse times the mixture, by elimination: where both channels hold the same, the determinant drowns in
+        # what rounding loses. Elimination's error lies where the covariances, being singular too, don't see it.
+        part = model[1, 0] / left
+        least = ROOT_EPSILON * (1 + (right - ROOT_EPSILON) / left)
+        rest = np.maximum(right - (part * model[0, 1]).real, least)
+        second = (x[:, 1] - part * x[:, 0]) / rest
+        first = (x[:, 0] - model[0, 1] * second) / left
+        whitened = np.stack([first, second])
+        estimates = np.einsum("jtf,jabf,btf->jtaf", power, covariance, whitened)
         yield (estimates * level).astype(np.complex64)
 
     def spectrum(self, padded: Float, n_fft: int, hop: int) -> Complex:

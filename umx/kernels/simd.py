@@ -82,6 +82,8 @@ class Simd(Numpy):
         self, x: Float, layer: LstmLayer, state: tuple[Float, Float], reverse: bool, out: Float
     ) -> tuple[Float, Float]:
         sequences, frames, inputs = x.shape
+        if not 0 < sequences <= CHUNK:
+            raise ValueError(f"The kernel takes 1 to {CHUNK} sequences at a time, not {sequences}.")
         width = out.shape[-1]
         h, c = (np.array(part) for part in state)
         gates = np.empty((CHUNK, 4 * width), np.float32)
@@ -102,8 +104,8 @@ class Simd(Numpy):
         return out
 
     def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
-        targets, frames, channels, bins = masks.shape
-        if channels != 2 or bins < 4:
+        targets, frames, _, bins = masks.shape
+        if bins < 4:
             yield from super().wiener(masks, mixture)
             return
         model = np.empty(targets * 5 * bins + 1, np.float32)
