@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from . import checkpoint
 from .quantize import ShapeError, choose_steps, fold, mean_inputs, round_weights
 from .types import Float
-from .weights import MANIFEST, Manifest, Tensor, WeightFile, pack, shapes
+from .weights import MANIFEST, TARGET, Manifest, Tensor, WeightFile, pack, shapes
 
 TARGETS = ("vocals", "drums", "bass", "other")
 """The order in which models name their targets; others come after."""
 SIGNAL = {"sample_rate": 44100, "n_fft": 4096, "hop": 1024}
 """What the official models hear."""
 NETWORK = ("channels", "bins", "max_bin", "hidden_size", "layers", "bidirectional")
+
+VECTOR = re.compile(r"(in|out)put_(mean|scale)|bn\d\.(weight|bias|running_\w+)|lstm\.bias_\w+")
+MATRIX = re.compile(r"fc\d\.weight|lstm\.weight_\w+")
 
 Progress = Callable[[str], None]
 """Called with the target that is about to be converted."""
@@ -83,6 +86,11 @@ class Converter:
                 f"its network has {odd} {network[odd]}, but the model has {known[odd]}; "
                 "all targets of a model must be alike."
             )
+        manifest = Manifest(targets={}, preset=self.preset, **self.fields)
+        try:
+            manifest.check_network()
+        except ValueError as error:
+            raise ConvertError(f"it is no network that can be used: {error}.") from error
         try:
             folded = fold(state)
         except ShapeError as error:
@@ -92,7 +100,7 @@ class Converter:
                 raise ConvertError(f"its {name} holds numbers that are not finite.")
         means = mean_inputs(state)
         del state
-        _check(folded, Manifest(targets={}, preset=self.preset, **self.fields))
+        _check(folded, manifest)
         steps = choose_steps(folded, self.preset)
         tensors: dict[str, Tensor] = {}
         for layer in sorted({key.rpartition(".")[0] for key in folded}):
@@ -114,14 +122,19 @@ class Converter:
 
 def describe(state: Mapping[str, NDArray[Any]]) -> dict[str, int]:
     """The network's shape, as the manifest names it. Raises ConvertError for what is no Open-Unmix."""
+    for pattern, dimensions in ((VECTOR, 1), (MATRIX, 2)):
+        for name, tensor in state.items():
+            if pattern.fullmatch(name) and (tensor.ndim != dimensions or not tensor.size):
+                raise ConvertError(f"it is no Open-Unmix: its {name} has shape {tensor.shape}.")
     try:
         max_bin, bins = len(state["input_mean"]), len(state["output_mean"])
         hidden, inputs = state["fc1.weight"].shape
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConvertError(f"it is no Open-Unmix: {error} is missing or misshapen.") from error
-    layers = [int(match[1]) for key in state if (match := re.match(r"lstm\.\w+_l(\d+)", key))]
+    except KeyError as error:
+        raise ConvertError(f"it is no Open-Unmix: {error} is missing.") from error
+    # The first nine digits are enough to see that there are too many.
+    layers = [int(match[1]) for key in state if (match := re.match(r"lstm\.\w+_l(\d{1,9})", key))]
     return {
-        "channels": inputs // max(max_bin, 1),
+        "channels": inputs // max_bin,
         "bins": bins,
         "max_bin": max_bin,
         "hidden_size": hidden,
@@ -143,7 +156,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Path], dict[str, int]]:
             "hop": _whole(settings["nhop"]),
         }
         channels = _whole(settings["nb_channels"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ConvertError(f"{folder / 'separator.json'} lacks a usable value: {error}.") from error
     if channels != 2:
         raise ConvertError(
@@ -154,6 +167,11 @@ def read_folder(folder: Path) -> tuple[dict[str, Path], dict[str, int]]:
     checkpoints = {}
     for path in sorted(folder.glob("*.json")):
         if path.name != "separator.json":
+            if not TARGET.fullmatch(path.stem):
+                raise ConvertError(
+                    f"{path.stem!r} can't be the name of a target: rename {path} and what belongs to it "
+                    "to letters, digits, _ and - only."
+                )
             checkpoints[path.stem] = _checkpoint(folder, path.stem)
     if not checkpoints:
         raise ConvertError(f"{folder} has no <target>.json with a <target>.pth beside it.")
@@ -173,7 +191,7 @@ def _checkpoint(folder: Path, target: str) -> Path:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConvertError(f"{path} can't be read: {error}.") from error
 
 

@@ -30,6 +30,8 @@ LARGEST_TARGET = 1 << 30  # bytes
 MOST_LAYERS = 16
 CHUNK = 1 << 20
 """How many bytes are unpacked at a time."""
+TARGET = re.compile(r"[\w-]{1,64}")
+"""What a target may be called: files are named after it."""
 DTYPES: dict[str, np.dtype[Any]] = {"I8": np.dtype(np.int8), "F32": np.dtype("<f4")}
 
 Tensor: TypeAlias = Int8 | Float
@@ -101,8 +103,8 @@ class Manifest:
     def text(self) -> str:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
 
-    def _check(self) -> None:
-        """Raise ValueError for anything that is of the wrong type or out of bounds."""
+    def check_network(self) -> None:
+        """Raise ValueError for anything but the targets that is of the wrong type or out of bounds."""
         for name, kind in type(self).__annotations__.items():
             value = getattr(self, name)
             if kind is str and not isinstance(value, str):
@@ -111,21 +113,33 @@ class Manifest:
                 raise ValueError(f"{name} should be a positive number")
         if type(self.bidirectional) is not bool:
             raise ValueError("bidirectional should be true or false")
-        if not self.targets:
-            raise ValueError("it names no targets")
-        if self.bins != self.n_fft // 2 + 1 or self.max_bin > self.bins or self.n_fft % self.hop:
-            raise ValueError("n_fft, hop, bins and max_bin don't fit together")
+        if self.channels != 2:
+            raise ValueError("channels should be 2, because only stereo can be separated")
+        if self.bins != self.n_fft // 2 + 1 or self.max_bin > self.bins:
+            raise ValueError("n_fft, bins and max_bin don't fit together")
+        if self.n_fft % self.hop or self.n_fft < 2 * self.hop:
+            raise ValueError("n_fft should be a multiple of hop, at least twice as long")
         if self.hidden_size % (1 + self.bidirectional):
             raise ValueError("hidden_size should be even")
         if not all(isinstance(v, int | float) for v in self.quality.values()):
             raise ValueError("quality should be numbers")
         if self.layers > MOST_LAYERS:  # before they are listed, which would fill the memory
             raise ValueError("layers should be fewer")
-        needed = sum(_bytes(dtype, shape) for dtype, shape in shapes(self).values())
-        if needed > LARGEST_TARGET:
+        if self._size() > LARGEST_TARGET:
             raise ValueError("its network is too large")
+
+    def _size(self) -> int:
+        """Bytes of a target's tensors."""
+        return sum(_bytes(dtype, shape) for dtype, shape in shapes(self).values())
+
+    def _check(self) -> None:
+        """Raise ValueError for anything that is of the wrong type or out of bounds."""
+        self.check_network()
+        if not self.targets:
+            raise ValueError("it names no targets")
+        needed = self._size()
         for target, entry in self.targets.items():
-            if not re.fullmatch(r"[\w-]{1,64}", target):
+            if not TARGET.fullmatch(target):
                 raise ValueError(f"{target!r} can't be the name of a target")
             if not re.fullmatch(r"[\w-][\w.-]{0,127}", entry.file):
                 raise ValueError(f"{entry.file!r} can't be the name of a file")

@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,7 @@ def test_the_same_checkpoints_give_the_same_bytes(tmp_path: Path) -> None:
 def test_keys_of_older_releases_are_left_out(tmp_path: Path) -> None:
     state = golden_state("bass")
     extra = state | {"stft.window": np.ones(128, np.float32), "sample_rate": np.float32(44100)}
+    extra["nothing"] = np.ones(0, np.float32)
     plain, more = (
         Converter("best", **FIELDS).add("bass", io.BytesIO(pth(s))) for s in (state, extra)
     )
@@ -100,6 +102,49 @@ def test_a_misshapen_tensor_is_refused(key: str) -> None:
     state = golden_state("vocals")
     state[key] = state[key][..., :-1]
     with pytest.raises(ConvertError):
+        Converter("best", **FIELDS).add("vocals", io.BytesIO(pth(state)))
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 2), (0, 0), (2, 0, 1)])
+@pytest.mark.parametrize("key", sorted(set(golden_state("vocals")) - UNUSED))
+def test_tensors_of_any_shape_are_folded_or_refused(key: str, shape: tuple[int, ...]) -> None:
+    state = golden_state("vocals") | {key: np.ones(shape, np.float32)}
+    try:
+        Converter("web", **FIELDS).add("vocals", io.BytesIO(pth(state)))
+    except ConvertError as error:
+        assert str(error).endswith(".")
+    else:
+        assert shape == (1,)  # which numpy takes for a vector of any length
+
+
+@pytest.mark.parametrize("layer", ["16", "2000000", "9" * 5000])
+def test_more_layers_than_a_model_may_have_are_refused(layer: str) -> None:
+    state = golden_state("vocals") | {f"lstm.weight_ih_l{layer}": np.ones((1, 1), np.float32)}
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConvertError, match="layers should be"):
+            Converter("web", **FIELDS).add("vocals", io.BytesIO(pth(state)))
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"n_fft": 256}, "n_fft, bins"), ({"hop": 128}, "twice as long"), ({"hop": 0}, "hop")],
+)
+def test_what_does_not_fit_together_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, int], message: str
+) -> None:
+    monkeypatch.delattr("umx.convert.fold")
+    with pytest.raises(ConvertError, match=message):
+        Converter("web", **FIELDS | fields).add("bass", io.BytesIO(pth(golden_state("bass"))))
+
+
+def test_mono_is_refused() -> None:
+    state = golden_state("vocals")
+    state["fc1.weight"] = state["fc1.weight"][:, :47]
+    with pytest.raises(ConvertError, match="channels should be 2"):
         Converter("best", **FIELDS).add("vocals", io.BytesIO(pth(state)))
 
 
@@ -142,6 +187,8 @@ def test_a_checkpoint_may_have_its_hash_in_its_name(tmp_path: Path) -> None:
         ({"nhop": 48}, "multiple of nhop"),
         ({"nhop": 128}, "multiple of nhop"),
         ({"sample_rate": 44100.5}, "44100.5"),
+        ({"sample_rate": float("inf")}, "infinity"),
+        ({"sample_rate": float("nan")}, "nan|NaN"),
         ({"nfft": -4}, "-4"),
     ],
 )
@@ -150,6 +197,23 @@ def test_what_the_pipeline_cant_do_is_refused(
 ) -> None:
     with pytest.raises(ConvertError, match=what):
         read_folder(training_folder(tmp_path, **settings))
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "[]", "3", "null", "{"])
+def test_settings_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    training_folder(tmp_path)
+    (tmp_path / "separator.json").write_text(text)
+    with pytest.raises(ConvertError, match=r"separator\.json .*\.$"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["lead vocals", "v.1", "x" * 65])
+def test_a_name_that_no_target_can_have_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    training_folder(tmp_path)
+    for suffix in (".json", ".pth"):
+        (tmp_path / f"bass{suffix}").rename(tmp_path / f"{name}{suffix}")
+    with pytest.raises(ConvertError, match=f"{re.escape(name)}.* can't be the name of a target"):
+        read_folder(tmp_path)
 
 
 def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path) -> None:
