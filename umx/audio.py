@@ -92,7 +92,8 @@ def read(path: Path, sample_rate: int) -> Float:
 
     try:
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:
+        # TypeError: it is called .raw, so it says nothing of its rate.
         raise AudioError(f"{path} can't be read as audio: {error}") from error
     if len(audio) == 0:
         raise AudioError(f"{path} holds no audio.")
@@ -106,6 +107,7 @@ def write_stems(
     """Write stems as 16-bit WAV while they come in, stretch by stretch: each (2, n) by name.
 
     A file appears under its name only when it is whole. Returns how many samples had to be limited to full scale.
+    Raises AudioError, naming the folder, where there is no writing to it.
     """
     import soundfile
 
@@ -126,6 +128,11 @@ def write_stems(
                     file.write(samples)
         for name, part in parts.items():
             part.replace(paths[name])
+    except soundfile.LibsndfileError as error:
+        folders = ", ".join(sorted({str(path.parent) for path in paths.values()}))
+        raise AudioError(
+            f"The stems can't be written to {folders}: see that it is there and has room left."
+        ) from error
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)

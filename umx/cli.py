@@ -1,8 +1,10 @@
 """The command line: `python -m umx separate SONG… -o DIR`."""
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
     sub.add_argument(
         "--stems",
-        type=lambda text: text.split(","),
+        type=lambda text: [TITLES.get(stem, stem) for stem in text.split(",")],
         metavar="NAME,…",
         help="only these, such as vocals,karaoke (default: all that the model gives)",
     )
@@ -36,16 +38,19 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def names_of(targets: Sequence[str]) -> list[str]:
+    """What targets give: themselves, and the aggregates that they make up."""
+    return [*targets, *(name for name, parts in AGGREGATES.items() if set(parts) <= set(targets))]
+
+
 def targets_of(stems: Sequence[str], available: Sequence[str]) -> list[str]:
     """The targets that the wanted stems need, in the model's order. Raises ValueError for an unknown stem."""
-    names = {title: target for target, title in TITLES.items()}
+    names = {TITLES.get(name, name): name for name in names_of(available)}
     needed: set[str] = set()
     for stem in stems:
-        target = names.get(stem, stem)
-        if target not in (*available, *AGGREGATES):
-            known = ", ".join(TITLES.get(name, name) for name in (*available, *AGGREGATES))
-            raise ValueError(f"There is no stem {stem!r}; choose from {known}.")
-        needed.update(AGGREGATES.get(target, (target,)))
+        if stem not in names:
+            raise ValueError(f"There is no stem {stem!r}; choose from {', '.join(names)}.")
+        needed.update(AGGREGATES.get(names[stem], (names[stem],)))
     return [target for target in available if target in needed]
 
 
@@ -59,18 +64,43 @@ def separate(args: argparse.Namespace) -> int:
     except (WeightsError, ValueError, OSError) as error:
         print(f"umx: {error}", file=sys.stderr)
         return 2
+    titles = [TITLES.get(name, name) for name in names_of(separator.targets)]
+    wanted = [t for t in titles if not args.stems or t in args.stems or t == RESIDUAL]
     failures = 0
-    for song in args.songs:
+    for song, paths in zip(args.songs, places(args.songs, args.output, wanted), strict=True):
         try:
-            write(song, separator, args.output, args.stems)
+            write(song, separator, paths)
         except (audio.AudioError, OSError) as error:
             print(f"umx: {error}", file=sys.stderr)
             failures += 1
     return 1 if failures else 0
 
 
-def write(song: Path, separator: Separator, folder: Path, stems: Sequence[str] | None) -> None:
-    """Separate one song into `folder`, as "Title - stem.wav"."""
+def places(songs: Sequence[Path], folder: Path, titles: Iterable[str]) -> list[dict[str, Path]]:
+    """Where each song's stems go, by title: "Song - stem.wav".
+
+    Songs of one name are numbered, so that no file is written twice, nor over one of the songs.
+    """
+    taken = {_identity(song) for song in songs}
+    out = []
+    for song in songs:
+        for number in count(1):
+            name = song.stem if number == 1 else f"{song.stem} ({number})"
+            paths = {title: folder / f"{name} - {title}.wav" for title in titles}
+            if taken.isdisjoint(map(_identity, paths.values())):
+                break
+        taken.update(map(_identity, paths.values()))
+        out.append(paths)
+    return out
+
+
+def _identity(path: Path) -> str:
+    """The same for paths that may be one file: on some systems, upper and lower case are."""
+    return os.path.realpath(path).casefold()
+
+
+def write(song: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
+    """Separate one song into files by title."""
     rate = separator.manifest.sample_rate
     mixture = audio.read(song, rate)
 
@@ -81,11 +111,6 @@ def write(song: Path, separator: Separator, folder: Path, stems: Sequence[str] |
                 named = with_aggregates(estimates, separator.targets)
                 yield {TITLES.get(name, name): stem for name, stem in named.items()}
 
-    every = [*separator.targets]
-    every += [name for name, parts in AGGREGATES.items() if set(parts) <= set(every)]
-    titles = [TITLES.get(name, name) for name in every]
-    wanted = [t for t in titles if not stems or t in stems or t == RESIDUAL]
-    paths = {title: folder / f"{song.stem} - {title}.wav" for title in wanted}
     loud = audio.write_stems(paths, stretches(), rate)
     for path in paths.values():
         print(path)

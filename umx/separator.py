@@ -200,14 +200,16 @@ def separate(
 ) -> dict[str, Float]:
     """Separate a song into stems: one per target, and the aggregates that they make up (karaoke).
 
-    audio: float (samples,) or (channels, samples), at any sample rate; one channel is given to both sides.
+    audio: float (samples,) or (channels, samples), at any sample rate; one channel is given to both sides. It stays
+    as it is; NaN in it counts as silence.
     model: a model's name or folder, see `weights.find_model`.
     Returns float32 (2, samples) by name, at the sample rate and length of the input; with `residual`, the targets and
     "residual" sum to the mixture.
     Raises WeightsError for a model that can't be found or read, ValueError for audio of another shape.
     """
     separator = Separator(load_model(find_model(model)), targets=targets, residual=residual)
-    mixture = audio_files.to_stereo(np.asarray(audio, np.float32))
+    mixture = audio_files.to_stereo(np.array(audio, np.float32))
+    audio_files.make_finite(mixture)
     rate = separator.manifest.sample_rate
     samples = mixture.shape[-1]
     estimates = separator.separate(audio_files.resample(mixture, sample_rate, rate), progress)

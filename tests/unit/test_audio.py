@@ -77,6 +77,12 @@ def test_read_names_the_file_that_is_no_audio(tmp_path: Path) -> None:
         audio.read(tmp_path / "nowhere.wav", 44100)
 
 
+def test_read_names_the_file_that_does_not_say_its_rate(tmp_path: Path) -> None:
+    (tmp_path / "song.raw").write_bytes(bytes(100))
+    with pytest.raises(audio.AudioError, match=r"song\.raw can't be read"):
+        audio.read(tmp_path / "song.raw", 44100)
+
+
 def test_read_refuses_a_file_without_samples(tmp_path: Path) -> None:
     path = tmp_path / "empty.wav"
     soundfile.write(path, np.zeros((0, 2)), 44100)
@@ -102,6 +108,24 @@ def test_stems_appear_only_when_whole(tmp_path: Path) -> None:
     assert rate == 44100
     assert written.shape == (20, 2)
     assert (written == 32767).all()
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    stretch = {"bass": np.zeros((2, 3000), np.float32)}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        with pytest.raises(audio.AudioError, match=f"written to {tmp_path}: .*room"):
+            audio.write_stems({"bass": tmp_path / "song - bass.wav"}, [stretch] * 9, 44100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    with pytest.raises(audio.AudioError, match="gone: see that it is there"):
+        audio.write_stems({"bass": tmp_path / "gone" / "song - bass.wav"}, [], 44100)
 
 
 def test_samples_that_are_no_numbers_become_some(tmp_path: Path) -> None:

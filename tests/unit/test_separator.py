@@ -79,6 +79,18 @@ def test_separate_keeps_rate_and_length(rate: int) -> None:
     np.testing.assert_allclose(total, np.repeat(mixture, 2, axis=0), atol=1e-6)
 
 
+def test_separate_survives_what_is_no_number() -> None:
+    mixture = noise(7001)
+    mixture[0, 10], mixture[1, 5000], mixture[1, 5001] = np.nan, np.inf, -np.inf
+    kept = mixture.copy()
+    clean = mixture.copy()
+    clean[0, 10], clean[1, 5000], clean[1, 5001] = 0, 1, -1
+    stems, expected = umx.separate(mixture, 44100), umx.separate(clean, 44100)
+    np.testing.assert_array_equal(mixture, kept)
+    for name, stem in stems.items():
+        np.testing.assert_array_equal(stem, expected[name])
+
+
 class Idle:
     """In the place of the kernels' library: does nothing, so that only what Python allocates is left."""
 
@@ -98,3 +110,22 @@ def test_memory_beside_the_weights_is_a_few_times_the_audio(model: Model) -> Non
     finally:
         tracemalloc.stop()
     assert most < 4.5 * audio.nbytes
+
+
+def test_memory_does_not_grow_with_the_song(model: Model) -> None:
+    separator = Separator(model, Simd(Idle()))
+
+    def most(batches: int) -> int:
+        song = np.zeros(
+            (2, batches * segments.LANES * (segments.SEGMENT - segments.OVERLAP)), np.float32
+        )
+        assert len(segments.plan(song.shape[1])) == batches
+        tracemalloc.start()
+        try:
+            for _ in separator.stream(song):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert most(8) < 1.05 * most(1)
