@@ -2,7 +2,8 @@
 are installed.
 
 A tiny Open-Unmix with random weights separates a few seconds of noise. Its state dicts and everything the reference
-computes on the way go into one compressed .npz each, small enough to commit. Beside them, a checkpoint in both formats.
+computes on the way go into one compressed .npz each, small enough to commit. Beside them, checkpoints in both formats:
+of one of its networks, as this release and as older ones save it, and of tensors of every kind.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from openunmix.model import Separator as Separator  # noqa: E402
 
 FOLDER = Path(__file__).parent.parent / "tests" / "parity"
 TARGETS = ("vocals", "drums", "bass", "other")
+HIDDEN, N_FFT, HOP, MAX_BIN = 16, 128, 32, 47
 
 
 def network(
@@ -71,14 +73,17 @@ def layers(model: OpenUnmix, magnitude: torch.Tensor) -> dict[str, np.ndarray]:
     return {k: v.numpy() for k, v in stages.items()}
 
 
-def vectors(hidden: int, n_fft: int, hop: int, max_bin: int, samples: int) -> dict[str, np.ndarray]:
-    """Inputs, weights and results of every stage for one configuration."""
-    bins = n_fft // 2 + 1
-    models = {t: network(hidden, bins, max_bin, seed) for seed, t in enumerate(TARGETS)}
+def networks() -> dict[str, OpenUnmix]:
+    """The tiny Open-Unmix."""
+    return {t: network(HIDDEN, N_FFT // 2 + 1, MAX_BIN, seed) for seed, t in enumerate(TARGETS)}
+
+
+def vectors(models: dict[str, OpenUnmix], samples: int) -> dict[str, np.ndarray]:
+    """Inputs, weights and results of every stage."""
     mixture = torch.from_numpy(music(samples, 1))[None]
     out = {"mixture": mixture[0].numpy()}
     for residual in (False, True):
-        separator = Separator(models, niter=1, residual=residual, n_fft=n_fft, n_hop=hop)
+        separator = Separator(models, niter=1, residual=residual, n_fft=N_FFT, n_hop=HOP)
         separator.freeze()
         with torch.no_grad():
             out["residual" if residual else "estimates"] = separator(mixture)[0].numpy()
@@ -113,6 +118,16 @@ def wiener_vectors() -> dict[str, np.ndarray]:
     return out
 
 
+def older_keys() -> dict[str, torch.Tensor]:
+    """What the state dicts of Open-Unmix 1.0, so UMX-HQ's, have beside the network: one window has two names."""
+    window = torch.hann_window(N_FFT)
+    return {
+        "stft.window": window,
+        "transform.0.window": window,
+        "sample_rate": torch.tensor(44100.0),
+    }
+
+
 def checkpoint() -> dict[str, torch.Tensor]:
     """A state dict of every type and layout of tensor that a checkpoint may hold."""
     shared = torch.arange(12.0)
@@ -134,13 +149,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, default=FOLDER, metavar="DIR")
     folder = parser.parse_args().output
+    models = networks()
     # Two windows of the Wiener filter, the second one short.
-    tiny = vectors(hidden=16, n_fft=128, hop=32, max_bin=47, samples=32 * 320 + 7)
+    tiny = vectors(models, samples=HOP * 320 + 7)
     np.savez_compressed(folder / "network.npz", **tiny)  # type: ignore[arg-type]
     np.savez_compressed(folder / "wiener.npz", **wiener_vectors())  # type: ignore[arg-type]
-    for form in ("zip", "legacy"):
-        path = folder / f"checkpoint.{form}.pth"
-        torch.save(checkpoint(), path, _use_new_zipfile_serialization=form == "zip")
+    state = dict(models["vocals"].state_dict())
+    contents = {"checkpoint": checkpoint(), "network": state, "older": state | older_keys()}
+    for name, content in contents.items():
+        for form in ("zip", "legacy"):
+            path = folder / f"{name}.{form}.pth"
+            torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
 
 
 if __name__ == "__main__":

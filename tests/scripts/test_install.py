@@ -21,12 +21,20 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_command_separates_with_the_model_inside(installed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [["bin/umx"], ["-m", "umx"]], ids=" ".join)
+def test_the_command_separates_with_the_model_inside(
+    installed: Path, tmp_path: Path, command: list[str]
+) -> None:
     rng = np.random.default_rng(1)
     soundfile.write(tmp_path / "song.wav", 0.1 * rng.standard_normal((22050, 2)), 44100)
-    command = [sys.executable, "-P", installed / "bin" / "umx", "separate", "song.wav"]
+    script = [installed / part if "/" in part else part for part in command]
     environment = os.environ | {"PYTHONPATH": str(installed), "XDG_DATA_HOME": str(tmp_path)}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    subprocess.run(
+        [sys.executable, "-P", *script, "separate", "song.wav"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
     names = {path.name for path in tmp_path.glob("song - *.wav")}
     stems = ("bass", "drums", "melody", "vocals", "karaoke")
     assert names == {f"song - {stem}.wav" for stem in stems}

@@ -125,6 +125,19 @@ def test_reads_what_torch_wrote(format: str) -> None:
         np.testing.assert_array_equal(found[name], value)
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("release", ["network", "older"])
+def test_reads_what_openunmix_saved(format: str, release: str) -> None:
+    found = checkpoint.read(REFERENCE / f"{release}.{format}.pth")
+    expected = golden_state("vocals")
+    more = {f"bn{number}.num_batches_tracked" for number in (1, 2, 3)}
+    if release == "older":
+        more |= {"stft.window", "transform.0.window", "sample_rate"}
+    assert found.keys() == expected.keys() | more
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_reads_what_torch_writes_here(is_zip: bool) -> None:
     torch = pytest.importorskip("torch")

@@ -62,10 +62,20 @@ def test_the_same_checkpoints_give_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
-def test_keys_of_older_releases_are_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ["zip", "legacy"])
+@pytest.mark.parametrize("release", ["network", "older"])
+def test_what_openunmix_saved_is_converted(format: str, release: str) -> None:
+    saved = (GOLDEN.parent / f"{release}.{format}.pth").read_bytes()
+    found, expected = (
+        Converter("best", **FIELDS).add("vocals", io.BytesIO(data))
+        for data in (saved, pth(golden_state("vocals")))
+    )
+    assert found == expected
+
+
+def test_tensors_that_are_not_the_network_s_are_left_out() -> None:
     state = golden_state("bass")
-    extra = state | {"stft.window": np.ones(128, np.float32), "sample_rate": np.float32(44100)}
-    extra["nothing"] = np.ones(0, np.float32)
+    extra = state | {"stft.window": np.ones((), np.float32), "nothing": np.ones(0, np.float32)}
     plain, more = (
         Converter("best", **FIELDS).add("bass", io.BytesIO(pth(s))) for s in (state, extra)
     )

@@ -181,6 +181,16 @@ def test_gates_saturate_at_both_ends():
     np.testing.assert_allclose(results[0], results[1], atol=1e-5)
 
 
+def test_packed_weights_stay_8_bit():
+    shapes = [(1024, 2974), (2048, 1024), (2048, 512), (1024, 2048), (4098, 1024)]
+    layers = [layer(np.random.default_rng(5), *shape) for shape in shapes]
+    packed = [SIMD.pack(matrix) for matrix in layers]
+    # What views are of counts, too.
+    owners = [part if part.base is None else part.base for matrix in packed for part in matrix]
+    size = sum(owner.nbytes for owner in {id(owner): owner for owner in owners}.values())
+    assert size < 1.01 * sum(matrix.weight.nbytes for matrix in layers)
+
+
 def test_pack_refuses_floats():
     with pytest.raises(TypeError, match="8-bit"):
         SIMD.pack(
