@@ -30,27 +30,33 @@ def need(*modules: str) -> None:
     os.execv(PYTHON, [str(PYTHON), *sys.argv])
 
 
-def make(requirements: Sequence[str]) -> None:
-    """Make .venv anew with `requirements`, as pip understands them. Ends the script where that fails."""
+def make(*installations: Sequence[str]) -> None:
+    """Make .venv anew with what `pip install` is told to install, one time after another.
+
+    Ends the script where that fails.
+    """
     if not find_spec("ensurepip") and not apt_install("python3-venv"):
         sys.exit("This Python makes no environments; install python3-venv and start again.")
     print("Making the environment in .venv …", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    if subprocess.run([*pip, *requirements]).returncode:
-        sys.exit("Packages could not be installed; check the network and start again.")
+    for requirements in installations:
+        if subprocess.run([*pip, *requirements]).returncode:
+            sys.exit("Packages could not be installed; check the network and start again.")
 
 
-def apt_install(package: str) -> bool:
-    """Install a Debian package, where that can be done without asking. Returns whether it was."""
+def apt_install(*packages: str) -> bool:
+    """Install Debian packages, where that can be done without asking. Returns whether they were."""
     if os.name != "posix" or os.geteuid() or not shutil.which("apt-get"):
         return False
+    install = "install", "--yes", "--no-install-recommends", *packages
+    # A fresh machine has no list of packages, an old one has a list of what is no longer there.
+    return _apt_get(*install) or (_apt_get("update") and _apt_get(*install))
+
+
+def _apt_get(*command: str) -> bool:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    commands = ["update"], ["install", "--yes", "--no-install-recommends", package]
-    return not any(
-        subprocess.run(["apt-get", "--quiet", *command], env=environment).returncode
-        for command in commands
-    )
+    return not subprocess.run(["apt-get", "--quiet", *command], env=environment).returncode
 
 
 def _has(modules: Sequence[str]) -> bool:

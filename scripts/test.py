@@ -1,6 +1,7 @@
 """Run every check and every test: `python3 scripts/test.py`, or only some stages: `python3 scripts/test.py lint unit`.
 
-Makes its own environment in .venv, and anew when pyproject.toml changes; finds a Chromium, or gets one.
+Makes its own environment in .venv, and anew when what is pinned changes; finds a Chromium, or gets one, and gets the
+other browsers where Debian's packages can be installed without asking.
 """
 
 import hashlib
@@ -20,10 +21,13 @@ STAGES = {
     "types": ["mypy"],
     "unit": ["pytest", "tests/unit", "tests/parity", "tests/scripts"],
     "build": ["scripts/build.py"],
-    "browser": ["pytest", "tests/browser", "-n", "2", "--dist", "loadfile"],
+    "browser": ["pytest", "tests/browser", "-rs", "-n", "2", "--dist", "loadfile"],
+    "audit": ["scripts/audit.py"],
 }
 """What to run by name, in order: a module of the environment, or a script, and its arguments. Browsers' tests are at
 work on two files at a time, since pages wait a lot."""
+REQUIREMENTS = ROOT / "tests" / "requirements.txt"
+"""Everything that the tests need, with the hashes of its files; its first lines say how it is made anew."""
 CHROMIUM = "UMX_CHROMIUM"
 """The environment variable that names the browser's program: to this script by who has one, from it to the tests."""
 BROWSERS = (
@@ -33,6 +37,12 @@ BROWSERS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
+OTHER_BROWSERS = {
+    "firefox-esr": ("firefox-esr", "firefox"),
+    "webkit2gtk-driver": ("WebKitWebDriver",),
+    "xvfb": ("Xvfb",),
+}
+"""By Debian's package: programs one of which the tests of other browsers need."""
 PLAYWRIGHTS_OWN = (
     "from playwright.sync_api import sync_playwright as p\n"
     "with p() as driver: print(driver.chromium.executable_path)"
@@ -49,6 +59,7 @@ def main(wanted: list[str]) -> int:
     environment = dict(os.environ)
     if "browser" in stages:
         environment[CHROMIUM] = find_browser()
+        bring_other_browsers()
     results = {}
     for name, command in stages.items():
         print(f"\n=== {name}: {' '.join(command)}", flush=True)
@@ -68,21 +79,15 @@ def python_command(command: list[str]) -> list[str]:
 
 
 def make_environment() -> None:
-    """Have the package and its test tools in .venv, as pyproject.toml pins them."""
-    recipe = hashlib.sha256(PYPROJECT.read_bytes() + sys.version.encode()).hexdigest()
+    """Have the package and its test tools in .venv, no file of which is another than the pinned one."""
+    inputs = PYPROJECT.read_bytes() + REQUIREMENTS.read_bytes() + sys.version.encode()
+    recipe = hashlib.sha256(inputs).hexdigest()
     stamp = VENV / "recipe"
     if stamp.is_file() and stamp.read_text() == recipe:
         return
-    make(["--editable", str(ROOT), *pins()])
+    package = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    make(["--require-hashes", "--requirement", str(REQUIREMENTS)], package)
     stamp.write_text(recipe)
-
-
-def pins() -> list[str]:
-    """The test tools with their versions."""
-    import tomllib
-
-    pinned: list[str] = tomllib.loads(PYPROJECT.read_text())["dependency-groups"]["test"]
-    return pinned
 
 
 def find_browser() -> str:
@@ -100,6 +105,17 @@ def find_browser() -> str:
     if apt_install("chromium") and starts("chromium"):
         return str(shutil.which("chromium"))
     sys.exit(f"No Chromium was found or could be had; install one, or name it in {CHROMIUM}.")
+
+
+def bring_other_browsers() -> None:
+    """Install those that aren't here, where that can be done; where not, their tests say what is missing."""
+    missing = [
+        package
+        for package, programs in OTHER_BROWSERS.items()
+        if not any(shutil.which(program) for program in programs)
+    ]
+    if missing:
+        apt_install(*missing)
 
 
 def starts(program: str) -> bool:

@@ -2,8 +2,10 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -115,12 +117,27 @@ def test_no_browser_is_said(
         command.find_browser()
 
 
+def test_other_browsers_are_installed_together_where_they_are_missing(
+    command: ModuleType, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(command, "apt_install", lambda *packages: asked.append(packages))
+    install("firefox")
+    command.bring_other_browsers()
+    assert asked == [("webkit2gtk-driver", "xvfb")]
+    install("WebKitWebDriver")
+    install("Xvfb")
+    command.bring_other_browsers()
+    assert len(asked) == 1
+
+
 @pytest.fixture
 def stages(command: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Two stages that pass and one between them that fails."""
     monkeypatch.setattr(command, "make_environment", lambda: None)
     monkeypatch.setattr(command, "PYTHON", sys.executable)
     monkeypatch.setattr(command, "find_browser", lambda: "/the/browser")
+    monkeypatch.setattr(command, "bring_other_browsers", lambda: None)
     found = {
         "first": ["this"],
         "second": ["no_such_module"],
@@ -165,25 +182,28 @@ def test_tests_are_told_the_browser(
 def test_the_environment_is_made_once_for_a_recipe(
     command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[list[str]] = []
-    recipe = tmp_path / "pyproject.toml"
-    recipe.write_text('[dependency-groups]\ntest = ["one==1"]\n')
+    made: list[tuple[list[str], ...]] = []
+    recipe, requirements = tmp_path / "pyproject.toml", tmp_path / "requirements.txt"
     monkeypatch.setattr(command, "PYPROJECT", recipe)
+    monkeypatch.setattr(command, "REQUIREMENTS", requirements)
     monkeypatch.setattr(command, "VENV", tmp_path)
-    monkeypatch.setattr(command, "make", made.append)
-    for _ in range(2):
-        command.make_environment()
-    editable = ["--editable", str(command.ROOT)]
-    assert made == [[*editable, "one==1"]]
-    recipe.write_text('[dependency-groups]\ntest = ["one==1", "two==2"]\n')
-    command.make_environment()
-    assert made[1:] == [[*editable, "one==1", "two==2"]]
+    monkeypatch.setattr(command, "make", lambda *installations: made.append(installations))
+    for file in (recipe, requirements):
+        file.write_text("one")
+    for count, changed in enumerate([recipe, requirements], start=1):
+        for _ in range(2):
+            command.make_environment()
+        assert len(made) == count
+        changed.write_text("two")
+    tools, package = made[0]
+    assert tools == ["--require-hashes", "--requirement", str(requirements)]
+    assert package[-2:] == ["--editable", str(command.ROOT)]
 
 
 def test_a_recipe_that_failed_is_tried_again(
     command: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(requirements: list[str]) -> None:
+    def fail(*installations: list[str]) -> None:
         raise SystemExit("no network")
 
     monkeypatch.setattr(command, "VENV", tmp_path)
@@ -193,8 +213,25 @@ def test_a_recipe_that_failed_is_tried_again(
             command.make_environment()
 
 
-def test_every_pin_is_exact(command: ModuleType) -> None:
-    assert all("==" in pin for pin in command.pins())
+def test_every_pin_is_exact_and_among_what_is_installed(command: ModuleType) -> None:
+    project = tomllib.loads(environment.PYPROJECT.read_text())
+    pins = project["dependency-groups"]["test"]
+    assert all("==" in pin for pin in pins)
+    installed = re.findall(r"^[^\s#]+==[^\s]+", command.REQUIREMENTS.read_text(), re.MULTILINE)
+    assert set(pins) <= set(installed)
+    # With what the package itself needs, and what makes it.
+    assert set(project["build-system"]["requires"]) <= set(pins)
+    for dependency in project["project"]["dependencies"]:
+        name = re.match(r"\w+", dependency)
+        assert name
+        assert any(pin.startswith(name[0] + "==") for pin in installed), name[0]
+
+
+def test_what_is_installed_has_hashes_and_comes_from_any_index(command: ModuleType) -> None:
+    text = command.REQUIREMENTS.read_text()
+    entries = re.sub(r"#.*", "", text).replace("\\\n", "").splitlines()
+    assert all("--hash=sha256:" in entry for entry in entries if entry.strip())
+    assert "://" not in text
 
 
 def test_debian_s_packages_are_installed_by_root_only(
@@ -206,12 +243,25 @@ def test_debian_s_packages_are_installed_by_root_only(
     assert not environment.apt_install("chromium")
     assert not log.exists()
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert environment.apt_install("chromium")
-    update, installed = log.read_text().splitlines()
-    assert update.endswith("update")
+    assert environment.apt_install("chromium", "xvfb")
+    (installed,) = log.read_text().splitlines()
     assert "install" in installed
-    assert installed.endswith(" chromium")
+    assert installed.endswith(" chromium xvfb")
     install("apt-get", "exit 100")
     assert not environment.apt_install("chromium")
     (tmp_path / "bin" / "apt-get").unlink()
     assert not environment.apt_install("chromium")
+
+
+def test_the_list_of_debian_s_packages_is_brought_where_one_is_not_found(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    listed = tmp_path / "listed"
+    script = f"""echo "$2" >> {log}
+        [ "$2" = install ] || : > {listed}
+        [ -e {listed} ]"""
+    install("apt-get", script)
+    assert environment.apt_install("xvfb")
+    assert log.read_text().split() == ["install", "update", "install"]
