@@ -17,6 +17,8 @@ import required_python  # noqa: F401
 from vendor import LOCK, ROOT
 
 PIP_AUDIT = "pip-audit==2.10.1"
+PATIENCE = 60
+"""Seconds in which a program must have answered: without a network some try again for minutes."""
 KNOWN, NOTHING, UNASKED = "known", "nothing known", "could not ask"
 
 Findings = dict[str, tuple[str, str]]
@@ -38,14 +40,17 @@ def main() -> int:
 
 def python_pins() -> list[list[str]]:
     """name==version of what comes from pip, one list an environment."""
-    import tomllib
-
-    tests = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["test"]
+    tests = pinned(ROOT / "tests" / "requirements.txt")
     lists = sorted((ROOT / "scripts" / "train").glob("requirements*.txt"))
-    training = [line for path in lists for line in path.read_text().splitlines() if "==" in line]
+    training = [pin for path in lists for pin in pinned(path)]
     # By their own names: the package that carries their files is of no use to anybody.
     page = [f"{p['name']}=={p['version']}" for p in shipped() if p["package"]["client"] == "pip"]
     return [page, tests, training]
+
+
+def pinned(path: Path) -> list[str]:
+    """name==version of a list of requirements, without the conditions, hashes and remarks that follow."""
+    return re.findall(r"^[\w.-]+==[\w.+!-]+", path.read_text(), re.MULTILINE)
 
 
 def npm_pins() -> list[str]:
@@ -110,10 +115,10 @@ def heard_of_npm(pins: list[str], answer: str, complaint: str) -> Findings:
 
 
 def run(work: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    """Whatever comes of it; a program that isn't there is one that complains."""
+    """Whatever comes of it; a program that isn't there, or doesn't answer in time, is one that complains."""
     try:
-        return subprocess.run(command, cwd=work, capture_output=True, text=True)
-    except OSError as error:
+        return subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 
 

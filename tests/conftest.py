@@ -1,5 +1,13 @@
+import pytest
 from hypothesis import settings
 
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is of full size takes its time."""
+    for item in items:
+        if item.get_closest_marker("full"):
+            item.add_marker(pytest.mark.timeout(0))

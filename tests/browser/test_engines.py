@@ -1,4 +1,4 @@
-"""The same stems from Firefox and WebKitGTK as from numpy, and no request that leaves the origin.
+"""The same stems from Firefox and WebKitGTK as from numpy, and what else they might do in their own way.
 
 Playwright drives browsers of its own making only: Firefox is driven over WebDriver BiDi, WebKitGTK over WebDriver.
 """
@@ -8,14 +8,18 @@ import io
 import itertools
 import json
 import os
+import queue
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, NoReturn, Protocol
 
+import numpy as np
 import pytest
 import soundfile
 import websocket
@@ -31,40 +35,46 @@ import umx
 
 SONG = compose(20)
 """Two segments, so that there is a join."""
+FILES = {
+    "song.wav": wav(SONG),
+    "short.wav": wav(compose(1)),
+    "broken.wav": wav(SONG)[:44],
+    # More than eight minutes, which is decoded piece by piece.
+    "long.wav": wav(np.tile(SONG[::4, 0], 30), RATE // 4),
+}
 SECONDS = 240
+"""In which any of it must be done, on a busy machine too."""
 
-# Waits for a state of the page, and gives the details of its engine.
-REACH = """async (state) => {
-  const root = document.documentElement;
+# Waits until an expression is true of the page, and gives its value.
+UNTIL = """async () => {
+  const page = document.documentElement.dataset;
+  const text = id => document.getElementById(id).textContent;
+  const card = title => [...document.querySelectorAll(".card")].findLast(
+    card => card.querySelector(".title").textContent === title
+  );
+  const status = title => card(title)?.querySelector(".status").textContent ?? "";
+  const files = title => [...card(title)?.querySelectorAll("a[download]") ?? []];
+  let value;
   await new Promise(done => {
-    const look = () => ["error", state].includes(root.dataset.state) && done();
-    new MutationObserver(look).observe(root, { attributes: true });
+    const look = () => (value = EXPRESSION) && done();
+    const everything = { subtree: true, childList: true, attributes: true, characterData: true };
+    new MutationObserver(look).observe(document, everything);
     look();
   });
-  const text = name => document.getElementById(name).textContent;
-  return [root.dataset.state, text("details") + text("error") + text("announcer")];
-}"""
-
-KEPT = """async () => {
-  const note = document.getElementById("offline");
-  await new Promise(done => {
-    const look = () => note.hidden || done();
-    new MutationObserver(look).observe(note, { attributes: true });
-    look();
-  });
-  return true;
+  return value;
 }"""
 
 # Keeps the song for when there is no server.
-DROP = """async (address) => {
+DROP = """async (address, name) => {
   const cache = await caches.open("a test's");
   if (!await cache.match(address)) await cache.add(address);
   const transfer = new DataTransfer();
-  transfer.items.add(new File([await (await cache.match(address)).blob()], "song.wav"));
+  transfer.items.add(new File([await (await cache.match(address)).blob()], name));
   document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, cancelable: true }));
   return true;
 }"""
 
+# The files of the last song, by stem.
 STEMS = """async () => {
   const found = {};
   for (const link of [...document.querySelectorAll(".card")].at(-1).querySelectorAll("a[download]")) {
@@ -76,16 +86,16 @@ STEMS = """async () => {
   return found;
 }"""
 
+CHOOSE_FLAC = """async () => {
+  const menu = [...document.querySelectorAll(".card")].at(-1).querySelector(".format");
+  menu.value = "flac";
+  menu.dispatchEvent(new Event("change", { bubbles: true }));
+  return menu.value;
+}"""
 
-# Whether the page says that it keeps songs, and how many it has.
-SONGS = """async () => {
-  const note = document.getElementById("kept");
-  await new Promise(done => {
-    const look = () => note.textContent && done();
-    new MutationObserver(look).observe(note, { childList: true });
-    look();
-  });
-  return [!note.textContent.includes("keeps nothing"), document.querySelectorAll(".card").length];
+CANCEL = """async () => {
+  [...document.querySelectorAll(".card")].at(-1).querySelector(".cancel").click();
+  return true;
 }"""
 
 LEAVE = """async (address) => {
@@ -157,6 +167,7 @@ class WebKit:
     def __init__(self, driver: webdriver.WebKitGTK):
         self.driver = driver
         driver.set_script_timeout(SECONDS)
+        driver.set_page_load_timeout(SECONDS)
 
     def go(self, url: str) -> None:
         self.driver.get(url)
@@ -173,20 +184,46 @@ class WebKit:
         )
 
 
+def lack(*packages: str) -> NoReturn:
+    """Skip what needs Debian's packages; where all must be tested, fail."""
+    words = f"No {' and '.join(packages)} here: apt-get install {' '.join(packages)}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(words)
+    pytest.skip(words)
+
+
 @contextmanager
-def firefox(folder: Path) -> Iterator[Browser]:
-    program = shutil.which("firefox-esr") or shutil.which("firefox")
-    if not program:
-        pytest.skip("There is no Firefox here.")
-    command = [program, "--headless", "--no-remote", "--profile", str(folder)]
-    command += ["--remote-debugging-port", "0", "about:blank"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+def running(command: list[str], **options: Any) -> Iterator["subprocess.Popen[str]"]:
+    """A program, which is killed at the end if it doesn't leave when it is asked to."""
+    with subprocess.Popen(command, text=True, **options) as process:
         try:
-            assert process.stderr
-            found = (re.search(r"BiDi listening on (ws://\S+)", line) for line in process.stderr)
-            yield Firefox(next(match for match in found if match)[1])
+            yield process
         finally:
             process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextmanager
+def firefox(folder: Path, options: Sequence[str] = ()) -> Iterator[Browser]:
+    program = shutil.which("firefox-esr") or shutil.which("firefox")
+    if not program:
+        lack("firefox-esr")
+    command = [program, "--headless", "--no-remote", "--profile", str(folder), *options]
+    command += ["--remote-debugging-port", "0", "about:blank"]
+    with running(command, stderr=subprocess.PIPE) as process:
+        addresses: queue.Queue[str] = queue.Queue()
+
+        def read(errors: IO[str]) -> None:
+            """To the end: nobody else empties the pipe."""
+            for line in errors:
+                if found := re.search(r"BiDi listening on (ws://\S+)", line):
+                    addresses.put(found[1])
+
+        threading.Thread(target=read, args=[process.stderr], daemon=True).start()
+        yield Firefox(addresses.get(timeout=SECONDS))
 
 
 @contextmanager
@@ -194,7 +231,7 @@ def webkit(folder: Path) -> Iterator[Browser]:
     program = shutil.which("WebKitWebDriver")
     browsers = sorted(Path("/usr/lib").glob("*/webkit2gtk-4*/MiniBrowser"))
     if not program or not browsers or not shutil.which("Xvfb"):
-        pytest.skip("There is no WebKitGTK driver here, or no Xvfb.")
+        lack("webkit2gtk-driver", "xvfb")
     with display() as name:
         options = Options()
         options.binary_location = str(browsers[-1])
@@ -219,45 +256,123 @@ def display() -> Iterator[str]:
     """A screen that nobody sees."""
     read, write = os.pipe()
     command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x800x24", "-nolisten", "tcp"]
-    with subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL) as process:
+    with running(command, pass_fds=[write], stderr=subprocess.DEVNULL):
         os.close(write)
-        try:
-            with os.fdopen(read) as number:
-                yield ":" + number.readline().strip()
-        finally:
-            process.terminate()
+        with os.fdopen(read) as number:
+            yield ":" + number.readline().strip()
 
 
-def separate(browser: Browser, url: str) -> dict[str, bytes]:
-    """Open the page and do the whole job: the files by stem."""
-    browser.go(url + "?workers=2")
-    state, text = browser.call(REACH, "ready")
-    assert state == "ready", text
-    browser.call(DROP, url + "song.wav")
-    assert browser.call(REACH, "done")[0] == "done"
-    requests = browser.requests()
-    assert requests
-    assert all(address.startswith((url, "blob:", "data:")) for address in requests)
-    return {name: base64.b64decode(data) for name, data in browser.call(STEMS).items()}
+class Visit:
+    """A browser that is at the page, from a server that can be stopped."""
+
+    def __init__(self, browser: Browser, url: str, stop: Callable[[], object]):
+        self.browser, self.url, self.stop = browser, url, stop
+
+    def open(self) -> None:
+        self.browser.go(self.url + "?workers=2")
+        state, text = self.until(
+            "['ready', 'error'].includes(page.state) && [page.state, text('details') + text('error')]"
+        )
+        assert state == "ready", text
+
+    def drop(self, name: str) -> None:
+        self.browser.call(DROP, self.url + name, name)
+
+    def until(self, expression: str) -> Any:
+        return self.browser.call(UNTIL.replace("EXPRESSION", expression))
+
+    def separate(self, title: str) -> dict[str, bytes]:
+        """Do the whole job: the files by stem."""
+        self.drop(title + ".wav")
+        self.until(f"files('{title}').length === 5")
+        return self.stems()
+
+    def requests_elsewhere(self) -> list[str]:
+        requests = self.browser.requests()
+        assert requests
+        return [url for url in requests if not url.startswith((self.url, "blob:", "data:"))]
+
+    def stems(self) -> dict[str, bytes]:
+        return {name: base64.b64decode(data) for name, data in self.browser.call(STEMS).items()}
 
 
-@pytest.mark.parametrize("engine", [firefox, webkit], ids=["firefox", "webkit"])
-def test_same_stems_in_other_browsers(engine: Any, tmp_path: Path) -> None:
-    """And again without a server; nothing is asked of another, nor could it be."""
-    site = build(tmp_path / "site")
-    (site / "song.wav").write_bytes(wav(SONG))
-    profile = tmp_path / "profile"
+@contextmanager
+def visit(engine: Callable[[Path], Any], folder: Path) -> Iterator[Visit]:
+    site = build(folder / "site")
+    for name, content in FILES.items():
+        (site / name).write_bytes(content)
+    profile = folder / "profile"
     profile.mkdir()
-    with engine(profile) as browser:
-        with serving(server(site)) as url:
-            files = separate(browser, url)
-            assert browser.call(KEPT)
-            assert browser.call(LEAVE, "http://127.0.0.1:9/").startswith("connect-src")
-        assert separate(browser, url) == files
-        keeps, count = browser.call(SONGS)
-        assert count == (2 if keeps else 1)
-    mixture, _ = soundfile.read(io.BytesIO(wav(SONG)), dtype="float32")
+    with engine(profile) as browser, ExitStack() as served:
+        url = served.enter_context(serving(server(site)))
+        visit = Visit(browser, url, served.close)
+        visit.open()
+        yield visit
+
+
+@pytest.fixture(scope="module", params=[firefox, webkit], ids=["firefox", "webkit"])
+def visited(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Visit]:
+    with visit(request.param, tmp_path_factory.mktemp("engine")) as visited:
+        yield visited
+
+
+@pytest.fixture(scope="module")
+def files(visited: Visit) -> dict[str, bytes]:
+    """The stems of SONG."""
+    return visited.separate("song")
+
+
+def test_same_stems_and_no_request_elsewhere(visited: Visit, files: dict[str, bytes]) -> None:
+    mixture, _ = soundfile.read(io.BytesIO(FILES["song.wav"]), dtype="float32")
     for name, stem in umx.separate(mixture.T, RATE).items():
         found, _ = soundfile.read(io.BytesIO(files["melody" if name == "other" else name]))
         assert snr(found, stem.T) >= 50, name
     assert len(files) == 5
+    assert visited.requests_elsewhere() == []
+    assert visited.browser.call(LEAVE, "http://127.0.0.1:9/").startswith("connect-src")
+
+
+def test_the_same_as_flac(visited: Visit) -> None:
+    before = visited.separate("short")
+    assert visited.browser.call(CHOOSE_FLAC) == "flac"
+    visited.until("files('short').every(file => file.download.endsWith('.flac'))")
+    after = visited.stems()
+    assert after.keys() == before.keys()
+    for stem, content in after.items():
+        assert content.startswith(b"fLaC")
+        levels, expected = (
+            soundfile.read(io.BytesIO(data), dtype="int16")[0] for data in (content, before[stem])
+        )
+        assert np.array_equal(levels, expected), stem
+
+
+def test_a_broken_file_is_told_in_words(visited: Visit) -> None:
+    visited.drop("broken.wav")
+    words = visited.until("card('broken')?.dataset.state === 'failed' && status('broken')")
+    assert words == "“broken.wav” can't be read as audio by this browser."
+
+
+def test_a_long_file_is_begun_piece_by_piece_and_can_be_cancelled(visited: Visit) -> None:
+    visited.drop("long.wav")
+    visited.until("status('long').includes('%')")
+    assert visited.browser.call(CANCEL)
+    visited.until("status('long') === 'Cancelled' && page.state === 'ready'")
+    assert len(visited.separate("short")) == 5
+
+
+def test_again_without_a_server(visited: Visit, files: dict[str, bytes]) -> None:
+    visited.until("!document.getElementById('offline').hidden")
+    kept = visited.until("text('kept')")
+    visited.stop()
+    visited.open()
+    assert visited.until("text('kept')") == kept
+    assert visited.separate("song") == files
+    assert visited.requests_elsewhere() == []
+
+
+def test_a_private_window_keeps_nothing_and_says_so(tmp_path: Path) -> None:
+    with visit(partial(firefox, options=["--private-window"]), tmp_path) as visited:
+        assert "keeps nothing" in visited.until("text('kept')")
+        assert len(visited.separate("short")) == 5

@@ -1,6 +1,8 @@
 """scripts/audit.py: what it makes of the answers, and that no answer is not a good one."""
 
 import json
+import re
+import sys
 
 import audit
 import pytest
@@ -57,10 +59,23 @@ def test_all_that_is_shipped_is_asked_about() -> None:
     assert any(pin.startswith("playwright") or "playwright==" in pin for pin in tests)
     assert any(pin.startswith("torch==") for pin in training)
     assert any(pin.startswith("pyodide@") for pin in audit.npm_pins())
-    assert all("==" in pin for pins in (page, tests, training) for pin in pins)
+    assert all(
+        re.fullmatch(r"[\w.-]+==[\w.+]+", pin) for pins in (page, tests, training) for pin in pins
+    )
+    # What comes along too.
+    assert any(pin.startswith("urllib3==") for pin in tests)
 
 
 def test_a_program_that_is_not_there_complains(tmp_path: "audit.Path") -> None:
     answer = audit.run(tmp_path, "a-program-that-nobody-has")
     assert answer.returncode
     assert "a-program-that-nobody-has" in answer.stderr
+
+
+def test_a_program_that_does_not_answer_complains(
+    tmp_path: "audit.Path", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "PATIENCE", 0.1)
+    answer = audit.run(tmp_path, sys.executable, "-c", "import threading as t; t.Event().wait()")
+    assert answer.returncode
+    assert "timed out" in answer.stderr
