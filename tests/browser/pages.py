@@ -1,13 +1,29 @@
-"""What several files' tests do with the page beside dropping songs: serving it, taking all of its stems."""
+"""What several files' tests do with the page beside dropping songs: building and serving it, having it wait, timing it,
+taking all of its stems."""
 
+import shutil
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 
-from playwright.sync_api import Locator, expect
+from build import SERVICE_WORKER, build, service_worker
+from index import write_index
+from playwright.sync_api import Locator, Page, Route, expect
 from songs import PATIENCE
+
+
+def build_site(folder: Path) -> Path:
+    """The site with the model that comes with it, and none of those that this checkout has beside it."""
+    site = build(folder)
+    for path in (site / "weights").glob("*/"):
+        if path.name != "umx-mini":
+            shutil.rmtree(path)
+    write_index(site / "weights")
+    (site / SERVICE_WORKER).write_text(service_worker(site))
+    return site
 
 
 @contextmanager
@@ -21,6 +37,48 @@ def serving(http: ThreadingHTTPServer, prefix: str = "/") -> Iterator[str]:
         finally:
             http.shutdown()
             thread.join()
+
+
+class Hold:
+    """What answers to a pattern is held back: `visit(query, hold)`, and in the end `hold.release()`."""
+
+    def __init__(self, pattern: str):
+        self.pattern = pattern
+        self.held: list[Route] = []
+
+    def __call__(self, page: Page) -> None:
+        self.page = page
+        page.route(self.pattern, lambda route: self.held.append(route))
+
+    def release(self) -> None:
+        self.page.unroute(self.pattern)
+        for route in self.held:
+            route.continue_()
+
+
+# Measures the milliseconds from the next click until an expression is true of the page.
+MEASURE = """() => {
+  delete window.took;
+  document.addEventListener("click", () => {
+    const begun = performance.now();
+    const everything = { subtree: true, childList: true, attributes: true, characterData: true };
+    new MutationObserver((changes, observer) => {
+      if (!(EXPRESSION)) return;
+      window.took = performance.now() - begun;
+      observer.disconnect();
+    }).observe(document, everything);
+  }, { capture: true, once: true });
+}"""
+
+
+@contextmanager
+def within_a_second(page: Page, expression: str) -> Iterator[None]:
+    """A click in it makes an expression true of the page in less than a second, by the page's own clock."""
+    page.evaluate("delete window.took")
+    page.evaluate(MEASURE.replace("EXPRESSION", expression))
+    yield
+    page.wait_for_function("window.took", timeout=PATIENCE)
+    assert page.evaluate("took") < 1000
 
 
 # The content of a link's Blob, as a data URL.

@@ -1,8 +1,11 @@
 """What comes out of the speakers, recorded by the page itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from playwright.sync_api import Locator
-from songs import Sound, snr
+from songs import PATIENCE, Sound, snr
 
 BLOCK = 16384
 RECORD = """
@@ -30,13 +33,22 @@ RECORD = """
 })();
 """
 """Has the page keep a copy of all blocks that go to the speakers and aren't silent, and their times."""
-REACHED = """
-(clock, time) => new Promise((done) => {
-  const look = () => (clock.textContent >= time ? done() : requestAnimationFrame(look));
-  look();
-})
+WATCH = """
+(clock, times) => {
+  window.awaited = times;
+  const look = () => clock.textContent === times[0] && times.shift();
+  new MutationObserver(look).observe(clock, { childList: true, characterData: true, subtree: true });
+}
 """
-"""Waits until a clock shows a time, however short."""
+"""Has the page strike times out of a list when its clock has come to show them."""
+
+
+@contextmanager
+def showing(clock: Locator, *times: str) -> Iterator[None]:
+    """During and after this, a clock shows times one after another, each however short."""
+    clock.evaluate(WATCH, times)
+    yield
+    clock.page.wait_for_function("!awaited.length", timeout=PATIENCE)
 
 
 def listen(song: Locator, seconds: int, begin: int = 0) -> list[Sound]:
@@ -45,7 +57,11 @@ def listen(song: Locator, seconds: int, begin: int = 0) -> list[Sound]:
     page.evaluate("recorded.length = times.length = 0")
     song.locator(".seek").fill(str(begin))
     song.get_by_role("button", name="Play", exact=True).click()
-    song.locator(".clock").evaluate(REACHED, f"0:{begin + seconds:02}")
+    page.wait_for_function(
+        "([clock, time]) => clock.textContent >= time",
+        arg=[song.locator(".clock").element_handle(), f"0:{begin + seconds:02}"],
+        timeout=PATIENCE,
+    )
     song.get_by_role("button", name="Pause", exact=True).click()
     return [np.array(block, np.float32).T for block in page.evaluate("recorded")]
 

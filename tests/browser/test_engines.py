@@ -23,8 +23,7 @@ import numpy as np
 import pytest
 import soundfile
 import websocket
-from build import build
-from pages import serving
+from pages import build_site, serving
 from selenium import webdriver
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
@@ -298,7 +297,7 @@ class Visit:
 
 @contextmanager
 def visit(engine: Callable[[Path], Any], folder: Path) -> Iterator[Visit]:
-    site = build(folder / "site")
+    site = build_site(folder / "site")
     for name, content in FILES.items():
         (site / name).write_bytes(content)
     profile = folder / "profile"

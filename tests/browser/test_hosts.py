@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from build import SERVICE_WORKER, build, service_worker
-from pages import serving
+from build import SERVICE_WORKER, service_worker
+from pages import build_site, serving
 from playwright.sync_api import Browser, Page, expect
 from serve import Handler
 from songs import PATIENCE, expect_state
@@ -18,10 +18,11 @@ from tests.scripts.server import ERROR_PAGE, Server
 
 FILE = "vocals.safetensors.gz"
 
-# Counts what the service worker reads of any answer, up to so many bytes.
-COUNT = """bytes => {
+# Counts what the service worker reads of any answer, up to so many bytes, for so many milliseconds.
+COUNT = """([bytes, patience]) => {
   const { read } = ReadableStreamDefaultReader.prototype;
-  self.reached = new Promise(done => {
+  self.reached = new Promise((done, fail) => {
+    setTimeout(fail, patience, "so many bytes were not read");
     ReadableStreamDefaultReader.prototype.read = async function () {
       const step = await read.call(this);
       bytes -= step.value?.length ?? 0;
@@ -45,7 +46,7 @@ class Host(server.Handler, Handler):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a second model, which is the first one again."""
-    site = build(tmp_path_factory.mktemp("built") / "site")
+    site = build_site(tmp_path_factory.mktemp("built") / "site")
     shutil.copytree(site / "weights" / "umx-mini", site / "weights" / "other")
     (site / SERVICE_WORKER).write_text(service_worker(site))
     return site
@@ -114,7 +115,7 @@ def test_a_service_worker_goes_on_too(visit: Callable[..., Page], host: Server, 
     (worker,) = page.context.service_workers
     host.answers, host.ranges = ["cut"], []
     host.may_cut.clear()
-    worker.evaluate(COUNT, half)
+    worker.evaluate(COUNT, [half, PATIENCE])
     page.goto(f"{page.url}&model=other")
     worker.evaluate("self.reached")
     host.may_cut.set()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pages import stems
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from recordings import showing
 from songs import (
     COVER,
     PATIENCE,
@@ -93,8 +94,8 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     drawn = "node => node.getContext('2d').getImageData(0, 0, 1200, 64).data.some(value => value)"
     assert song.locator("canvas").first.evaluate(drawn)
     expect_state(page, "ready")
-    song.get_by_role("button", name="Play").click()
-    expect(song.locator(".clock")).to_have_text("0:01", timeout=PATIENCE)
+    with showing(song.locator(".clock"), "0:01"):
+        song.get_by_role("button", name="Play").click()
     song.get_by_role("button", name="Karaoke").click()
     mixed = download(page, song.locator(".mix"), tmp_path).read_bytes()
     song.get_by_label(f"Format of {title}").select_option("flac")
@@ -235,6 +236,7 @@ def test_a_disk_that_fills_up_costs_no_song(context: BrowserContext) -> None:
     expected = separated(page, "enough", wav(compose(40)))
     page.get_by_role("button", name="Remove enough").click()
     expect_paths(page, 0)
+    expect(page.locator("#offline")).to_be_visible(timeout=PATIENCE)  # what is kept for that is
     used = page.evaluate("navigator.storage.estimate().then(estimate => estimate.usage)")
     session = context.new_cdp_session(page)
     origin = page.evaluate("location.origin")

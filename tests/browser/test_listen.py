@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, expect
-from recordings import BLOCK, RECORD, blocks_that_are_of, listen
+from recordings import BLOCK, RECORD, blocks_that_are_of, listen, showing
 from songs import (
     DROP_ENTRY,
     PATIENCE,
@@ -23,14 +23,6 @@ from songs import (
     read,
     wav,
 )
-
-CHIMED = """
-new Promise((done) => {
-  const look = () => (recorded.length ? done() : requestAnimationFrame(look));
-  look();
-})
-"""
-"""Waits for a sound."""
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +83,8 @@ def test_loop_by_dragging_over_a_waveform(recording: Page) -> None:
     loop = recording.locator(".loop")
     expect(loop).to_have_attribute("aria-pressed", "true")
     expect(recording.locator(".clock")).to_have_text("0:02")
-    recording.get_by_role("button", name="Play", exact=True).click()
-    for time in ("0:03", "0:02", "0:03", "0:02"):
-        expect(recording.locator(".clock")).to_have_text(time, timeout=PATIENCE)
+    with showing(recording.locator(".clock"), "0:03", "0:02", "0:03", "0:02"):
+        recording.get_by_role("button", name="Play", exact=True).click()
     loop.click()
     expect(loop).to_have_text("Loop from here")
     expect(recording.locator(".clock")).to_have_text("0:04", timeout=PATIENCE)
@@ -243,7 +234,7 @@ def test_demo_song_kept_awake_with_a_sound_and_a_warning(visit: Callable, tmp_pa
     assert len(vocals) == 20 * RATE
     assert np.abs(vocals).max() > 0.02
     assert page.evaluate("locks.every((lock) => lock.released)")
-    page.evaluate(CHIMED)
+    page.wait_for_function("recorded.length", timeout=PATIENCE)
 
     page.locator("summary", has_text="Settings").click()
     page.locator("#keep").uncheck()
@@ -381,4 +372,4 @@ def test_media_keys(visit: Callable) -> None:
     press("previoustrack")
     expect(one.get_by_role("button", name="Pause")).to_be_visible()
     press("pause")
-    page.evaluate("window.element.paused || new Promise((done) => (element.onpause = done))")
+    page.wait_for_function("element.paused", timeout=PATIENCE)

@@ -10,7 +10,7 @@ import pytest
 from build import ROOT
 from conftest import watched
 from corpus import encoded
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from recordings import RECORD, blocks_that_are_of, listen
 from songs import PATIENCE, SONG, card, drop, expect_state, wav
 
@@ -76,20 +76,26 @@ def streaming(browser: Browser, address: str) -> Iterator[Page]:
     assert complaints == []
 
 
-def test_piece_by_piece_is_as_good_as_whole(streaming: Page) -> None:
+@pytest.fixture(scope="module")
+def songs(streaming: Page) -> list[Locator]:
+    """The cards of FILES, which are done."""
     assert LONG != DECODE
     drop(streaming, *FILES.items())
     expect_state(streaming, "done")
     assert streaming.locator(".card[data-state=done]").count() == len(FILES)
-    for song, content in zip(streaming.locator(".card").all(), FILES.values(), strict=True):
+    return streaming.locator(".card").all()
+
+
+def test_piece_by_piece_is_as_good_as_whole(songs: list[Locator]) -> None:
+    for song, content in zip(songs, FILES.values(), strict=True):
         name = song.locator(".title").inner_text()
         whole, samples, fidelity = song.evaluate(COMPARE, b64encode(content).decode())
         assert samples == whole, name
         assert fidelity > 70, name
 
 
-def test_original_is_heard_across_pieces(streaming: Page) -> None:
-    song = card(streaming, "cd").first
+def test_original_is_heard_across_pieces(streaming: Page, songs: list[Locator]) -> None:
+    song = songs[0]
     streaming.get_by_role("button", name="Original", exact=True).click()
     heard = blocks_that_are_of(SONG, listen(song, 3, begin=9))
     assert len(heard) >= 3

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import umxl
 from build import ROOT
-from pages import serving
+from pages import serving, within_a_second
 from playwright.sync_api import Browser, Locator, Page, expect
 from serve import server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
@@ -252,8 +252,10 @@ def test_a_conversion_can_be_cancelled_and_leaves_nothing(
     pick(page, checkpoints)
     expect(bar).to_have_js_property("value", 0.5, timeout=PATIENCE)
     assert page.evaluate(KEPT) == ["umxl", "vocals.safetensors.gz"]
-    cancel.click()
-    expect(page.locator("#conversion-text")).to_have_text("Cancelled.", timeout=1000)
+    said = "document.getElementById('conversion-text').textContent"
+    with within_a_second(page, f"{said} === 'Cancelled.'"):
+        cancel.click()
+    expect(page.locator("#conversion-text")).to_have_text("Cancelled.")
     expect(cancel).to_be_hidden()
     expect(bar).to_be_hidden()
     assert page.evaluate(KEPT) == []

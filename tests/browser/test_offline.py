@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from build import ROOT, SERVICE_WORKER, build, hashes, service_worker
-from pages import serving, stems
+from build import ROOT, SERVICE_WORKER, hashes, service_worker
+from pages import build_site, serving, stems
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect
 from serve import Handler, server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
@@ -40,14 +40,17 @@ REGISTER = """async () => {
   const registration = await navigator.serviceWorker.register("service-worker.js");
   await registration.update().catch(() => undefined);
   const worker = registration.installing ?? registration.waiting ?? registration.active;
-  if (worker?.state === "installing") await new Promise(done => worker.onstatechange = done);
+  if (worker?.state === "installing") await new Promise((done, fail) => {
+    worker.onstatechange = done;
+    setTimeout(fail, 120_000, "the service worker is still being installed");
+  });
   return worker?.state ?? "redundant";
 }"""
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    return build(tmp_path / "site")
+    return build_site(tmp_path / "site")
 
 
 @pytest.fixture
@@ -222,6 +225,10 @@ def test_new_version_starts_between_visits(
 ) -> None:
     logged: list[str] = []
     context.on("console", lambda message: logged.append(message.text))
+    offline = site / "app" / "offline.py"
+    impatient = offline.read_text()
+    offline.write_text(impatient.replace("PATIENCE = 3000", "PATIENCE = 120_000"))
+    assert offline.read_text() != impatient
     publish(site, version=1)
     with serving(server(site)) as url:
         page = open_page(url)
@@ -239,7 +246,7 @@ def test_new_version_starts_between_visits(
 
         other.close()
         page.reload()
-        page.locator("meta[name=version][content='2']").wait_for(state="attached")
+        page.locator("meta[name=version][content='2']").wait_for(state="attached", timeout=PATIENCE)
         expect_state(page, "ready")
         assert "worker of version 2" in logged
 
@@ -248,7 +255,7 @@ def test_new_version_starts_between_visits(
         page.close()
         page = context.new_page()
         page.goto(url)
-        page.locator("meta[name=version][content='3']").wait_for(state="attached")
+        page.locator("meta[name=version][content='3']").wait_for(state="attached", timeout=PATIENCE)
 
 
 def test_page_without_service_workers(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from pages import Hold, within_a_second
 from playwright.sync_api import Page, Route, expect
 from songs import PATIENCE, RATE, SONG, card, compose, download, drop, expect_state, read, snr, wav
 
@@ -75,8 +76,9 @@ def test_cancel_is_at_once_and_the_next_song_goes_on(page: Page) -> None:
     song = card(page, "long")
     expect(song.locator(".status")).to_contain_text("%", timeout=PATIENCE)
     assert "%" in page.title()
-    song.get_by_role("button", name="Cancel long").click()
-    expect(page.locator("html")).to_have_attribute("data-state", "ready", timeout=1000)
+    with within_a_second(page, "document.documentElement.dataset.state === 'ready'"):
+        song.get_by_role("button", name="Cancel long").click()
+    expect(page.locator("html")).to_have_attribute("data-state", "ready")
     expect(song.locator(".status")).to_have_text("Cancelled")
     expect(song.locator("progress")).to_be_hidden()
     assert "%" not in page.title()
@@ -137,27 +139,25 @@ def test_cancelled_song_can_be_tried_again(page: Page) -> None:
 
 
 def test_song_chosen_before_the_page_can_listen(visit: Callable) -> None:
-    def prepare(page: Page) -> None:
-        def hold(route: Route) -> None:
-            drop(page, ("first.wav", wav(compose(1))))
-            expect(page.get_by_role("button", name="Try a demo song")).to_be_disabled()
-            route.continue_()
-
-        page.route("**/micropython.mjs", hold)
-
-    page, _ = visit("?workers=1", prepare)
+    hold = Hold("**/micropython.mjs")
+    page, _ = visit("?workers=1", hold)
+    drop(page, ("first.wav", wav(compose(1))))
+    expect(page.get_by_role("button", name="Try a demo song")).to_be_disabled()
+    hold.release()
     expect_state(page, "done")
     expect(card(page, "first")).to_have_count(1)
 
 
 def test_song_dropped_before_the_engine_is_ready(visit: Callable) -> None:
-    page, _ = visit("?workers=nonsense")
+    hold = Hold("**/manifest.json")
+    page, _ = visit("?workers=nonsense", hold)
     # The script that listens is MicroPython's; the engine behind it takes longer.
     expect(page.locator("#workers")).not_to_have_value("", timeout=PATIENCE)
     assert int(page.locator("#workers").input_value()) >= 1
     expect(page.locator("html")).to_have_attribute("data-state", "loading")
     drop(page, ("early.wav", wav(compose(2))))
     expect(card(page, "early").locator(".status")).to_have_text("Waiting for the engine…")
+    hold.release()
     expect_state(page, "done")
     expect(page.locator("a[download]")).to_have_count(5)
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from build import SERVICE_WORKER, build, service_worker
-from pages import serving
+import pages
+from build import SERVICE_WORKER, service_worker
 
 from tests.scripts.server import Handler, Server
 from umx.official import OFFICIAL
@@ -33,7 +33,7 @@ def archive(checkpoints: Sequence[Path]) -> Iterator[Server]:
     """Serves checkpoints, in the order of UMX-L's targets, under the names that UMX-L's would have."""
     files = {name: path.read_bytes() for name, path in official_names(checkpoints).items()}
     http = Server(files, Archive)
-    with serving(http):
+    with pages.serving(http):
         yield http
 
 
@@ -49,7 +49,7 @@ def official_names(checkpoints: Sequence[Path]) -> dict[str, Path]:
 
 def build_site(folder: Path, checkpoints: Sequence[Path], origin: str = ZENODO) -> Path:
     """The site, but that the checkpoints are UMX-L, and its pages may fetch them from `origin`."""
-    site = build(folder / "site")
+    site = pages.build_site(folder / "site")
     policy = "connect-src 'self'"
     replace_in(site / "index.html", (policy, f"{policy} {origin}"), (ZENODO, origin))
     (wheel,) = (site / "app" / "vendor" / "umx").glob("*.whl")
