@@ -184,8 +184,8 @@ class WebKit:
 
 
 def lack(*packages: str) -> NoReturn:
-    """Skip what needs Debian's packages; where all must be tested, fail."""
-    words = f"No {' and '.join(packages)} here: apt-get install {' '.join(packages)}"
+    """Skip what needs Debian's packages, or their like elsewhere; where all must be tested, fail."""
+    words = f"To test this browser, install {' and '.join(packages)}."
     if os.environ.get("CI") == "true":
         pytest.fail(words)
     pytest.skip(words)
@@ -220,9 +220,12 @@ def firefox(folder: Path, options: Sequence[str] = ()) -> Iterator[Browser]:
             for line in errors:
                 if found := re.search(r"BiDi listening on (ws://\S+)", line):
                     addresses.put(found[1])
+            addresses.put("")
 
         threading.Thread(target=read, args=[process.stderr], daemon=True).start()
-        yield Firefox(addresses.get(timeout=SECONDS))
+        address = addresses.get(timeout=SECONDS)
+        assert address, "Firefox has ended."
+        yield Firefox(address)
 
 
 @contextmanager
