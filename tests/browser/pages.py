@@ -44,15 +44,20 @@ class Hold:
 
     def __init__(self, pattern: str):
         self.pattern = pattern
-        self.held: list[Route] = []
+        self.held: list[Route] | None = []
 
     def __call__(self, page: Page) -> None:
-        self.page = page
-        page.route(self.pattern, lambda route: self.held.append(route))
+        page.route(self.pattern, self.answer)
+
+    def answer(self, route: Route) -> None:
+        if self.held is None:
+            route.continue_()
+        else:
+            self.held.append(route)
 
     def release(self) -> None:
-        self.page.unroute(self.pattern)
-        for route in self.held:
+        held, self.held = self.held or [], None
+        for route in held:
             route.continue_()
 
 
