@@ -90,7 +90,7 @@ async def resampled(samples, length, kind, begin, rate, count):
     stretch = samples.slice(float(start * size), float(end * size))
     some = wav_blob([stretch], end - start, kind)
     context = js.OfflineAudioContext.new(CHANNELS, 1, rate)
-    audio = await settle(context.decodeAudioData(await some.arrayBuffer()))
+    audio = await settle(context.decodeAudioData(await settle(some.arrayBuffer())))
     skip = before * new_step
     planes = js.Float32Array.new(CHANNELS * count)
     for channel in range(CHANNELS):

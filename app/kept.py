@@ -63,6 +63,9 @@ class Kept:
                 elif name.split(SEPARATOR)[0] not in pages:
                     await self.remove(name)
             return songs
+        except RejectedError:
+            self.root = None
+            return []
         finally:
             self.opened.set()
             self.on_change()
@@ -147,14 +150,16 @@ async def hold():
             resolve()
             return js.Promise.new(create_proxy(lambda resolve, reject: None))
 
-        js.navigator.locks.request(FOLDER + SEPARATOR + name, create_proxy(granted))
+        # A promise that is kept when the page goes; where there can be no lock, it is rejected at once.
+        held = js.navigator.locks.request(FOLDER + SEPARATOR + name, create_proxy(granted))
+        held.catch(reject)
 
-    await js.Promise.new(create_proxy(executor))
+    await settle(js.Promise.new(create_proxy(executor)))
     return name
 
 
 async def pages_at_work():
-    held = (await js.navigator.locks.query()).held
+    held = (await settle(js.navigator.locks.query())).held
     return [lock.name.split(SEPARATOR)[-1] for lock in held]
 
 
@@ -194,7 +199,7 @@ async def packed(cover):
 async def unpacked(cover):
     """What was `packed`. Raises RejectedError."""
     response = await settle(js.fetch(cover.data))
-    data = js.Uint8Array.new(await response.arrayBuffer())
+    data = js.Uint8Array.new(await settle(response.arrayBuffer()))
     return {"data": data, "mimeType": cover.mimeType, "kind": cover.kind}
 
 
@@ -210,7 +215,7 @@ async def read(root, name):
         return None
     try:
         file = await outcome(handle.getFile())
-        text = await outcome(attempt(js.JSON.parse, await file.text()))
+        text = await outcome(attempt(js.JSON.parse, await settle(file.text())))
         if text.format != FORMAT:
             return None
         song = Song(text.title, None, list(text.targets), text.kind)

@@ -37,7 +37,9 @@ async def manifest(folder, name):
     handle = model and await outcome(model.getFileHandle("manifest.json"))
     if not handle:
         return None
-    return await parsed(await (await handle.getFile()).text())
+    file = await outcome(handle.getFile())
+    text = file and await outcome(file.text())
+    return text and await parsed(text)
 
 
 async def kept(folder):
@@ -60,8 +62,8 @@ async def discard_unfinished(folder):
 async def hosted():
     """What the site's index says of its models; nothing without a network, or where it has none."""
     response = await outcome(js.fetch(INDEX))
-    index = await parsed(await response.text()) if response and response.ok else None
-    return list(index or [])
+    text = await outcome(response.text()) if response and response.ok else None
+    return list((text and await parsed(text)) or [])
 
 
 def size(model):

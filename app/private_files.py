@@ -15,10 +15,10 @@ async def folder(name):
 
 
 async def names(folder):
-    """Of what lies in a folder."""
+    """Of what lies in a folder, as far as it can be read."""
     found, keys = [], folder.keys()
     while True:
-        step = await keys.next()
-        if step.done:
+        step = await outcome(keys.next())
+        if not step or step.done:
             return found
         found.append(step.value)

@@ -61,7 +61,7 @@ async def to_stereo(audio):
             gain.connect(merger, 0, side)
         merger.connect(context.destination)
     source.start()
-    return await context.startRendering()
+    return await settle(context.startRendering())
 
 
 def cut(audio, starts, length):
