@@ -27,6 +27,8 @@ async def opened(file):
     """A file's Stream, or None if this browser can't decode it piece by piece."""
     name, source = file.name, await media.opened(file)
     track = await settle(source.getPrimaryAudioTrack())
+    if not track:
+        return None
     codec = await settle(track.getCodec()) or ""
     before = behind = 0
     if codec == "mp3":
