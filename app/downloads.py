@@ -1,5 +1,7 @@
 """Finished stems as files, and all of them as one zip."""
 
+import asyncio
+
 import js
 import media
 import tags
@@ -7,6 +9,7 @@ import wav
 import wav_tags
 from encode import encoded, wav_blob
 from formats import FORMATS
+from pool import Cancelled
 from promises import RejectedError, settle
 from pyscript.ffi import to_js
 from pyscript.js_modules import client_zip
@@ -102,16 +105,32 @@ async def mixed(song, pool, mix, on_progress):
     """The sum of some stems as a file: its name, its Blob, and how many samples were too loud.
 
     mix: by stem its gain and its place from -1, left, to 1, right. on_progress: see `stem_files`.
+    Raises WorkerError, RejectedError or ValueError.
     """
     gains, pans = [mix[stem][0] for stem in mix], [mix[stem][1] for stem in mix]
-    parts, loud = [], 0
-    for _, _, blobs in song.in_song_order():
-        some = [blobs[stem] for stem in mix]
-        answer = await pool.run(mix_piece, some, gains, pans, song.kind)
-        parts.append(js.Blob.new(to_js([answer.samples])))
-        loud += answer.loud
+    work = [
+        mixed_piece(pool, [blobs[stem] for stem in mix], gains, pans, song.kind)
+        for _, _, blobs in song.in_song_order()
+    ]
+    # All of them before the next batch of a song that is at work.
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    parts, loud = [part for part, _ in answers], sum(count for _, count in answers)
     name, blob = await file_of(song, " + ".join(in_order(mix)), parts, on_progress)
     return name, blob, loud
+
+
+async def mixed_piece(pool, *mix):
+    """A Blob of the sum's samples, and how many were too loud, by whichever workers there are."""
+    while True:
+        await pool.ready()
+        try:
+            answer = await pool.run(mix_piece, *mix, urgent=True)
+        except Cancelled:
+            continue  # with what else they were at
+        return js.Blob.new(to_js([answer.samples])), answer.loud
 
 
 async def mix_piece(worker, blobs, gains, pans, kind):

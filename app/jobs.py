@@ -63,6 +63,7 @@ class Job:
     def to(self, state, text):
         self.song.state = state
         self.card.show(state, text)
+        self.offer_mix()
 
     async def run(self, pool):
         """Decode and separate the song. Whatever goes wrong is told on its card."""
@@ -86,21 +87,23 @@ class Job:
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
             await self.kept.finish(song, pool)
             await self.finish()
-        except Cancelled:
-            self.discard()
-            self.to(CANCELLED, tr("Cancelled"))
         except Exception as error:
-            self.discard()
-            if song.state != CANCELLED:
-                self.fail(in_words(error))
+            if song.state == WAITING:
+                self.discard()  # cancelled, and to be done again
+            else:
+                self.clear()
+                if isinstance(error, Cancelled):
+                    self.to(CANCELLED, tr("Cancelled"))
+                elif song.state != CANCELLED:
+                    self.fail(in_words(error))
         if not self.is_open:
             song.audio = None
         # Python knows nothing of the size of what it holds in the browser's memory, and would take its time.
         gc.collect()
 
     def check(self):
-        """Raise Cancelled if it was cancelled meanwhile."""
-        if self.song.state == CANCELLED:
+        """Raise Cancelled if it was cancelled meanwhile, even if it waits again by now."""
+        if self.song.state in (CANCELLED, WAITING):
             raise Cancelled()
 
     def lanes(self, model):
@@ -146,7 +149,7 @@ class Job:
         self.mixer.draw(start, samples, waveforms)
 
     async def finish(self):
-        song, spent, note = self.song, seconds() - self.begun, ""
+        song, note = self.song, ""
         if song.folder and not song.kept:
             note = tr(". There is no room to keep it on this device: download it before you leave")
         try:
@@ -158,6 +161,7 @@ class Job:
             )
             song.make_wav()
             await self.offer(self.writing)
+        spent = seconds() - self.begun
         speed = song.length / SAMPLE_RATE / max(spent, 0.001)
         text = tr("Done in {:.0f} s, {:.1f} × real time").format(spent, speed)
         self.to(DONE, text + note)
@@ -180,15 +184,19 @@ class Job:
 
     async def restore(self):
         """Show a song that was finished on an earlier visit. Its files are WAV, which need the least time to write."""
-        self.is_undrawn = True
+        self.is_undrawn = self.saved = True
         self.card.say_by(self.song.tags)
         self.song.write_as(self.song.kind)
+        text = tr("Kept on this device, {}").format(megabytes(self.song.kept))
+        self.to(DONE, text)
         try:
-            await self.offer(lambda fraction: None)
-        except RejectedError:  # at another sample rate they need the library
-            self.song.make_wav()
-            await self.offer(lambda fraction: None)
-        self.to(DONE, tr("Kept on this device, {}").format(megabytes(self.song.kept)))
+            try:
+                await self.offer(lambda fraction: None)
+            except RejectedError:  # at another sample rate they need the library
+                self.song.make_wav()
+                await self.offer(lambda fraction: None)
+        except ValueError as error:  # longer than WAV files can be: there are other formats
+            self.could_not_write(error)
 
     async def write_as(self, form):
         """Write the files of a finished song again, in another format of its menu."""
@@ -212,9 +220,19 @@ class Job:
             if writes == self.writes:
                 self.song.write_as(self.form)
                 self.card.format.value = self.form
-                text = tr("The files could not be written as chosen: {}").format(error)
-                view.say(self.card.status, text)
-                view.announce(text)
+                self.could_not_write(error)
+
+    def could_not_write(self, error):
+        self.say(tr("The files could not be written as chosen: {}").format(error))
+
+    def say(self, text):
+        """In place of what goes with the song's state, and aloud."""
+        view.say(self.card.status, text)
+        view.announce(text)
+
+    def offer_mix(self):
+        """What is heard can be had as a file, unless that is nothing, or the original."""
+        self.card.mix.disabled = self.song.state != DONE or not self.mixer.mix()
 
     def say_loud(self, mix=(), samples=0):
         """Say what was limited to full scale: of the files, and of the mix of some stems."""
@@ -246,7 +264,10 @@ class Job:
 
     async def decode_again(self):
         """For the original beside the stems."""
-        await self.song.decode()
+        try:
+            await self.song.decode()
+        except Exception as error:
+            self.say(in_words(error))
         if not self.is_open:
             self.song.audio = None
 
@@ -273,11 +294,18 @@ class Job:
             asyncio.create_task(self.kept.remove(self.song.folder))
         self.song.folder, self.song.kept = "", 0
 
+    def clicked(self, event):
+        """Somewhere in the list of files; not beside them."""
+        self.saved = self.saved or bool(event.target.closest("a[href]"))
+
     async def save_zip(self):
-        self.saved = True
-        self.card.save(
-            downloads.file_name(self.song.title, "stems.zip"), await downloads.zipped(self.files)
-        )
+        try:
+            blob = await downloads.zipped(self.files)
+        except RejectedError as error:
+            self.say(tr("The file could not be written: {}").format(error))
+        else:
+            self.saved = True
+            self.card.save(downloads.file_name(self.song.title, "stems.zip"), blob)
 
     async def save_to_folder(self):
         """Write the files into a folder that the visitor picks."""
@@ -287,17 +315,20 @@ class Job:
             self.saved, text = True, tr("The files are in the folder")
         except RejectedError as error:
             text = tr("The files could not be written there: {}").format(error)
-        view.say(self.card.status, text)
-        view.announce(text)
+        self.say(text)
 
     async def save_mix(self, pool):
         """What is heard now as a file."""
-        self.saved = True
         mix = self.mixer.mix()
-        name, blob, loud = await downloads.mixed(self.song, pool, mix, self.writing)
-        self.card.save(name, blob)
-        self.card.rest()
-        self.say_loud(mix, loud)
+        try:
+            name, blob, loud = await downloads.mixed(self.song, pool, mix, self.writing)
+        except (RejectedError, ValueError, WorkerError) as error:
+            self.say(tr("The file could not be written: {}").format(error))
+        else:
+            self.saved = True
+            self.card.save(name, blob)
+            self.card.rest()
+            self.say_loud(mix, loud)
 
 
 class Queue:
@@ -313,22 +344,29 @@ class Queue:
         self.folded = False  # whether the visitor has closed the open one, and wants to see none
 
     def add(self, song):
-        job = self.insert(song)
+        job = self.job(song)
+        self.insert(job)
         if not self.working and not self.listening():
             self.open(job)
         self.start()
         return job
 
     async def restore(self, song):
-        """Add one that is done since an earlier visit."""
-        await self.insert(song).restore()
+        """Add one that is done since an earlier visit. Until its files are there, nothing can be done about it."""
+        job = self.job(song)
+        await job.restore()
+        self.insert(job)
 
-    def insert(self, song):
-        """A song's job, with all that can be done about it."""
-        job = Job(song, self.kept, self.on_turn)
+    def job(self, song):
+        return Job(song, self.kept, self.on_turn)
+
+    def insert(self, job):
+        """Let all be done about a job that can be."""
         self.jobs.append(job)
         card = job.card
-        view.on_click(card.title, lambda: self.open(None if job.is_open else job))
+        view.on_click(card.title, lambda: self.fold(job))
+        for event in ("click", "input"):  # of any of its controls
+            view.on(card.mixer, event, lambda event: job.offer_mix())
         view.on_click(card.cancel, lambda: self.cancel(job))
         view.on_click(card.retry, lambda: self.retry(job))
         view.on_click(card.earlier, lambda: self.earlier(job))
@@ -336,7 +374,7 @@ class Queue:
         view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
         view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
         view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
-        view.on(card.files, "click", lambda event: setattr(job, "saved", True))
+        view.on(card.files, "click", job.clicked)
         view.on(
             card.format,
             "change",
@@ -358,14 +396,20 @@ class Queue:
             job = waiting[0]
             if not self.opened() and not self.folded:
                 self.open(job)
-            self.last = job
             await job.run(self.pool)
+            if job in self.jobs:
+                self.last = job
             self.pool.renew()
             self.on_change()
         self.working = False
 
     def in_state(self, *states):
         return [job for job in self.jobs if job.song.state in states]
+
+    def fold(self, job):
+        """Open it, or close it if it is open; one that has failed has nothing to show."""
+        if job.song.state not in (FAILED, CANCELLED):
+            self.open(None if job.is_open else job)
 
     def opened(self):
         """The job whose mixer the visitor sees, or None."""

@@ -160,7 +160,7 @@ class Page:
         try:
             found = await files.within(entries)
         except RejectedError as error:
-            view.error("What was dropped can't be read: {}".format(error))
+            view.error(tr("What was dropped can't be read: {}").format(error))
             return
         self.menu.convert([file for file in found if file.name.endswith(".pth")])
         self.add_files([file for file in found if not file.name.endswith(".pth")])
@@ -191,9 +191,9 @@ class Page:
         if self.awake != (state == "running"):
             self.awake = not self.awake
             asyncio.create_task(self.wake_lock.keep(self.awake))
-        if before == "running" and state == "done" and self.options.chime():
-            manners.chime()
         if before == "running" and state in ("done", "error"):
+            if self.options.chime():
+                manners.chime()
             last = self.queue.last
             told = self.notice.give(last.song.title, last.card.status.textContent)
             asyncio.create_task(told)

@@ -188,19 +188,26 @@ class Pool:
         self.workers = []
         self.queue = []
         self.settled = asyncio.Event()
-        self.looked = 0  # when it was looked for what keeps workers from starting
+        self.made = 0  # how many workers there were at the start
+        self.looking, self.looked = (
+            False,
+            0,
+        )  # for what keeps workers from starting: whether, and until when
         js.setInterval(create_proxy(self.tick), 1000)
 
     def tick(self, *_):
         for worker in self.workers:
             worker.tick()
         late = [worker for worker in self.workers if worker.resolve and not worker.started]
-        if late and clock.seconds() - max(self.looked, late[0].heard) >= SLOW_START:
-            self.looked = clock.seconds()
+        quiet = late and clock.seconds() - max(self.looked, late[0].heard)
+        if late and not self.looking and quiet >= SLOW_START:
+            self.looking = True
             asyncio.create_task(self.look_after(late))
 
     async def look_after(self, late):
+        # It fetches what they fetch: on a slow line, two looks at once would keep them from it.
         reason = await late[0].trouble()
+        self.looking, self.looked = False, clock.seconds()
         for worker in late:
             if not worker.started and (reason or worker.silence() > LONGEST_START):
                 worker.stop(reason or tr("it did not start."))
@@ -214,6 +221,7 @@ class Pool:
         self.queue, self.idle = [], []
         self.fraction, self.model, self.engine, self.failure = 0.0, None, None, None
         self.settled.clear()
+        self.made = self.size
         self.workers = [Worker(self.options) for _ in range(self.size)]
         asyncio.create_task(self.load(self.workers))
         self.on_change()
@@ -259,7 +267,7 @@ class Pool:
         """`await request(worker, *arguments)` as soon as a worker has time; urgent ones go first.
 
         Where the worker stops or finds no memory, the request is made again with another.
-        Raises WorkerError, after which the workers are fresh ones, or Cancelled.
+        To be called when the pool is `ready`. Raises WorkerError, or Cancelled if all workers are made anew.
         """
         workers, tries = self.workers, TRIES
         while True:
@@ -275,21 +283,25 @@ class Pool:
             try:
                 return await request(worker, *arguments)
             except WorkerError as error:
-                if workers is not self.workers:
-                    raise
-                tries -= 1
-                if not tries or not can_be_spared(error):
-                    self.start()
+                if workers is not self.workers or not can_be_spared(error):
                     raise
                 self.drop(worker)
                 if isinstance(error, WorkerStoppedError) or not workers:
                     asyncio.create_task(self.add(workers))
+                tries -= 1
+                if not tries:
+                    raise
             finally:
                 if worker in self.workers:
                     self.release(worker)
 
     def renew(self):
-        """Between songs: have fresh workers in place of those whose heaps have grown far beyond what they need."""
+        """Between songs: have as many workers as are wanted by now.
+
+        Have fresh ones in place of those whose heaps have grown far beyond what they need.
+        """
+        if self.size != self.made:
+            self.start()
         for worker in list(self.idle):
             if worker.heap > worker.least + GROWN:
                 self.idle.remove(worker)

@@ -69,11 +69,10 @@ class Song:
         self.overlap, batches = plan.overlap, list(plan.batches)
         on_plan(len(batches))
         self.ends = [{} for _ in batches]
-        self.is_broken = False  # whether it can't be decoded to its end
+        self.is_broken = False  # whether it can't be decoded or separated to its end
         self.joined = set()  # the batches whose end was added to the next one's beginning
         work = [
-            pool.run(self.separate_batch, pool, index, batch, len(batches))
-            for index, batch in enumerate(batches)
+            self.separated(pool, index, batch, len(batches)) for index, batch in enumerate(batches)
         ]
         results = await asyncio.gather(*work, return_exceptions=True)
         errors = [result for result in results if isinstance(result, Exception)]
@@ -84,7 +83,17 @@ class Song:
     async def plan(self, worker, workers):
         return await worker.ask("plan", samples=self.length, workers=workers)
 
-    async def separate_batch(self, worker, pool, index, batch, count):
+    async def separated(self, pool, *batch):
+        """Have a batch separated, or all that the workers are at ended."""
+        try:
+            await pool.run(self.separate_batch, *batch)
+        except WorkerError:
+            if not self.is_broken:
+                self.is_broken = True
+                pool.start()
+            raise
+
+    async def separate_batch(self, worker, index, batch, count):
         def listen(message):
             if message.kind == "piece":
                 self.keep(message)

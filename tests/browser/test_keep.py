@@ -93,11 +93,12 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     expect(song.get_by_role("button", name="Original")).to_be_hidden()
     drawn = "node => node.getContext('2d').getImageData(0, 0, 1200, 64).data.some(value => value)"
     assert song.locator("canvas").first.evaluate(drawn)
+    song.get_by_role("button", name="Karaoke").click()
+    # Asked for at once, it waits for the engine.
+    mixed = download(page, song.locator(".mix"), tmp_path).read_bytes()
     expect_state(page, "ready")
     with showing(song.locator(".clock"), "0:01"):
         song.get_by_role("button", name="Play").click()
-    song.get_by_role("button", name="Karaoke").click()
-    mixed = download(page, song.locator(".mix"), tmp_path).read_bytes()
     song.get_by_label(f"Format of {title}").select_option("flac")
     expect(song.locator("a[download$='.flac']")).to_have_count(5, timeout=PATIENCE)
     lossless = download(page, song.locator("a[download]").first, tmp_path).read_bytes()
@@ -148,6 +149,65 @@ def test_songs_keep_their_own_rate_and_what_is_removed_is_gone(context: BrowserC
         "Finished songs are kept on this device until you remove them.", timeout=PATIENCE
     )
     expect(page.locator(".card")).to_have_count(0)
+
+
+# Has decoders wait, until they are let go.
+HOLD_DECODERS = """(() => {
+  const go = new Promise(done => window.letDecode = done);
+  const decode = BaseAudioContext.prototype.decodeAudioData;
+  BaseAudioContext.prototype.decodeAudioData = async function (data) {
+    await go;
+    return decode.call(this, data);
+  };
+})();"""
+
+
+def test_a_song_that_comes_while_others_are_restored_leaves_them_alone(
+    context: BrowserContext,
+) -> None:
+    """At another sample rate, kept songs take a while."""
+    page = opened(context)
+    page.locator("summary", has_text="Settings").click()
+    page.locator("#keep-rate").check()
+    before = separated(page, "kept", wav(SHORT, 48000))
+    page.add_init_script(HOLD_DECODERS)
+    page.reload()
+    expect(card(page, "kept")).to_be_visible(timeout=PATIENCE)
+    drop(page, ("dropped.wav", wav(SHORT)))
+    expect(card(page, "dropped")).to_have_attribute("data-state", "decoding", timeout=PATIENCE)
+    page.evaluate("letDecode()")
+    assert stems(card(page, "kept")) == before
+    assert len(stems(card(page, "dropped"))) == 5
+    page.reload()
+    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
+
+
+# Of a kept song, says that it is longer than a WAV file can hold.
+LENGTHEN = """async () => {
+  const root = await navigator.storage.getDirectory();
+  const songs = await root.getDirectoryHandle("umx songs");
+  for await (const song of songs.values()) {
+    const handle = await song.getFileHandle("song.json");
+    const list = JSON.parse(await (await handle.getFile()).text());
+    if (list.title !== "long") continue;
+    const stream = await handle.createWritable();
+    await stream.write(JSON.stringify({ ...list, length: 1.1e9, frames: 1.1e9 }));
+    await stream.close();
+  }
+}"""
+
+
+def test_a_kept_song_that_no_wav_file_can_hold_is_there_with_all_others(
+    context: BrowserContext,
+) -> None:
+    page = opened(context)
+    separated(page, "long")
+    expected = separated(page, "other")
+    page.evaluate(LENGTHEN)
+    page.reload()
+    assert stems(card(page, "other")) == expected
+    expect(card(page, "long").locator(".status")).to_contain_text("WAV files end at 4 GiB")
+    expect(card(page, "long")).to_have_attribute("data-state", "done")
 
 
 def test_nothing_is_kept_of_a_song_that_is_cancelled(context: BrowserContext) -> None:
