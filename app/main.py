@@ -211,6 +211,10 @@ class Page:
         songs = [job.song for job in self.queue.jobs]
         view.say(view.element("kept"), self.kept.in_words(songs))
 
+    def is_free(self):
+        """Whether nobody would miss anything if the page were loaded anew."""
+        return not (self.queue.unsaved() or self.queue.listening())
+
     def state(self):
         """That of the song that ended last, once none is at work."""
         if self.queue.in_state(WAITING, DECODING, RUNNING):
@@ -227,7 +231,7 @@ page = None
 
 async def main():
     global page
-    await offline.renew()
+    await offline.renew(lambda: not page or page.is_free())
     await settings.find()
     await language.speak()
     page = Page(await models.place(settings.get("model", settings.model, "umx-mini")))

@@ -3,6 +3,8 @@
 Where there is no service worker (plain http, a private window, no storage) the page works as it is.
 """
 
+import asyncio
+
 import js
 from promises import settle
 from pyscript.ffi import create_proxy, to_js
@@ -11,22 +13,38 @@ SCRIPT = "service-worker.js"
 ENGINE_FILES = {"openblas": ("app/vendor/pyodide/openblas-",)}
 """What an engine needs that others don't: beginnings of paths."""
 PATIENCE = 3000
-"""Milliseconds that a new version gets to start; after that the page goes on with the old one."""
+"""Milliseconds that a new version gets to answer, and to start; after that the page goes on with the old one."""
 
 
-async def renew():
-    """Before anything is under way: have a new version of the site start, if one waits and no other page is open."""
+async def renew(is_free):
+    """Before anything is under way: have a new version of the site start, if one waits and no other page is open.
+
+    Should it start later than the page can wait, the page is loaded anew as soon as is_free() says that it may be: what
+    it fetches from then on is of the new version.
+    """
     try:
         workers = js.navigator.serviceWorker
         registration = await settle(workers.getRegistration())
         if registration and registration.waiting:
-            begun = event(
-                lambda listener: workers.addEventListener("controllerchange", listener), PATIENCE
-            )
-            if await ask(registration.waiting, "renew") and await begun:
-                js.location.reload()
+
+            def started(event):
+                asyncio.create_task(reload(is_free))
+
+            def listen(listener):
+                workers.addEventListener("controllerchange", listener)
+
+            listen(create_proxy(started))
+            begun = event(listen, PATIENCE)
+            if await ask(registration.waiting, "renew", patience=PATIENCE):
+                await begun
     except Exception:
         pass  # browsers refuse in many ways, and none of them matters to the visitor's song
+
+
+async def reload(is_free):
+    while not is_free():
+        await asyncio.sleep(1)
+    js.location.reload()
 
 
 async def keep(*prefixes):
@@ -40,12 +58,13 @@ async def keep(*prefixes):
         return False
 
 
-async def ask(worker, kind, prefixes=()):
-    """Send a request to a service worker and wait for its answer, true or false."""
+async def ask(worker, kind, prefixes=(), patience=None):
+    """Send a request to a service worker and wait for its answer, true or false, or for `patience` milliseconds."""
     channel = js.MessageChannel.new()
-    answer = event(lambda listener: setattr(channel.port1, "onmessage", listener))
+    message = event(lambda listener: setattr(channel.port1, "onmessage", listener), patience)
     worker.postMessage(to_js({"kind": kind, "prefixes": list(prefixes)}), to_js([channel.port2]))
-    return (await answer).data
+    answer = await message
+    return bool(answer and answer.data)
 
 
 def event(listen, patience=None):

@@ -258,6 +258,32 @@ def test_new_version_starts_between_visits(
         page.locator("meta[name=version][content='3']").wait_for(state="attached", timeout=PATIENCE)
 
 
+# Added to a service worker: it doesn't answer whether it may start, and does so when it is told to.
+LATE = """
+requests.renew = () => new Promise(() => {
+  new BroadcastChannel("start").onmessage = () => self.skipWaiting();
+});
+"""
+
+
+def test_new_version_that_starts_late(site: Path, open_page: Callable[..., Page]) -> None:
+    """The page doesn't wait for it, and is loaded anew then, since it would get files of the new version."""
+    publish(site, version=1)
+    with serving(server(site)) as url:
+        page = open_page(url)
+        expect_kept(page)
+        publish(site, version=2)
+        script = site / SERVICE_WORKER
+        script.write_text(script.read_text() + LATE)
+        assert page.evaluate(REGISTER) == "installed"
+        page.reload()
+        expect_state(page, "ready")
+        assert page.locator("meta[name=version][content='1']").count() == 1
+        page.evaluate("new BroadcastChannel('start').postMessage('')")
+        page.locator("meta[name=version][content='2']").wait_for(state="attached")
+        expect_state(page, "ready")
+
+
 def test_page_without_service_workers(
     site: Path,
     browser_type: BrowserType,
