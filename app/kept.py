@@ -32,6 +32,7 @@ class Kept:
         self.on_change, self.on_gone = on_change, on_gone
         self.root = None  # where the songs' folders are, if this browser keeps anything
         self.page, self.count = "", 0
+        self.has_asked = False  # the browser not to delete songs when space runs out
         self.opened = asyncio.Event()
         self.channel = None  # to the site's other pages
         self.box = view.element("keep")
@@ -60,7 +61,7 @@ class Kept:
                 song = await read(self.root, name)
                 if song:
                     songs.append(song)
-                elif name.split(SEPARATOR)[0] not in pages:
+                elif name.split(SEPARATOR)[0] not in pages and not await is_foreign(root, name):
                     await self.remove(name)
             return songs
         except RejectedError:
@@ -89,7 +90,14 @@ class Kept:
             text = js.JSON.stringify(to_js(facts))
             if (await pool.run(write, song.folder, text)).kept:
                 song.kept = sum(record.size for record in song.records)
+                self.ask_to_last()
         self.on_change()
+
+    def ask_to_last(self):
+        """Once a visit: some browsers ask the visitor then."""
+        if not self.has_asked:
+            self.has_asked = True
+            asyncio.create_task(outcome(js.navigator.storage.persist()))
 
     async def remove(self, name):
         """Remove a song's folder."""
@@ -207,17 +215,28 @@ def as_dict(found):
     return {name: getattr(found, name) for name in js.Object.keys(found)}
 
 
+async def listed(place):
+    """What the list in a song's folder says, or None if there is none."""
+    handle = await outcome(place.getFileHandle(LIST))
+    file = handle and await outcome(handle.getFile())
+    text = file and await outcome(file.text())
+    return text and await outcome(attempt(js.JSON.parse, text))
+
+
+async def is_foreign(root, name):
+    """Whether a song was kept by another version of the page, which may come back."""
+    place = await outcome(root.getDirectoryHandle(name))
+    text = place and await listed(place)
+    return (getattr(text, "format", None) or FORMAT) != FORMAT
+
+
 async def read(root, name):
     """A kept Song; None if it isn't there as a whole."""
     place = await outcome(root.getDirectoryHandle(name))
-    handle = place and await outcome(place.getFileHandle(LIST))
-    if not handle:
+    text = place and await listed(place)
+    if getattr(text, "format", None) != FORMAT:
         return None
     try:
-        file = await outcome(handle.getFile())
-        text = await outcome(attempt(js.JSON.parse, await settle(file.text())))
-        if text.format != FORMAT:
-            return None
         song = Song(text.title, None, list(text.targets), text.kind)
         song.folder, song.length, song.lanes = name, text.length, list(text.lanes)
         # Lists of earlier versions of the page don't have all of this.

@@ -263,6 +263,54 @@ def test_a_song_of_which_a_piece_is_lost_is_no_more(context: BrowserContext) -> 
     expect(page.locator(".card")).to_have_count(0)
 
 
+# Gives the lists of all songs another format.
+SET_FORMAT = """async format => {
+  const root = await navigator.storage.getDirectory();
+  const songs = await root.getDirectoryHandle("umx songs");
+  for await (const song of songs.values()) {
+    const handle = await song.getFileHandle("song.json");
+    const list = JSON.parse(await (await handle.getFile()).text());
+    const stream = await handle.createWritable();
+    await stream.write(JSON.stringify({ ...list, format }));
+    await stream.close();
+  }
+}"""
+COUNT_PERSIST = """StorageManager.prototype.persist = async () => {
+  const { dataset } = document.documentElement;
+  dataset.asked = Number(dataset.asked ?? 0) + 1;
+};"""
+
+
+def test_songs_of_another_version_of_the_page_are_left_for_it(context: BrowserContext) -> None:
+    context.add_init_script(COUNT_PERSIST)
+    page = opened(context)
+    before = separated(page, "one")
+    separated(page, "two")
+    # The browser is asked not to delete them, once.
+    expect(page.locator("html")).to_have_attribute("data-asked", "1")
+    page.evaluate(SET_FORMAT, 99)
+    page.reload()
+    expect(page.locator("#kept")).to_contain_text("Finished songs are kept", timeout=PATIENCE)
+    expect(page.locator(".card")).to_have_count(0)
+    page.evaluate(SET_FORMAT, 1)
+    page.reload()
+    assert stems(card(page, "one")) == before
+
+
+def test_what_is_not_heard_can_not_be_had(context: BrowserContext) -> None:
+    page = opened(context)
+    separated(page)
+    song = card(page, "song")
+    mix = song.locator(".mix")
+    for preset, enabled in (("Original", False), ("Karaoke", True)):
+        song.get_by_role("button", name=preset, exact=True).click()
+        expect(mix).to_be_enabled(enabled=enabled)
+    for stem in ("drums", "bass"):
+        song.get_by_label(f"Mute {stem}").click()
+    song.get_by_label("Volume of melody").fill("0")
+    expect(mix).to_be_disabled()
+
+
 def test_keep_nothing(context: BrowserContext) -> None:
     page = opened(context)
     page.locator("summary", has_text="Settings").click()
