@@ -52,7 +52,7 @@ async def ask(url: str, loaded: int, cache: str):
     headers = {"Range": f"bytes={loaded}-"} if loaded else {}
     options = to_js({"cache": cache, "headers": headers}, dict_converter=js.Object.fromEntries)
     response = await js.fetch(url, options)
-    if response.status == 416 or (response.status == 206 and not continues(response, loaded)):
+    if loaded and not continues(response, loaded):
         return await ask(url, 0, "reload")
     if not response.ok:
         raise WeightsError(f"{url} can't be fetched: the server answered {response.status}.")
@@ -60,6 +60,8 @@ async def ask(url: str, loaded: int, cache: str):
 
 
 def continues(response, loaded: int) -> bool:
-    """Whether a range begins where `loaded` ends; other origins may hide which range they send."""
+    """Whether it isn't a range that begins elsewhere; other origins may hide which range they send."""
+    if response.status == 416:
+        return False
     content = response.headers.get("Content-Range")
     return content is None or content.startswith(f"bytes {loaded}-")

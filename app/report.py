@@ -26,9 +26,9 @@ def text(pool, jobs):
 
 
 async def copy(pool, jobs):
-    """To the clipboard. Gives what there is to say about it."""
+    """To the clipboard, which pages over plain http don't have. Gives what there is to say about it."""
     try:
         await settle(js.navigator.clipboard.writeText(text(pool, jobs)))
-    except RejectedError:
+    except (AttributeError, RejectedError):
         return tr("The browser doesn't let the page copy.")
     return tr("Copied.")

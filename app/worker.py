@@ -336,6 +336,13 @@ REQUESTS = {
 }
 
 
+def is_of_memory(error: Exception) -> bool:
+    """Whether there was no memory, Python's or the browser's: "Array buffer allocation failed"."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, JsException) and error.name == "RangeError"
+    )
+
+
 async def answer(event) -> None:
     request = event.data
     arguments = {name: getattr(request, name) for name in js.Object.keys(request)}
@@ -347,8 +354,7 @@ async def answer(event) -> None:
         post("answer", heap=pyodide_js._module.HEAP8.length, **result)
     except Exception as error:
         # Whatever went wrong, the page must hear of it: nobody else is listening.
-        memory = isinstance(error, MemoryError)
-        post("error", message=str(error) or type(error).__name__, memory=memory)
+        post("error", message=str(error) or type(error).__name__, memory=is_of_memory(error))
 
 
 xworker.onmessage = create_proxy(answer)
