@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 from build import ROOT
@@ -226,6 +227,28 @@ def test_workers_for_a_device(
 
     page, _ = visit("", prepare, service_workers="block")
     expect(page.locator("#workers")).to_have_value(str(workers), timeout=PATIENCE)
+
+
+def test_as_many_workers_as_are_wanted(visit: Callable) -> None:
+    """From the next song on, if one is at work, and at the next visit too."""
+    page, _ = visit("")
+    expect_state(page, "ready")
+    page.locator("summary", has_text="Settings").click()
+    number = page.locator("#workers")
+    number.fill("2")
+    number.press("Enter")
+    drop(page, ("long.wav", wav(np.tile(SONG, (6, 1)))))
+    expect(page.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    number.fill("1")
+    number.press("Enter")
+    assert len(page.workers) == 2
+    drop(page, ("short.wav", wav(SHORT)))
+    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
+    assert len(page.workers) == 1
+    page.reload()
+    expect_state(page, "ready")
+    expect(number).to_have_value("1")
+    assert len(page.workers) == 1
 
 
 def test_bug_report_from_a_device_that_tells_nothing(visit: Callable) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pytest
 from build import ROOT
 from pages import stems
@@ -16,6 +17,7 @@ TRIES = 3
 """How often the page has a request made."""
 SONG = ("song.wav", wav(compose(40)))
 """Four segments, two a worker."""
+LONG = wav(np.tile(compose(20), (12, 1)))
 WORKER = (ROOT / "app" / "worker.py").read_text().replace("MEASURES = 10_000", "MEASURES = 10")
 
 DIE = """
@@ -87,6 +89,8 @@ STAGES = {
     "separate": ACT_IN.format(name="separate"),
     "piece": ACT_AT_SECOND_PIECE,
     "join": ACT_IN.format(name="join"),
+    "keep": ACT_IN.format(name="keep"),
+    "mix": ACT_IN.format(name="mix"),
 }
 
 
@@ -126,9 +130,11 @@ def test_workers_that_die_are_replaced(undisturbed: dict, visit: Callable) -> No
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
-    assert "".join(complaints).count("killed by a test") == len(STAGES)
     (worker,) = page.workers
     assert 0 < worker.evaluate("performance.getEntriesByType('measure').length") <= 10
+    with page.expect_download(timeout=PATIENCE):
+        page.locator(".mix").click()
+    assert "".join(complaints).count("killed by a test") == len(STAGES)
     complaints.clear()
 
 
@@ -171,12 +177,53 @@ def test_workers_that_hang_are_replaced(undisturbed: dict, visit: Callable) -> N
     hang("load")
     expect_state(page, "ready")
     drop(page, SONG)
-    for stage in list(STAGES)[1:]:
+    for stage in list(STAGES)[1:-1]:
         hang(stage)
     assert stems(card(page, "song")) == undisturbed
     spent = re.match(r"Done in (\d+) s", card(page, "song").locator(".status").inner_text())
     assert spent
-    assert int(spent[1]) < 6000
+    assert int(spent[1]) < 7000
+    with page.expect_download(timeout=PATIENCE):
+        page.locator(".mix").click()
+        hang("mix")
+
+
+FAIL = """
+def act(stage):
+    raise ValueError("broken by a test in " + stage)
+"""
+
+
+def test_a_mix_that_fails_is_told_of_and_costs_no_song_at_work(visit: Callable) -> None:
+    page, _ = visit("?workers=2", lambda page: sabotage(page, FAIL, "mix"))
+    expect_state(page, "ready")
+    drop(page, ("short.wav", wav(compose(2))))
+    short, long = card(page, "short"), card(page, "long")
+    expect(short).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    drop(page, ("long.wav", LONG))
+    expect(long.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    short.locator(".title").click()
+    short.locator(".mix").click()
+    expect(short.locator(".status")).to_have_text(
+        "The file could not be written: broken by a test in mix", timeout=PATIENCE
+    )
+    with page.expect_download(timeout=PATIENCE):
+        short.locator(".mix").click()
+    expect(long.locator(".status")).to_contain_text("Done in", timeout=PATIENCE)
+
+
+def test_what_is_cancelled_and_wanted_again_at_once_is_done_again(page: Page) -> None:
+    """And it says how the work has ended, although another was cancelled meanwhile."""
+    drop(page, ("long.wav", LONG), ("other.wav", wav(compose(2))))
+    song = card(page, "long")
+    expect(song.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    song.evaluate(
+        "card => { for (const name of ['.cancel', '.retry']) card.querySelector(name).click(); }"
+    )
+    expect(song.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+    card(page, "other").locator(".cancel").click()
+    expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+    expect_state(page, "done")
 
 
 # Where there is no memory for several segments in lockstep.
@@ -195,10 +242,27 @@ def act(stage):
 """
 
 
-@pytest.mark.parametrize("action", [FIND_NO_MEMORY, FIND_LITTLE_MEMORY], ids=["worker", "segments"])
-def test_less_memory_than_hoped_for(action: str, undisturbed: dict, visit: Callable) -> None:
+FIND_NO_BUFFER = """
+def act(stage):
+    js.ArrayBuffer.new(1 << 50)
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "stage"),
+    [
+        (FIND_NO_MEMORY, "load"),
+        (FIND_NO_MEMORY, "separate"),
+        (FIND_NO_BUFFER, "separate"),
+        (FIND_LITTLE_MEMORY, "separate"),
+    ],
+    ids=["model", "worker", "browser", "segments"],
+)
+def test_less_memory_than_hoped_for(
+    action: str, stage: str, undisturbed: dict, visit: Callable
+) -> None:
     """For one worker too many, or for several segments at once."""
-    page, _ = visit("?workers=2", lambda page: sabotage(page, action, "separate"))
+    page, _ = visit("?workers=2", lambda page: sabotage(page, action, stage))
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
@@ -291,10 +355,13 @@ def test_weights_that_stay_damaged_are_told_of(body: bytes, visit: Callable) -> 
         "weights/umx-mini/vocals.safetensors.gz",
         "app/worker.py",
         "app/device.py",
+        "app/fetching.py",
+        "app/interpreter.mjs",
         "app/opfs.py",
         "app/unpacking.py",
         "app/vendor/umx/umx-0.1.0-py3-none-any.whl",
         "app/vendor/pyodide/pyodide.mjs",
+        "app/vendor/pyodide/pyodide-lock.json",
         "app/vendor/pyodide/pyodide.asm.js",
         "app/vendor/pyodide/pyodide.asm.wasm",
         "app/vendor/pyodide/python_stdlib.zip",

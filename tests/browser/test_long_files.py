@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from build import ROOT
 from conftest import watched
-from corpus import encoded
+from corpus import FILMS, encoded, films, formats
 from playwright.sync_api import Browser, Locator, Page, expect
 from recordings import RECORD, blocks_that_are_of, listen
 from songs import PATIENCE, SONG, card, drop, expect_state, wav
+from test_odd_files import check
 
 DECODE = (ROOT / "app" / "decode.py").read_text()
-LONG = DECODE.replace("\nLONG = 480\n", "\nLONG = 1\n")
-"""Has the page take what lasts more than a second for long."""
+LONG = DECODE.replace("\nLONG = 480\n", "\nLONG = 0.1\n")
+"""Has the page take what lasts more than a tenth of a second for long."""
 
 FILES = {
     "cd.wav": encoded(SONG, "WAV", "PCM_24"),
@@ -100,6 +101,18 @@ def test_original_is_heard_across_pieces(streaming: Page, songs: list[Locator]) 
     heard = blocks_that_are_of(SONG, listen(song, 3, begin=9))
     assert len(heard) >= 3
     assert heard == sorted(set(heard))
+
+
+def test_long_films_and_what_is_cut_off(visit: Callable) -> None:
+    """With sound and without: stems or a sentence, as of short ones."""
+
+    def prepare(page: Page) -> None:
+        page.route("**/app/decode.py", lambda route: route.fulfill(body=LONG))
+
+    page, _ = visit("?workers=2", prepare, service_workers="block")
+    expect_state(page, "ready")
+    cut = [case for case in formats() if case.name.startswith("first ")]
+    check(page, [*films(page.evaluate(FILMS)), *cut])
 
 
 def test_file_that_goes_away(streaming: Page, tmp_path: Path) -> None:
