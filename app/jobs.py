@@ -55,7 +55,7 @@ class Job:
         self.is_open = self.saved = False
         self.writes = 0  # how often its files were to be written anew
         self.is_undrawn = False  # of an earlier visit, not opened yet: many waveforms take long
-        self.fraction = 0.0
+        self.fraction, self.progress = 0.0, Progress(1)
         # From the beginning, so that nothing moves later.
         self.lay_out(self.lanes(None))
         self.to(WAITING, tr("Waiting"))
@@ -137,6 +137,8 @@ class Job:
     def tell_progress(self):
         before, self.fraction = self.fraction, self.progress.fraction()
         left = spoken(self.progress.seconds_left(seconds()))
+        if downloads.needs_library(self.song):
+            left = tr("{}, then the files are written").format(left)
         percent = int(100 * self.fraction)
         self.card.progress(self.fraction, tr("{}%, {}").format(percent, left))
         view.tab_title("{}%".format(percent))
@@ -244,7 +246,12 @@ class Job:
 
     def writing(self, fraction):
         self.check()
-        self.card.progress(fraction, tr("Writing the files… {}%").format(int(100 * fraction)))
+        if not fraction:
+            self.progress = Progress(1)  # which also ends the count-down of what was before
+        self.progress.update(0, fraction, seconds())
+        left = spoken(self.progress.seconds_left(seconds()))
+        text = tr("Writing the files… {}%, {}").format(int(100 * fraction), left)
+        self.card.progress(fraction, text)
 
     def fail(self, text):
         self.to(FAILED, text)
