@@ -4,6 +4,9 @@ import js
 from promises import settle
 from pyscript.ffi import create_proxy
 
+ENDINGS = ("aac", "aif", "aiff", "caf", "flac", "m4a", "mka", "mp3", "oga", "ogg", "opus", "wav")
+"""Of files that may be songs though the browser has no type for them."""
+
 
 def entries(transfer):
     """What was dropped: Files, and FileSystemEntries of folders where the browser has them.
@@ -27,12 +30,18 @@ async def within(entries):
         if getattr(entry, "isDirectory", False):
             inside = sorted(await children(entry), key=lambda child: child.name)
             files = await within(inside)
-            found += [file for file in files if file.type.split("/")[0] in ("audio", "video")]
+            found += [file for file in files if may_be_sound(file)]
         elif getattr(entry, "isFile", False):
             found.append(await called_back(entry.file))
         else:
             found.append(entry)
     return found
+
+
+def may_be_sound(file):
+    if not file.type:
+        return file.name.lower().split(".")[-1] in ENDINGS
+    return file.type.split("/")[0] in ("audio", "video")
 
 
 async def children(folder):

@@ -265,6 +265,27 @@ def test_bug_report_from_a_device_that_tells_nothing(visit: Callable) -> None:
     assert "Cores: unknown" in page.evaluate("navigator.clipboard.readText()")
 
 
+def test_folder_without_songs(page: Page) -> None:
+    """But one without a type, by its name, may be one."""
+    page.evaluate(DROP_ENTRY)
+    page.evaluate(
+        """() => {
+          window.folderOf = (...names) => {
+            const entries = names.map(name => (
+              { name, isFile: true, file: done => done(new File(["no sound"], name)) }));
+            const readEntries = done => done(entries.splice(0));
+            return { name: "album", isDirectory: true, createReader: () => ({ readEntries }) };
+          };
+          dropEntry(folderOf("cover.nfo", ".DS_Store"));
+        }"""
+    )
+    expect(page.locator("#error")).to_have_text("No songs are in what was dropped.")
+    page.evaluate("dropEntry(folderOf('song.OPUS', 'cover.nfo'))")
+    expect(card(page, "song")).to_have_attribute("data-state", "failed", timeout=PATIENCE)
+    expect(page.locator("#error")).to_be_hidden()
+    expect(page.locator(".card")).to_have_count(1)
+
+
 def test_folder_that_cannot_be_read(page: Page) -> None:
     page.evaluate(DROP_ENTRY)
     page.evaluate(
