@@ -351,6 +351,36 @@ def test_weights_that_stay_damaged_are_told_of(body: bytes, visit: Callable) -> 
 @pytest.mark.parametrize(
     "path",
     [
+        "app/vendor/pyscript/core.js",
+        "app/vendor/pyscript/core-*.js",
+        "app/vendor/micropython/micropython.mjs",
+        "app/vendor/micropython/micropython.wasm",
+        "app/vendor/client-zip/index.js",
+        "app/page.json",
+        "app/main.py",
+        "app/jobs.py",
+    ],
+)
+@pytest.mark.parametrize("how", ["gone", "not there"])
+def test_page_that_cannot_start_says_so(path: str, how: str, visit: Callable) -> None:
+    def answer(route: Route) -> None:
+        if how == "gone":
+            route.abort()
+        else:
+            route.fulfill(status=404)
+
+    page, complaints = visit("", lambda page: page.route(f"**/{path}", answer))
+    expect(page.locator("#no-start")).to_be_visible(timeout=PATIENCE)
+    complaints.clear()
+    page.unroute_all()
+    page.reload()
+    expect(page.locator("#demo")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#no-start")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
         "weights/umx-mini/manifest.json",
         "weights/umx-mini/vocals.safetensors.gz",
         "app/worker.py",
