@@ -86,6 +86,7 @@ class Page:
         view.on_click(view.element("restart"), self.pool.start)
         view.on_click(view.element("demo"), lambda: self.add(tr(demo.TITLE), demo.render))
         view.element("demo").disabled = False
+        view.element("no-start").hidden = True  # what went wrong on the way wasn't needed
         view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
 
     # The engine
@@ -100,6 +101,8 @@ class Page:
             needed = offline.ENGINE_FILES.get(self.pool.engine, ())
             kept = await offline.keep(self.model_path, models.INDEX, *needed)
             view.element("offline").hidden = not kept
+        elif self.model_path.startswith(models.ADDRESS):
+            self.use(self.menu.do_without(self.pool.failure))
 
     def engine_changed(self):
         pool = self.pool
@@ -137,6 +140,9 @@ class Page:
 
     def model_chosen(self, name, path):
         settings.keep("model", name)
+        self.use(path)
+
+    def use(self, path):
         self.model_path, self.pool.model_url = path, address(path)
         asyncio.create_task(self.load())
 
@@ -157,11 +163,14 @@ class Page:
             asyncio.create_task(self.dropped(files.entries(event.dataTransfer)))
 
     async def dropped(self, entries):
+        self.engine_changed()  # in place of what was said of what was dropped before
         try:
             found = await files.within(entries)
         except RejectedError as error:
             view.error(tr("What was dropped can't be read: {}").format(error))
             return
+        if entries and not found:
+            view.error(tr("No songs are in what was dropped."))
         self.menu.convert([file for file in found if file.name.endswith(".pth")])
         self.add_files([file for file in found if not file.name.endswith(".pth")])
 
@@ -234,7 +243,7 @@ async def main():
     await offline.renew(lambda: not page or page.is_free())
     await settings.find()
     await language.speak()
-    page = Page(await models.place(settings.get("model", settings.model, "umx-mini")))
+    page = Page(await models.place(settings.get("model", settings.model, models.DEFAULT)))
     page.listen()
     asyncio.create_task(page.restore())
     asyncio.create_task(page.menu.open())

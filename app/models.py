@@ -16,6 +16,8 @@ ADDRESS = "opfs:"
 FOLDER = "umx models"
 INDEX = "weights/index.json"
 RECOMMENDED = "umxl"
+DEFAULT = "umx-mini"
+"""The one that every site has."""
 
 
 async def place(name):
@@ -143,6 +145,18 @@ class Menu:
         for node in self.list.children:
             node.querySelector("input").checked = node.dataset.model == name
         self.on_choose(name, address)
+
+    def do_without(self, reason):
+        """The address of the site's own model, in place of the chosen one that can't be used; says why."""
+        self.chosen = "weights/" + DEFAULT + "/"
+        for node in self.list.children:
+            node.querySelector("input").checked = node.dataset.model == DEFAULT
+        view.element("model-menu").open = True
+        text = tr(
+            "The model on this device can't be used: {} For now it is {}. Delete it, and make it anew."
+        )
+        view.say(self.status, text.format(reason, DEFAULT))
+        return self.chosen
 
     def offer_to_fetch(self):
         """Only where the site's security policy allows requests to the place that has the official files."""

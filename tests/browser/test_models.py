@@ -153,6 +153,30 @@ def test_umxl_is_made_kept_used_offline_and_deleted(page: Page, checkpoints: lis
     expect(page.locator("#model")).to_contain_text("umx-mini", timeout=PATIENCE)
 
 
+# Has a file of the model on this device be damaged.
+DAMAGE = """async () => {
+  const root = await navigator.storage.getDirectory();
+  const models = await root.getDirectoryHandle("umx models");
+  const model = await models.getDirectoryHandle("umxl");
+  const file = await model.getFileHandle("vocals.safetensors.gz");
+  const stream = await file.createWritable();
+  await stream.write("no weights");
+  await stream.close();
+}"""
+
+
+def test_a_kept_model_that_is_damaged_is_done_without(page: Page, checkpoints: list[Path]) -> None:
+    pick(page, checkpoints)
+    expect_conversion(page, "kept on this device")
+    expect(page.locator("#model")).to_contain_text("UMX-L", timeout=PATIENCE)
+    page.evaluate(DAMAGE)
+    page.reload()
+    expect(page.locator("#model")).to_contain_text("umx-mini", timeout=PATIENCE)
+    expect_state(page, "ready")
+    expect_conversion(page, "The model on this device can't be used: ")
+    expect(choice(page, "umx-mini").locator("input")).to_be_checked()
+
+
 def test_files_that_lack_or_are_others_are_named_and_leave_nothing(
     page: Page, checkpoints: list[Path], tmp_path: Path
 ) -> None:
