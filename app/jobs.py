@@ -116,7 +116,11 @@ class Job:
         return chosen + ["karaoke" if chosen == ["vocals"] else "rest"]
 
     def lay_out(self, lanes):
+        """Show these lanes, of which is heard what was chosen before, if they have it."""
+        chosen = [button for button in self.mixer.presets if view.is_pressed(button)]
         self.mixer.show(lanes)
+        if chosen and not chosen[0].hidden:
+            self.mixer.preset(chosen[0].dataset.preset)
         self.card.expect(files(lanes))
 
     def planned(self, batches):

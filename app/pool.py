@@ -206,8 +206,10 @@ class Pool:
 
     async def look_after(self, late):
         # It fetches what they fetch: on a slow line, two looks at once would keep them from it.
-        reason = await late[0].trouble()
-        self.looking, self.looked = False, clock.seconds()
+        try:
+            reason = await late[0].trouble()
+        finally:
+            self.looking, self.looked = False, clock.seconds()
         for worker in late:
             if not worker.started and (reason or worker.silence() > LONGEST_START):
                 worker.stop(reason or tr("it did not start."))

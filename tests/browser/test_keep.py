@@ -297,6 +297,19 @@ def test_songs_of_another_version_of_the_page_are_left_for_it(context: BrowserCo
     assert stems(card(page, "one")) == before
 
 
+def test_what_to_hear_may_be_chosen_before_there_is_something_to_hear(
+    context: BrowserContext,
+) -> None:
+    page = context.new_page()
+    page.goto("?workers=2")
+    drop(page, ("song.wav", wav(SHORT)))
+    song = card(page, "song")
+    karaoke = song.get_by_role("button", name="Karaoke", exact=True)
+    karaoke.click(timeout=PATIENCE)
+    expect(song).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    expect(karaoke).to_have_attribute("aria-pressed", "true")
+
+
 def test_what_is_not_heard_can_not_be_had(context: BrowserContext) -> None:
     page = opened(context)
     separated(page)
