@@ -7,5 +7,10 @@ const tell = () => {
   if (isStarting) document.getElementById("no-start").hidden = false;
 };
 
-addEventListener("error", tell, true); // a script that isn't there is told of to nobody but itself
+addEventListener("error", tell, true); // of a script that isn't there, which nobody beside it hears
 addEventListener("unhandledrejection", tell);
+addEventListener("DOMContentLoaded", () => {
+  // What PyScript says of its own troubles, it adds to the page.
+  const look = () => document.querySelector("body > .py-error") && tell();
+  new MutationObserver(look).observe(document.body, { childList: true });
+});
