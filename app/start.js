@@ -13,4 +13,6 @@ addEventListener("DOMContentLoaded", () => {
   // What PyScript says of its own troubles, it adds to the page.
   const look = () => document.querySelector("body > .py-error") && tell();
   new MutationObserver(look).observe(document.body, { childList: true });
+  // Without this one it waits for ever, without a word.
+  fetch("app/page.json").then((response) => response.ok || tell(), tell);
 });
