@@ -7,7 +7,7 @@ import media
 import tags
 import wav
 import wav_tags
-from encode import encoded, wav_blob
+from encode import array, encoded, wav_blob
 from formats import FORMATS
 from pool import Cancelled
 from promises import RejectedError, settle
@@ -73,12 +73,23 @@ async def file_of(song, name, parts, on_progress):
     said = tags.of_part(song.tags, song.title, name)
     if not needs_library(song):
         # A file that says nothing of itself is left as bare as it came.
-        texts = wav_tags.chunks(tags.as_texts(said)) if song.tags else b""
-        blob = wav_blob(parts, song.length, song.kind, texts)
+        chunks = wav_chunks(said) if song.tags else ()
+        blob = wav_blob(parts, song.length, song.kind, chunks)
     else:
         file = (song.format, song.rate, song.frames, said)
         blob = await encoded(parts, song.length, song.kind, *file, on_progress)
     return file_name(song.title, name + "." + form.ending), blob
+
+
+def wav_chunks(said):
+    """A song's tags and covers as chunks of a WAV file, in Uint8Arrays."""
+    covers = said.get("images", [])
+    facts = [(cover["mimeType"], cover["kind"], cover["data"].length) for cover in covers]
+    parts = wav_tags.chunks(tags.as_texts(said), facts)
+    found = [array(parts[0])]
+    for cover, part in zip(covers, parts[1:]):
+        found += [cover["data"], array(part)]
+    return found
 
 
 async def zipped(files):

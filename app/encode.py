@@ -14,10 +14,16 @@ MARGIN = 1024
 """Samples beside a stretch that a change of the sample rate may look at."""
 
 
-def wav_blob(parts, frames, kind, tags=b""):
-    """A WAV file of samples that lie in Blobs; tags: as `wav.header` takes them."""
-    header = js.Uint8Array.new(to_js(list(wav.header(frames, kind, tags))))
-    return js.Blob.new(to_js([header] + parts), to_js({"type": "audio/wav"}))
+def wav_blob(parts, frames, kind, tags=()):
+    """A WAV file of samples that lie in Blobs; tags: their chunks, in Uint8Arrays."""
+    header = wav.header(frames, kind, sum([part.length for part in tags]))
+    before, data = array(header[: -wav.DATA]), array(header[-wav.DATA :])
+    return js.Blob.new(to_js([before] + list(tags) + [data] + parts), to_js({"type": "audio/wav"}))
+
+
+def array(some):
+    """Bytes as a Uint8Array."""
+    return js.Uint8Array.new(to_js(list(some)))
 
 
 async def encoded(parts, length, kind, name, rate, frames, tags, on_progress):

@@ -43,7 +43,7 @@ def as_texts(tags):
         if number:
             found[name] = "{}/{}".format(number, total) if total else str(number)
     if "date" in tags:
-        found["year"] = str(tags["date"].getFullYear())
+        found["year"] = str(tags["date"].getUTCFullYear())
     return found
 
 

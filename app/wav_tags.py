@@ -18,6 +18,8 @@ TEXTS = (
 )
 """The names of each text: here, in ID3, in RIFF's list."""
 UTF_8 = b"\x03"
+COVERS = {"coverFront": 3, "coverBack": 4}
+"""What ID3 calls kinds of pictures; 0 is any other."""
 
 
 def chunk(name, content):
@@ -25,22 +27,35 @@ def chunk(name, content):
     return name.encode() + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def chunks(texts):
-    """The bytes that go before a file's samples. texts: by the names in TEXTS."""
-    frames = listed = b""
-    for name, frame, item in TEXTS:
+def frame(name, begin, size=0):
+    """A frame of an ID3 tag, but for the `size` bytes that are to follow."""
+    return name.encode() + synchsafe(len(begin) + size) + b"\0\0" + begin
+
+
+def chunks(texts, covers=()):
+    """The bytes that go before a file's samples, in parts: between each and the next one goes a cover's data.
+
+    texts: by the names in TEXTS; covers: their type, their kind as in COVERS, and their bytes' number.
+    """
+    parts, listed = [b""], b""
+    for name, text_frame, item in TEXTS:
         text = texts.get(name, "").encode()
         if text:
-            body = UTF_8 + text
-            frames += frame.encode() + synchsafe(len(body)) + b"\0\0" + body
+            parts[0] += frame(text_frame, UTF_8 + text)
             if item:
                 listed += chunk(item, text + b"\0")
-    found = b""
-    if frames:
-        found += chunk("ID3 ", b"ID3\x04\0\0" + synchsafe(len(frames)) + frames)
+    for kind, cover, size in covers:
+        about = UTF_8 + kind.encode() + b"\0" + bytes([COVERS.get(cover, 0)]) + b"\0"
+        parts[-1] += frame("APIC", about, size)
+        parts.append(b"")
+    length = sum([len(part) for part in parts]) + sum([size for _, _, size in covers])
+    if length:
+        tag = b"ID3\x04\0\0" + synchsafe(length)
+        parts[0] = b"ID3 " + struct.pack("<I", len(tag) + length) + tag + parts[0]
+        parts[-1] += b"\0" * (length % 2)
     if listed:
-        found += chunk("LIST", b"INFO" + listed)
-    return found
+        parts[-1] += chunk("LIST", b"INFO" + listed)
+    return parts
 
 
 def synchsafe(number):

@@ -168,6 +168,13 @@ def test_tags_and_cover_are_kept(page: Page, tmp_path: Path, form: str) -> None:
     assert COVER in content
 
 
+def test_year_is_the_file_s_wherever_the_visitor_is(visit: Callable, tmp_path: Path) -> None:
+    page, _ = visit("?workers=1", timezone_id="America/New_York")
+    path = saved(page, tmp_path, "song.mp3", mp3_with_id3(compose(1), COVER, TDRC="1999"))
+    with soundfile.SoundFile(path) as file:
+        assert file.copy_metadata()["date"] == "1999"
+
+
 def test_song_without_tags_gets_its_title_from_its_name(page: Page, tmp_path: Path) -> None:
     choose(page, "flac")
     with soundfile.SoundFile(saved(page, tmp_path, "My song.wav", wav(compose(1)))) as file:
@@ -201,6 +208,8 @@ def test_format_of_a_finished_song_can_be_changed(page: Page, tmp_path: Path) ->
             "tracknumber": "3/9",
             "date": "1999",
         }
+    assert b"APIC" in path.read_bytes()
+    assert COVER in path.read_bytes()
 
     song = card(page, "song")
     status = song.locator(".status").text_content()
