@@ -22,11 +22,14 @@ class WakeLock:
             await settle(lock.release())
         elif wanted and not self.lock and getattr(js.navigator, "wakeLock", None):
             try:
-                self.lock = await settle(js.navigator.wakeLock.request("screen"))
+                lock = await settle(js.navigator.wakeLock.request("screen"))
             except RejectedError:
-                pass  # a low battery, or the page isn't in front: asked again when it is
-            else:
-                view.on(self.lock, "release", self.lost)
+                return  # a low battery, or the page isn't in front: asked again when it is
+            if self.wanted and not self.lock:
+                self.lock = lock
+                view.on(lock, "release", self.lost)
+            else:  # the work was done meanwhile
+                await settle(lock.release())
 
     def lost(self, event):
         self.lock = None

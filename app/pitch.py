@@ -18,8 +18,9 @@ def is_possible():
 async def shifter(context):
     """A node that shifts the pitch of all that is connected to it. Raises RejectedError if it can't be fetched."""
     address = js.URL.new(SCRIPT, js.document.baseURI).href
-    module = (await settle(js_import(address)))[0]
-    return await settle(module.default(context))
+    make = (await settle(js_import(address)))[0].default
+    make.moduleUrl = address  # else every context gets a Blob of it, which nobody revokes
+    return await settle(make(context))
 
 
 async def keep(node, rate):

@@ -10,6 +10,7 @@ import asyncio
 import js
 import pitch
 from encode import wav_blob
+from promises import RejectedError, settle
 from pyscript.ffi import to_js
 from sound import DecodeError
 from wav import SAMPLE_RATE
@@ -34,6 +35,7 @@ class Player:
             panner.connect(self.sum)
             self.gains[stem], self.panners[stem] = gain, panner
         self.rate, self.delay = 1.0, 0.0  # seconds by which the shifter is late
+        self.wanted = 1.0  # the rate that was asked for last
         self.shifter = None
         self.sources = []  # (when it ends on the context's clock, node)
         self.playing = False
@@ -56,18 +58,19 @@ class Player:
 
     async def set_rate(self, rate):
         """Play at another speed and the same pitch. Raises RejectedError where the shifter can't be had."""
-        if rate != 1 and not self.shifter:
-            self.shifter = await pitch.shifter(self.context)
-            self.shifter.connect(self.context.destination)
+        self.wanted, delay = rate, 0.0
+        if rate != 1:
+            if not self.shifter:
+                self.shifter = await pitch.shifter(self.context)
+                self.shifter.connect(self.context.destination)
+            delay = await pitch.keep(self.shifter, rate)
+        if rate != self.wanted:
+            return  # the visitor has chosen again meanwhile
         was_playing = self.playing
         self.pause()
-        self.rate, self.delay = rate, 0.0
+        self.rate, self.delay = rate, delay
         self.sum.disconnect()
-        if rate == 1:
-            self.sum.connect(self.context.destination)
-        else:
-            self.delay = await pitch.keep(self.shifter, rate)
-            self.sum.connect(self.shifter)
+        self.sum.connect(self.context.destination if rate == 1 else self.shifter)
         if was_playing:
             asyncio.create_task(self.play())
 
@@ -193,8 +196,12 @@ class Player:
             for stem in self.gains:
                 if stem in blobs:
                     # The browser turns samples into floats faster than a loop of ours.
-                    data = await wav_blob([blobs[stem]], samples, self.song.kind).arrayBuffer()
-                    buffers[stem] = (await self.context.decodeAudioData(data), start)
+                    file = wav_blob([blobs[stem]], samples, self.song.kind)
+                    try:
+                        data = await settle(file.arrayBuffer())
+                        buffers[stem] = (await settle(self.context.decodeAudioData(data)), start)
+                    except RejectedError:
+                        pass  # it is gone from the device: silence
             self.decoded = (start, buffers)
         buffers = self.decoded[1]
         if self.song.audio and ORIGINAL not in buffers:
