@@ -30,6 +30,7 @@ class Card:
         ):
             control.setAttribute("aria-label", label.format(title))
         self.urls, self.links = [], {}
+        view.on(self.remove, "click", self.removed)
         view.element("songs").append(self.node)
 
     def say_by(self, tags):
@@ -40,6 +41,7 @@ class Card:
 
     def show(self, state, text):
         """Lay out what goes with a song's state, see `song`."""
+        focused = js.document.activeElement  # what is hidden has no focus
         self.node.dataset.state = state
         self.text = text
         self.rest()
@@ -53,6 +55,16 @@ class Card:
             control.disabled = state != DONE
         if state in (FAILED, CANCELLED):
             self.open(False)  # there is nothing to hear
+        if self.node.contains(focused) and focused.hidden:
+            view.focus(self.title)
+
+    def removed(self, event):
+        """Before it is: the visitor goes on from the next one."""
+        if event.detail > 1:  # a double click, whose first has had another card come here
+            event.stopImmediatePropagation()
+            return
+        near = self.node.nextElementSibling or self.node.previousElementSibling
+        view.focus(near.querySelector(".title") if near else view.element("file"))
 
     def progress(self, fraction, text):
         self.bar.value = fraction

@@ -1,7 +1,11 @@
-"""A song to try the page with, 20 seconds: composed here, played by the browser's own oscillators."""
+"""A song to try the page with, 20 seconds: composed here, played by the browser's own oscillators.
+
+Nobody has any rights in it that they keep: it is given to the public domain as CC0 1.0 has it.
+"""
 
 import js
 from sound import Sound
+from texts import tr
 from wav import CHANNELS, SAMPLE_RATE
 
 TITLE = "Demo song"
@@ -123,4 +127,4 @@ class Band:
 async def render():
     """What a Song's source gives."""
     audio = await Band().play()
-    return Sound(audio), {"title": TITLE}, SAMPLE_RATE, audio.length
+    return Sound(audio), {"title": tr(TITLE)}, SAMPLE_RATE, audio.length

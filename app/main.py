@@ -15,7 +15,7 @@ import tags
 import view
 from decode import decode, own_rate
 from jobs import Queue
-from kept import Kept
+from kept import Kept, megabytes
 from options import Options
 from pool import Pool, default_size
 from promises import RejectedError
@@ -110,8 +110,6 @@ class Page:
         view.error(reason if pool.failure else "")
         view.element("restart").hidden = not pool.failure
         view.element("model").hidden = bool(pool.failure)
-        if pool.model:
-            self.introduce(pool.model)
         self.refresh()
 
     def introduce(self, model):
@@ -123,9 +121,10 @@ class Page:
             "{} {:.1f}".format(tr(NAMES.get(target, target)), getattr(model.quality, target))
             for target in js.Object.keys(model.quality)
         )
-        text = tr("Engine: {}; workers: {}. Quality: {}. {}")
+        text = tr("Engine: {}; workers: {}, {} of memory. Quality: {}. {}")
         engine = tr(ENGINES.get(self.pool.engine, self.pool.engine))
-        text = text.format(engine, self.pool.size, quality, told(model.quality_note))
+        heap = megabytes(sum([worker.heap for worker in self.pool.workers]))
+        text = text.format(engine, self.pool.size, heap, quality, told(model.quality_note))
         view.say(view.element("details"), text)
 
     def resized(self, event):
@@ -153,7 +152,7 @@ class Page:
 
     def choose(self):
         chooser = view.element("file")
-        self.add_files(list(chooser.files))
+        self.take(list(chooser.files))
         chooser.value = ""  # so that the same file can be chosen again
 
     def dragged(self, event):
@@ -171,14 +170,15 @@ class Page:
             return
         if entries and not found:
             view.error(tr("No songs are in what was dropped."))
-        self.menu.convert([file for file in found if file.name.endswith(".pth")])
-        self.add_files([file for file in found if not file.name.endswith(".pth")])
+        self.take(found)
 
-    def add_files(self, chosen):
+    def take(self, chosen):
+        """Songs and checkpoints."""
+        self.menu.convert([file for file in chosen if file.name.endswith(models.ENDING)])
         for file in chosen:
-            self.add(
-                file.name.rsplit(".", 1)[0] or file.name, decoder(file, self.options.keeps_rate())
-            )
+            if not file.name.endswith(models.ENDING):
+                title = file.name.rsplit(".", 1)[0] or file.name
+                self.add(title, decoder(file, self.options.keeps_rate()))
 
     def add(self, title, source):
         self.queue.add(Song(title, source, self.options.targets(), self.options.form()))
@@ -195,6 +195,8 @@ class Page:
         before, state = view.get_state(), self.state()
         view.element("models").disabled = state == "running"
         view.state(state)
+        if self.pool.model:
+            self.introduce(self.pool.model)
         if state != "running":
             view.tab_title()
         if self.awake != (state == "running"):

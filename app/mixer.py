@@ -10,6 +10,7 @@ from texts import tr
 from wav import SAMPLE_RATE
 
 JUMP = 5  # seconds that an arrow key moves the playhead
+ARROWS = {"ArrowLeft": -JUMP, "ArrowDown": -JUMP, "ArrowRight": JUMP, "ArrowUp": JUMP}
 SHORTEST_LOOP = 0.5  # seconds
 
 
@@ -29,6 +30,10 @@ def drumless(stems):
     return [stem for stem in stems if stem != "drums"]
 
 
+def bass(stems):
+    return [stem for stem in stems if stem == "bass"]
+
+
 def original(stems):
     return []
 
@@ -38,6 +43,7 @@ PRESETS = {
     "karaoke": karaoke,
     "acapella": acapella,
     "drumless": drumless,
+    "bass": bass,
     "original": original,
 }
 
@@ -90,6 +96,7 @@ class Mixer:
         self.song, self.node, self.on_turn = song, node, on_turn
         self.playing = False
         self.player, self.lanes = None, {}
+        self.grabbed = None  # the sample at which a waveform is pressed
         find = node.querySelector
         self.play_button, self.position = find(".play"), find(".seek")
         self.clock, self.length = find(".clock"), find(".length")
@@ -102,6 +109,7 @@ class Mixer:
         self.keys["l"] = self.loop_button
         view.on_click(self.play_button, self.play_or_pause)
         view.on(self.position, "input", lambda event: self.seek(float(event.target.value)))
+        view.on(self.position, "keydown", self.slide)
         view.on_click(self.loop_button, self.loop_or_not)
         view.on(self.speed, "change", lambda event: asyncio.create_task(self.set_speed()))
         for button in self.presets:
@@ -122,8 +130,10 @@ class Mixer:
             view.on_click(lane.solo, self.toggler(lane.solo))
             view.on_click(lane.mute, self.toggler(lane.mute))
             for slider in (lane.volume, lane.pan):
-                view.on(slider, "input", lambda event: self.apply())
+                view.on(slider, "input", lambda event: self.apply(self.is_original()))
             view.on(lane.canvas, "pointerdown", self.grab)
+            view.on(lane.canvas, "pointerup", self.release)
+            view.on(lane.canvas, "pointercancel", self.let_go)
         for button in self.presets:
             name = button.dataset.preset
             heard = PRESETS[name](self.stems)
@@ -164,6 +174,10 @@ class Mixer:
             view.press(lane.mute, stem not in heard)
         self.apply(name == "original")
 
+    def is_original(self):
+        """Whether the original is heard instead of the stems."""
+        return any(b.dataset.preset == "original" and view.is_pressed(b) for b in self.presets)
+
     def gains(self):
         """By stem; 0 for those that aren't heard."""
         solos = [stem for stem, lane in self.lanes.items() if view.is_pressed(lane.solo)]
@@ -203,9 +217,7 @@ class Mixer:
     def open(self):
         if not self.player and self.lanes:
             self.player = player.Player(self.song, self.lanes, self.moved)
-            self.apply(
-                any(b.dataset.preset == "original" and view.is_pressed(b) for b in self.presets)
-            )
+            self.apply(self.is_original())
             if self.loop:
                 self.player.stretch = self.loop
             asyncio.create_task(self.set_speed())
@@ -238,6 +250,12 @@ class Mixer:
     def jump(self, seconds):
         if self.is_ready():
             self.seek(float(self.position.value) + seconds)
+
+    def slide(self, event):
+        """A slider's own step is much too short here."""
+        if event.key in ARROWS and not (event.altKey or event.ctrlKey or event.metaKey):
+            event.preventDefault()
+            self.jump(ARROWS[event.key])
 
     def moved(self, seconds, playing, waiting):
         self.position.value = seconds
@@ -299,17 +317,22 @@ class Mixer:
         """A press on a waveform: released in place it seeks, dragged it loops."""
         if not self.is_ready():
             return
-        canvas, begun = event.target, self.sample_at(event)
+        self.grabbed = self.sample_at(event)
+        event.target.setPointerCapture(event.pointerId)
 
-        def release(event):
-            ended = self.sample_at(event)
-            if abs(ended - begun) < SHORTEST_LOOP * SAMPLE_RATE:
-                self.seek(begun / SAMPLE_RATE)
-            else:
-                self.repeat(begun, ended)
+    def release(self, event):
+        if self.grabbed is None:
+            return
+        begun, ended = self.grabbed, self.sample_at(event)
+        self.grabbed = None
+        if abs(ended - begun) < SHORTEST_LOOP * SAMPLE_RATE:
+            self.seek(begun / SAMPLE_RATE)
+        else:
+            self.repeat(begun, ended)
 
-        canvas.setPointerCapture(event.pointerId)
-        view.once(canvas, "pointerup", release)
+    def let_go(self, event):
+        """The browser scrolls the page instead."""
+        self.grabbed = None
 
     def sample_at(self, event):
         box = event.currentTarget.getBoundingClientRect()

@@ -18,6 +18,8 @@ INDEX = "weights/index.json"
 RECOMMENDED = "umxl"
 DEFAULT = "umx-mini"
 """The one that every site has."""
+ENDING = ".pth"
+"""Of checkpoints."""
 
 
 async def place(name):
@@ -83,6 +85,14 @@ def facts(model):
     return text + (tr(", recommended") if model.name == RECOMMENDED else "")
 
 
+def pick():
+    """Have the visitor choose checkpoints, by the page's one way to choose files."""
+    chooser = view.element("file")
+    usual, chooser.accept = chooser.accept, ENDING
+    chooser.click()
+    chooser.accept = usual  # so that phones offer music
+
+
 class Menu:
     """The list of models, and the way to more of them."""
 
@@ -93,13 +103,13 @@ class Menu:
         """
         self.chosen, self.options, self.on_choose = chosen, options, on_choose
         self.list, self.status = view.element("model-list"), view.element("conversion-text")
-        self.bar, self.input = view.element("conversion"), view.element("checkpoints")
+        self.bar, self.pick = view.element("conversion"), view.element("checkpoints")
         self.fetch, self.cancel = view.element("fetch-official"), view.element("cancel-conversion")
         self.folder, self.hosted = None, []
         self.worker = None  # that makes a model
 
     async def open(self):
-        view.on(self.input, "change", self.picked)
+        view.on_click(self.pick, pick)
         view.on_click(self.fetch, self.fetch_official)
         view.on_click(self.cancel, lambda: self.worker.end())
         self.offer_to_fetch()
@@ -173,10 +183,6 @@ class Menu:
     def fetch_official(self):
         asyncio.create_task(self.make("download", name=RECOMMENDED))
 
-    def picked(self, event):
-        self.convert(list(self.input.files))
-        self.input.value = ""  # so that the same files can be chosen again
-
     def convert(self, files):
         if files:
             asyncio.create_task(self.make("convert", files=files))
@@ -186,7 +192,7 @@ class Menu:
 
         kind, content: the request to the worker: to convert files, or to download them first.
         """
-        if self.input.disabled or not self.folder:
+        if self.pick.disabled or not self.folder:
             return
         self.worker = Worker(self.options)
         self.busy(True)
@@ -217,7 +223,7 @@ class Menu:
         view.say(self.status, text)
 
     def busy(self, is_busy):
-        self.input.disabled = self.fetch.disabled = is_busy
+        self.pick.disabled = self.fetch.disabled = is_busy
         self.bar.hidden = self.cancel.hidden = not is_busy
 
     def progress(self, message):

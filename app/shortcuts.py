@@ -5,7 +5,19 @@ import settings
 import view
 from mixer import JUMP
 
-CONTROLS = ("INPUT", "SELECT", "TEXTAREA", "BUTTON", "A", "SUMMARY")
+PRESSED = (" ", "Enter")
+MOVED = ("ArrowLeft", "ArrowRight", "Home")
+KEPT = {"checkbox": PRESSED, "file": PRESSED, "radio": PRESSED + MOVED, "range": MOVED}
+"""The keys that inputs understand themselves, by their type; those of other types understand all."""
+
+
+def keeps(control, key):
+    """Whether a focused control understands a key itself."""
+    if control.tagName == "INPUT" and control.type in KEPT:
+        return key in KEPT[control.type]
+    if control.tagName in ("INPUT", "SELECT"):
+        return True
+    return control.tagName in ("BUTTON", "A", "SUMMARY") and key in PRESSED
 
 
 class Shortcuts:
@@ -33,11 +45,7 @@ class Shortcuts:
         ):
             return
         key, mixer = event.key, self.mixer()
-        # A focused control keeps the keys that it understands itself.
-        tag = event.target.tagName
-        if tag in ("INPUT", "SELECT") and event.target.type != "checkbox":
-            return
-        if tag in CONTROLS and key in (" ", "Enter"):
+        if keeps(event.target, key):
             return
         if key == "?":
             self.help.showModal()
@@ -58,9 +66,10 @@ class Shortcuts:
             number = int(key) - 1
             if number < len(mixer.stems):
                 mixer.lanes[mixer.stems[number]].solo.click()
-        elif key in mixer.keys:
-            if not mixer.keys[key].disabled and not mixer.keys[key].hidden:
-                mixer.keys[key].click()
+        elif key.lower() in mixer.keys:
+            button = mixer.keys[key.lower()]
+            if not button.disabled and not button.hidden:
+                button.click()
         else:
             return False
         return True

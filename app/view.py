@@ -46,10 +46,6 @@ COLLECTED = FinalizationRegistry.new(create_proxy(listener_collected))
 """Tells of listeners of removed elements that are gone from JavaScript's memory."""
 
 
-def once(target, event, handler):
-    target.addEventListener(event, create_proxy(handler), to_js({"once": True}))
-
-
 def discard(node):
     """Remove an element with all that listens to it and to those within.
 
@@ -82,8 +78,9 @@ def say(node, text):
 
 
 def announce(text):
-    """Have a screen reader say it."""
-    say(element("announcer"), text)
+    """Have a screen reader say it, also if it is what was said last."""
+    element("announcer").textContent = ""
+    element("announcer").textContent = text
 
 
 def error(text):
@@ -102,6 +99,11 @@ def clock(seconds):
 
 def capital(text):
     return text[0].upper() + text[1:]
+
+
+def focus(node):
+    """Where the visitor is from now on; the page doesn't scroll there."""
+    node.focus(to_js({"preventScroll": True}))
 
 
 def press(button, yes):

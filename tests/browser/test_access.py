@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -160,3 +161,78 @@ def test_shortcuts(page: Page) -> None:
     page.locator("#help-button").click()
     help_dialog.get_by_label("Shortcuts are on").check()
     help_dialog.get_by_role("button", name="Close").click()
+
+
+def test_sliders_leave_the_other_keys_to_the_song(page: Page) -> None:
+    drop(page, ("song.wav", wav(SONG)))
+    expect_state(page, "done")
+    song = card(page, "song")
+    position, volume = song.locator(".seek"), song.get_by_label("Volume of drums")
+    position.press("ArrowRight")
+    expect(song.locator(".clock")).to_have_text("0:05")
+    position.press("ArrowUp")
+    expect(song.locator(".clock")).to_have_text("0:10")
+    position.press("ArrowLeft")
+    expect(song.locator(".clock")).to_have_text("0:05")
+    volume.press("ArrowLeft")
+    expect(volume).to_have_value("0.99")
+    volume.press("Home")
+    expect(volume).to_have_value("0")
+    expect(song.locator(".clock")).to_have_text("0:05")
+    volume.press("End")
+    volume.press("K")  # as with Caps Lock
+    expect(song.get_by_role("button", name="Karaoke")).to_have_attribute("aria-pressed", "true")
+    position.press("Space")
+    expect(song.get_by_role("button", name="Pause")).to_be_visible()
+    volume.press("Space")
+    expect(song.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_the_clock_is_no_news(page: Page) -> None:
+    """Else screen readers would say every second of a song."""
+    drop(page, ("song.wav", wav(compose(1))))
+    expect_state(page, "done")
+    expect(card(page, "song").locator(".mixer").get_by_role("status")).to_have_count(0)
+
+
+SAID = """
+window.said = [];
+addEventListener("DOMContentLoaded", () => {
+  const look = (changes) => said.push(...changes.flatMap((change) =>
+    [...change.addedNodes].map((node) => node.data).filter(Boolean)));
+  new MutationObserver(look).observe(document.querySelector("#announcer"), { childList: true });
+});
+"""
+"""Has the page keep what it has screen readers say."""
+
+
+def test_the_same_news_is_said_again(visit: Callable) -> None:
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(SAID))
+    drop(page, ("odd.wav", b"no song"))
+    expect_state(page, "error")
+    retry = page.get_by_role("button", name="Retry odd")
+    retry.click()
+    expect(retry).to_be_visible()
+    expect_state(page, "error")
+    broken = "“odd.wav” can't be read as audio by this browser."
+    assert [text for text in page.evaluate("said") if text != "Ready."] == [broken, broken]
+
+
+def test_focus_stays_where_the_visitor_is(page: Page) -> None:
+    long = wav(np.tile(SONG, (6, 1)))
+    drop(page, ("one.wav", long), ("two.wav", long))
+    two = page.get_by_role("button", name="two", exact=True)
+    page.get_by_role("button", name="Cancel two").press("Enter")
+    expect(two).to_be_focused()
+    page.get_by_role("button", name="Retry two").press("Enter")
+    expect(two).to_be_focused()
+    for title in ("two", "one"):
+        page.get_by_role("button", name=f"Cancel {title}").click()
+    page.get_by_role("button", name="Remove one").press("Enter")
+    expect(two).to_be_focused()
+    page.get_by_role("button", name="Remove two").press("Enter")
+    expect(page.locator("#file")).to_be_focused()
+    drop(page, ("short.wav", wav(compose(3))))
+    page.get_by_role("button", name="Cancel short").focus()
+    expect_state(page, "done")
+    expect(page.get_by_role("button", name="short", exact=True)).to_be_focused()

@@ -1,13 +1,14 @@
 """What comes out of the speakers, and the files that are made of what the visitor chooses."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from recordings import BLOCK, RECORD, blocks_that_are_of, listen, showing
 from songs import (
     DROP_ENTRY,
@@ -98,6 +99,55 @@ def test_click_on_a_waveform_seeks(recording: Page) -> None:
     expect(recording.locator(".clock")).to_have_text("0:10")
 
 
+def test_scrolling_over_a_waveform_is_no_drag(visit: Callable) -> None:
+    page, _ = visit("?workers=1", has_touch=True, viewport={"width": 360, "height": 640})
+    drop(page, ("song.wav", wav(compose(8))))
+    expect_state(page, "done")
+    canvas = page.locator(".lane canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    before = page.evaluate("scrollY")
+    touch = page.context.new_cdp_session(page)
+    for kind, distance in (("Start", 0), ("Move", 20), ("Move", 60), ("Move", 100), ("End", None)):
+        points = [] if distance is None else [{"x": box["x"] + 20, "y": box["y"] + 20 - distance}]
+        touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    assert page.evaluate("scrollY") > before
+    expect(page.locator(".clock")).to_have_text("0:00")
+    canvas.tap(position={"x": box["width"] / 2, "y": 20})
+    expect(page.locator(".clock")).to_have_text("0:04")
+    expect(page.locator(".loop")).to_have_text("Loop from here")
+
+
+def test_original_stays_when_a_slider_of_a_stem_is_moved(
+    recording: Page, stems: dict[str, Sound]
+) -> None:
+    original = recording.get_by_role("button", name="Original", exact=True)
+    original.click()
+    for slider in ("Volume of drums", "Pan of bass"):
+        recording.get_by_label(slider).fill("0.5")
+        expect(original).to_have_attribute("aria-pressed", "true")
+    assert len(blocks_that_are_of(SONG, listen(card(recording, "song"), 3))) >= 3
+    recording.get_by_label("Volume of drums").fill("1")
+    recording.get_by_label("Pan of bass").fill("0")
+    recording.get_by_role("button", name="Mute drums").click()
+    expect(original).to_have_attribute("aria-pressed", "false")
+
+
+def test_bass_only(recording: Page, stems: dict[str, Sound], tmp_path: Path) -> None:
+    """By its samples: it repeats itself without noise, so nobody could say where in it a block lies."""
+    recording.locator("h1").click()
+    recording.keyboard.press("b")
+    bass = recording.get_by_role("button", name="Bass only")
+    expect(bass).to_have_attribute("aria-pressed", "true")
+    blocks = listen(card(recording, "song"), 3)
+    path = download(recording, recording.get_by_role("button", name="What you hear"), tmp_path)
+    assert path.name == "song - bass.wav"
+    assert np.abs(read(path) - stems["bass"]).max() < 2 / 2**15
+    loudest = np.abs(stems["bass"]).max()
+    assert 0.5 * loudest < np.abs(blocks).max() < 1.01 * loudest
+
+
 def test_what_is_heard_as_a_file(recording: Page, stems: dict[str, Sound], tmp_path: Path) -> None:
     recording.get_by_role("button", name="Everything", exact=True).click()
     recording.get_by_role("button", name="Mute vocals").click()
@@ -150,6 +200,71 @@ def test_another_speed_keeps_the_pitch(recording: Page, speed: float) -> None:
     assert abs(spectrum.argmax() * RATE / len(steady) - 440) < 3
     # As loud as it was, but for what a busy machine leaves out.
     assert np.sqrt(np.mean(steady**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.5)
+
+
+SOURCES = """
+window.rates = [];
+const { start } = AudioBufferSourceNode.prototype;
+AudioBufferSourceNode.prototype.start = function (...when) {
+  rates.push(this.playbackRate.value);
+  return start.apply(this, when);
+};
+const { addModule } = AudioWorklet.prototype;
+AudioWorklet.prototype.addModule = function (url) {
+  document.body.dataset.worklet = url;
+  return addModule.call(this, url);
+};
+"""
+"""Has the page keep at which speed sources play, and tell where the shifter comes from."""
+
+
+def test_the_last_choice_of_speed_counts(visit: Callable) -> None:
+    """Also while what the first needs is still being fetched."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        held.append(route)
+
+    def prepare(page: Page) -> None:
+        page.add_init_script(SOURCES)
+        page.route("**/SignalsmithStretch.mjs", hold)
+
+    page, _ = visit("?workers=1", prepare, service_workers="block")
+    drop(page, ("song.wav", wav(compose(6))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    song.get_by_role("button", name="Play", exact=True).click()
+    with page.expect_request("**/SignalsmithStretch.mjs"):
+        song.get_by_label("Speed").select_option("0.9")
+    song.get_by_label("Speed").select_option("1")
+    held[0].continue_()
+    # Not a Blob, of which every song would leave one.
+    expect(page.locator("body")).to_have_attribute(
+        "data-worklet", re.compile(r"^http.*/SignalsmithStretch\.mjs$")
+    )
+    expect(song.locator(".clock")).to_have_text("0:06", timeout=PATIENCE)
+    expect(song.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    assert set(page.evaluate("rates")) == {1}
+
+
+def test_what_is_gone_of_a_song_is_silent(page: Page) -> None:
+    drop(page, ("song.wav", wav(compose(3))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    page.evaluate(
+        """() => {
+          window.arrayBuffer = Blob.prototype.arrayBuffer;
+          Blob.prototype.arrayBuffer = () => Promise.reject(new DOMException("", "NotFoundError"));
+        }"""
+    )
+    try:
+        song.get_by_role("button", name="Play", exact=True).click()
+        expect(song.locator(".clock")).to_have_text("0:02", timeout=PATIENCE)
+        expect(song.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    finally:
+        page.evaluate("() => { Blob.prototype.arrayBuffer = arrayBuffer }")
 
 
 def test_playback_starts_before_the_work_is_done(page: Page) -> None:
@@ -244,6 +359,28 @@ def test_demo_song_kept_awake_with_a_sound_and_a_warning(visit: Callable, tmp_pa
         page.close(run_before_unload=True)
     assert warning.value.type == "beforeunload"
     warning.value.accept()
+
+
+LATE_LOCK = """
+const request = WakeLock.prototype.request;
+WakeLock.prototype.request = function (kind) {
+  return request.call(this, kind).then((lock) => new Promise((done) => {
+    document.body.dataset.lock = "asked for";
+    lock.onrelease = () => (document.body.dataset.lock = "released");
+    window.grant = () => done(lock);
+  }));
+};
+"""
+"""Has the page wait for its wake lock until grant() is called."""
+
+
+def test_the_screen_goes_dark_although_the_work_was_done_at_once(visit: Callable) -> None:
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(LATE_LOCK))
+    drop(page, ("odd.wav", b"no song"))
+    expect_state(page, "error")
+    expect(page.locator("body")).to_have_attribute("data-lock", "asked for")
+    page.evaluate("grant()")
+    expect(page.locator("body")).to_have_attribute("data-lock", "released")
 
 
 def test_notification_only_if_asked_for(visit: Callable) -> None:

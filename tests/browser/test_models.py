@@ -112,7 +112,7 @@ def choice(page: Page, name: str) -> Locator:
 
 
 def pick(page: Page, paths: list[Path]) -> None:
-    page.locator("#checkpoints").set_input_files(paths)
+    page.locator("#file").set_input_files(paths)
 
 
 def expect_conversion(page: Page, said: str) -> None:

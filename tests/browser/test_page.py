@@ -128,6 +128,35 @@ def test_order_of_what_waits_can_be_changed(page: Page) -> None:
     expect_state(page, "done")
 
 
+def test_double_click_removes_nothing_by_accident(page: Page) -> None:
+    long = wav(np.tile(SONG, (6, 1)))
+    drop(page, *[(f"{title}.wav", long) for title in ("one", "two", "three")])
+    page.get_by_role("button", name="Cancel one").dblclick()
+    expect(card(page, "one").locator(".status")).to_have_text("Cancelled")
+    page.get_by_role("button", name="Cancel two").click()
+    page.get_by_role("button", name="Cancel three").click()
+    page.get_by_role("button", name="Remove one").dblclick()
+    expect(page.locator(".card .title")).to_have_text(["two", "three"])
+
+
+def test_cancel_at_the_last_moment_removes_nothing(page: Page) -> None:
+    """A click just as the song ends hits what is there then."""
+    drop(page, ("song.wav", wav(compose(3))))
+    page.evaluate(
+        """() => {
+          const card = document.querySelector(".card"), cancel = card.querySelector(".cancel");
+          const { left, top } = cancel.getBoundingClientRect();
+          window.hit = new Promise((done) => new MutationObserver(() => {
+            if (cancel.hidden) done(document.elementFromPoint(left + 5, top + 5).className);
+          }).observe(card, { subtree: true, attributes: true }));
+        }"""
+    )
+    expect_state(page, "done")
+    assert page.evaluate("hit") != "remove"
+    page.get_by_role("button", name="Remove song").click()
+    expect(page.locator(".card")).to_have_count(0)
+
+
 def test_cancelled_song_can_be_tried_again(page: Page) -> None:
     drop(page, ("first.wav", wav(compose(2))), ("second.wav", wav(compose(2))))
     second = card(page, "second")
@@ -146,6 +175,36 @@ def test_song_chosen_before_the_page_can_listen(visit: Callable) -> None:
     hold.release()
     expect_state(page, "done")
     expect(card(page, "first")).to_have_count(1)
+
+
+def drag(page: Page, path: Path) -> None:
+    """Drop a file as a visitor does, by the browser's own means."""
+    box = page.locator("#drop").bounding_box()
+    assert box
+    place = {"x": box["x"] + 20, "y": box["y"] + box["height"] / 2}
+    files = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, **place, "data": files})
+
+
+def test_song_dropped_before_the_page_can_listen(visit: Callable, tmp_path: Path) -> None:
+    held: list[Route] = []
+
+    def prepare(page: Page) -> None:
+        page.route("**/micropython.mjs", lambda route: held.append(route))
+
+    page, _ = visit("?workers=1", prepare)
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.wav").write_bytes(wav(compose(1)))
+    drag(page, tmp_path / "first.wav")
+    expect(page.locator("#file")).not_to_have_js_property("value", "")
+    while not held:
+        page.evaluate("new Promise(requestAnimationFrame)")
+    held[0].continue_()
+    expect_state(page, "done")
+    drag(page, tmp_path / "second.wav")
+    expect(page.locator(".card[data-state=done] .title")).to_have_text(["first", "second"])
 
 
 def test_song_dropped_before_the_engine_is_ready(visit: Callable) -> None:

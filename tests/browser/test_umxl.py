@@ -33,7 +33,7 @@ def test_picked_files_become_a_model_within_memory_and_separate_offline(
         page.locator("#model-menu > summary").click()
         before = bench.memory()
         with bench.peak_memory() as peak:
-            page.locator("#checkpoints").set_input_files(checkpoints)
+            page.locator("#file").set_input_files(checkpoints)
             text = page.locator("#conversion-text")
             expect(text).to_contain_text("kept on this device", timeout=LONG)
         chosen = page.locator("#model-list [data-model=umxl]")
