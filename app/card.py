@@ -30,6 +30,7 @@ class Card:
         ):
             control.setAttribute("aria-label", label.format(title))
         self.urls, self.links = [], {}
+        self.last = None  # the address of what was saved last
         view.on(self.remove, "click", self.removed)
         view.element("songs").append(self.node)
 
@@ -112,8 +113,12 @@ class Card:
 
     def save(self, name, blob):
         """Have the browser download a Blob under a name."""
+        if self.last in self.urls:
+            self.urls.remove(self.last)
+            js.URL.revokeObjectURL(self.last)  # every zip is as large as the song's files
+        self.last = self.url(blob)
         link = js.document.createElement("a")
-        link.href, link.download = self.url(blob), name
+        link.href, link.download = self.last, name
         link.click()
 
     def say_loud(self, loud):

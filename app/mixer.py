@@ -241,7 +241,7 @@ class Mixer:
 
     async def set_speed(self):
         """Have the player follow what is chosen."""
-        if self.player and self.player.rate != float(self.speed.value):
+        if self.player and self.player.wanted != float(self.speed.value):
             try:
                 await self.player.set_rate(float(self.speed.value))
             except RejectedError:

@@ -18,7 +18,10 @@ def is_possible():
 async def shifter(context):
     """A node that shifts the pitch of all that is connected to it. Raises RejectedError if it can't be fetched."""
     address = js.URL.new(SCRIPT, js.document.baseURI).href
-    make = (await settle(js_import(address)))[0].default
+    module = (await settle(js_import(address)))[0]
+    make = js.Reflect.get(
+        module, "default"
+    )  # itself: an attribute would be another, bound to the module
     make.moduleUrl = address  # else every context gets a Blob of it, which nobody revokes
     return await settle(make(context))
 

@@ -63,6 +63,43 @@ def test_axe_finds_nothing_in_any_state(page: Page, width: int) -> None:
     page.set_viewport_size({"width": 1280, "height": 720})
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path) -> None:
+    """Of songs that wait, are cancelled, too loud, or kept; of a model that is being made."""
+
+    def prepare(page: Page) -> None:
+        page.route("**/app/worker.py", lambda route: None)
+
+    size = {"width": width, "height": 800}
+    page, _ = visit("?workers=1", prepare, locale="de-DE", viewport=size, service_workers="block")
+    loud = wav(np.sign(SONG[: 5 * 44100]))
+    drop(page, ("laut.wav", loud), ("zwei.wav", loud), ("drei.wav", loud))
+    expect(page.locator(".card[data-state=waiting]")).to_have_count(2, timeout=PATIENCE)
+    check(page, "waiting")
+    is_for_phones_too(page)
+    for title in ("zwei", "drei"):
+        page.get_by_role("button", name=f"{title} abbrechen").click()
+    check(page, "cancelled")
+    is_for_phones_too(page)
+    page.unroute("**/app/worker.py")
+    page.reload()
+    drop(page, ("laut.wav", loud))
+    expect_state(page, "done")
+    expect(page.locator(".loud")).not_to_have_text("")
+    check(page, "too loud")
+    is_for_phones_too(page)
+    page.reload()
+    expect(page.locator(".card[data-state=done]")).to_be_visible(timeout=PATIENCE)
+    expect_state(page, "ready")
+    page.locator(".title").click()
+    check(page, "kept")
+    page.route("**/app/worker.py", lambda route: None)
+    drop(page, ("vocals.pth", b""))
+    expect(page.locator("#cancel-conversion")).to_be_visible()
+    check(page, "conversion")
+    is_for_phones_too(page)
+
+
 def test_axe_finds_nothing_before_the_engine_and_without_one(visit: Callable) -> None:
     page, complaints = visit(
         "?workers=1", lambda p: p.route("**/manifest.json", lambda route: None)

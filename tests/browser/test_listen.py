@@ -159,6 +159,12 @@ def test_what_is_heard_as_a_file(recording: Page, stems: dict[str, Sound], tmp_p
     assert np.abs(read(path) - expected).max() < 2 / 2**15
 
 
+def test_of_nothing_there_is_no_file(recording: Page) -> None:
+    for preset, heard in (("Original", False), ("Everything", True)):
+        recording.get_by_role("button", name=preset, exact=True).click()
+        expect(recording.get_by_role("button", name="What you hear")).to_be_visible(visible=heard)
+
+
 def test_panned_stems_are_heard_so_and_as_a_file(
     recording: Page, stems: dict[str, Sound], tmp_path: Path
 ) -> None:
@@ -275,6 +281,20 @@ def test_playback_starts_before_the_work_is_done(page: Page) -> None:
     expect(song.get_by_role("button", name="Pause", exact=True)).to_be_visible()
     expect(song.locator(".clock")).not_to_have_text("0:00", timeout=PATIENCE)
     expect(page.locator("html")).to_have_attribute("data-state", "running")
+
+
+def test_playback_waits_at_the_edge_of_what_is_there_and_goes_on(page: Page) -> None:
+    drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
+    song = card(page, "long")
+    expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)
+    song.locator(".seek").fill("230")
+    song.locator(".play").click()
+    waiting = re.compile("waiting")
+    expect(song.locator(".play")).to_have_class(waiting)
+    expect(song.get_by_role("button", name="Pause")).to_be_visible()
+    expect(song.locator(".clock")).to_have_text("3:50")
+    expect(song.locator(".play")).not_to_have_class(waiting, timeout=PATIENCE)
+    expect(song.locator(".clock")).to_have_text("3:51", timeout=PATIENCE)
 
 
 def choose(page: Page, stems: list[str], kind: str) -> None:
