@@ -1,6 +1,7 @@
 """The main job in a real browser: a song in, five stems out, and whatever may go wrong on the way."""
 
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 from pages import Hold, within_a_second
 from playwright.sync_api import Page, Route, expect
+from soak import COUNT_URLS
 from songs import PATIENCE, RATE, SONG, card, compose, download, drop, expect_state, read, snr, wav
 
 import umx
@@ -40,6 +42,8 @@ def test_the_files_are_what_the_package_gives(
         stem.capitalize() for stem in STEMS[:4]
     ]
     links = page.locator("a[download]")
+    done = re.compile(r"^Done in \d+ s, \d+\.\d × real time$")
+    expect(page.locator(".status")).to_have_text(done)
     names = [link.get_attribute("download") for link in links.all()]
     assert names == [f"Ünder a title - 東京 - {stem}.wav" for stem in STEMS]
     files = {}
@@ -57,6 +61,82 @@ def test_the_files_are_what_the_package_gives(
     archive = zipfile.ZipFile(download(page, page.locator(".zip"), tmp_path))
     assert archive.namelist() == names
     assert archive.read(names[0]) == (tmp_path / str(names[0])).read_bytes()
+
+
+def test_zips_do_not_add_up(visit: Callable) -> None:
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(COUNT_URLS))
+    drop(page, ("song.wav", wav(compose(1))))
+    expect_state(page, "done")
+    counts = []
+    for _ in range(3):
+        with page.expect_download():
+            page.locator(".zip").click()
+        counts.append(page.evaluate("blobUrls.size"))
+    assert counts == counts[:1] * 3
+
+
+# Of the first waveform that is drawn: whether the song's second half is drawn too, and what colours there are
+# beside the stem's own.
+DRAWN = """canvas => new Promise(done => {
+  const pen = canvas.getContext("2d", { willReadFrequently: true }), { width, height } = canvas;
+  const opaque = (left, right) => {
+    const data = pen.getImageData(left, 0, right - left, height).data, found = new Set();
+    for (let i = 0; i < data.length; i += 4)
+      if (data[i + 3] === 255) found.add([...data.slice(i, i + 3)].join());
+    return [...found];
+  };
+  const look = () => {
+    const begin = opaque(0, width / 20);
+    if (!begin.length) return requestAnimationFrame(look);
+    const end = opaque(width / 2, width);
+    done([begin, end]);
+  };
+  look();
+})"""
+
+
+def test_waveforms_fill_from_the_left_as_segments_finish(page: Page) -> None:
+    page.evaluate("performance.clearMarks()")
+    drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
+    song = card(page, "long")
+    expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)  # its lanes are laid out
+    begin, end = song.locator("canvas").nth(1).evaluate(DRAWN)
+    assert begin == ["168,80,10"]  # that of the drums
+    assert end == []
+    marks = page.evaluate("performance.getEntriesByType('mark').map(({ name }) => name)")
+    assert [mark for mark in marks if mark.startswith("umx:")] == ["umx:begin", "umx:first-stems"]
+
+
+NETWORKS = "performance.getEntriesByName('lstm').length"
+
+
+def test_karaoke_alone_takes_a_quarter_of_the_networks(visit: Callable) -> None:
+    page, _ = visit("?workers=1&stems=vocals")
+    drop(page, ("song.wav", wav(compose(4))))
+    expect_state(page, "done")
+    alone = page.workers[0].evaluate(NETWORKS)
+    for stem in ("Drums", "Bass", "Melody"):
+        page.locator("#options").get_by_label(stem).check()
+    drop(page, ("song.wav", wav(compose(4))))
+    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
+    assert page.workers[0].evaluate(NETWORKS) == alone + 4 * alone > 0
+
+
+def test_reduced_motion(page: Page) -> None:
+    moves = "node => getComputedStyle(node).transitionDuration"
+    assert page.locator("#drop").evaluate(moves) != "0s"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.locator("#drop").evaluate(moves) == "0s"
+    page.emulate_media(reduced_motion="no-preference")
+
+
+def test_footer_names_model_and_licence(page: Page) -> None:
+    expect(page.locator("#model")).to_contain_text("umx-mini")
+    expect(page.locator("#model")).to_contain_text("Licence: CC-BY-SA-4.0.")
+    details = page.locator("#details")
+    expect(details).to_contain_text(
+        re.compile(r"Engine: .*; workers: 2, \d+ MB of memory\. Quality: ")
+    )
 
 
 def test_mono_at_another_rate(page: Page, tmp_path: Path) -> None:
@@ -278,14 +358,21 @@ new PerformanceObserver((list) => {
 """Has the page keep how far anything that was seen has moved, and what it was."""
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-def test_nothing_that_is_seen_moves(width: int, visit: Callable) -> None:
+@pytest.mark.parametrize(
+    ("width", "locale"),
+    [(1280, "en-US"), (1280, "ja-JP")]
+    + [(320, f"{language}-XX") for language in ("en", "de", "es", "fr", "ja", "pt")],
+)
+def test_nothing_that_is_seen_moves(width: int, locale: str, visit: Callable) -> None:
     page, _ = visit(
         "?workers=1",
         lambda page: page.add_init_script(SHIFTS),
         viewport={"width": width, "height": 800},
+        locale=locale,
     )
     expect_state(page, "ready")
+    if not locale.startswith("en"):
+        page.evaluate("shifts.length = 0")  # the page came in English
     titles = (
         "A song whose title is long enough for two lines",
         "too loud, as is its karaoke",
