@@ -1,7 +1,7 @@
 """Run every check and every test: `python3 scripts/test.py`, or only some stages: `python3 scripts/test.py lint unit`.
 
-Makes its own environment in .venv, and anew when what is pinned changes; finds a Chromium, or gets one, and gets the
-other browsers where Debian's packages can be installed without asking.
+Makes its own environment in .venv, and anew when what is pinned changes; finds a Chromium, or gets one, and gets other
+browsers and a real song where Debian's packages can be installed without asking.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from subprocess import DEVNULL
 
 import required_python  # noqa: F401
@@ -37,12 +38,13 @@ BROWSERS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
-OTHER_BROWSERS = {
+OTHERS = {
     "firefox-esr": ("firefox-esr", "firefox"),
     "webkit2gtk-driver": ("WebKitWebDriver",),
     "xvfb": ("Xvfb",),
+    "fretsonfire-songs-sectoid": ("/usr/share/games/fretsonfire/data/songs/sectoid",),
 }
-"""By Debian's package: programs one of which the tests of other browsers need."""
+"""By Debian's package: programs or folders one of which some browsers' tests need: other browsers, and a real song."""
 PLAYWRIGHTS_OWN = (
     "from playwright.sync_api import sync_playwright as p\n"
     "with p() as driver: print(driver.chromium.executable_path)"
@@ -59,7 +61,7 @@ def main(wanted: list[str]) -> int:
     environment = dict(os.environ)
     if "browser" in stages:
         environment[CHROMIUM] = find_browser()
-        bring_other_browsers()
+        bring_others()
     results = {}
     for name, command in stages.items():
         print(f"\n=== {name}: {' '.join(command)}", flush=True)
@@ -107,12 +109,12 @@ def find_browser() -> str:
     sys.exit(f"No Chromium was found or could be had; install one, or name it in {CHROMIUM}.")
 
 
-def bring_other_browsers() -> None:
-    """Install those that aren't here, where that can be done; where not, their tests say what is missing."""
+def bring_others() -> None:
+    """Install what isn't here of OTHERS, where that can be done; where not, the tests say what is missing."""
     missing = [
         package
-        for package, programs in OTHER_BROWSERS.items()
-        if not any(shutil.which(program) for program in programs)
+        for package, places in OTHERS.items()
+        if not any(shutil.which(place) or Path(place).is_dir() for place in places)
     ]
     if missing:
         apt_install(*missing)

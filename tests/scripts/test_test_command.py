@@ -117,17 +117,20 @@ def test_no_browser_is_said(
         command.find_browser()
 
 
-def test_other_browsers_are_installed_together_where_they_are_missing(
-    command: ModuleType, install: Install, monkeypatch: pytest.MonkeyPatch
+def test_others_are_installed_together_where_they_are_missing(
+    command: ModuleType, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, ...]] = []
+    songs = tmp_path / "songs"
+    monkeypatch.setitem(command.OTHERS, "fretsonfire-songs-sectoid", (str(songs),))
     monkeypatch.setattr(command, "apt_install", lambda *packages: asked.append(packages))
     install("firefox")
-    command.bring_other_browsers()
-    assert asked == [("webkit2gtk-driver", "xvfb")]
+    command.bring_others()
+    assert asked == [("webkit2gtk-driver", "xvfb", "fretsonfire-songs-sectoid")]
     install("WebKitWebDriver")
     install("Xvfb")
-    command.bring_other_browsers()
+    songs.mkdir()
+    command.bring_others()
     assert len(asked) == 1
 
 
@@ -137,7 +140,7 @@ def stages(command: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, li
     monkeypatch.setattr(command, "make_environment", lambda: None)
     monkeypatch.setattr(command, "PYTHON", sys.executable)
     monkeypatch.setattr(command, "find_browser", lambda: "/the/browser")
-    monkeypatch.setattr(command, "bring_other_browsers", lambda: None)
+    monkeypatch.setattr(command, "bring_others", lambda: None)
     found = {
         "first": ["this"],
         "second": ["no_such_module"],

@@ -1,0 +1,48 @@
+"""A real song of several tracks, mixed down: Debian's fretsonfire-songs-sectoid has some under the MIT licence."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from playwright.sync_api import Page
+from songs import RATE, Sound, download, drop, expect_state, read, snr
+
+import umx
+
+SONG = Path("/usr/share/games/fretsonfire/data/songs/sectoid/Metal madness")
+SECONDS = 40
+STEMS = ("vocals", "drums", "bass", "melody", "karaoke")
+
+
+@pytest.fixture(scope="module")
+def song() -> Sound:
+    """(samples, 2), from the middle of the song."""
+    if not SONG.exists():
+        words = "To test with a real song, install fretsonfire-songs-sectoid."
+        if os.environ.get("CI") == "true":
+            pytest.fail(words)
+        pytest.skip(words)
+    tracks = [read(SONG / f"{name}.ogg") for name in ("guitar", "song")]
+    start = min(len(track) for track in tracks) // 2
+    mixture = sum(track[start : start + SECONDS * RATE] for track in tracks)
+    return np.float32(0.9) * mixture / np.abs(mixture).max()
+
+
+def test_a_real_song_is_what_the_package_gives(page: Page, song: Sound, tmp_path: Path) -> None:
+    page.locator("#format").select_option("float")
+    file = io.BytesIO()
+    soundfile.write(file, song, RATE, "PCM_24", format="FLAC")
+    drop(page, ("Metal madness.flac", file.getvalue()))
+    expect_state(page, "done")
+    file.seek(0)
+    mixture = soundfile.read(file, dtype="float32")[0]
+    native = umx.separate(mixture.T, RATE)
+    native["melody"] = native.pop("other")
+    for stem, link in zip(STEMS, page.locator("a[download]").all(), strict=True):
+        path = download(page, link, tmp_path)
+        assert path.name == f"Metal madness - {stem}.wav"
+        assert soundfile.info(path).subtype == "FLOAT"
+        assert snr(read(path), native[stem].T) >= 60, stem
