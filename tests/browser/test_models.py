@@ -127,7 +127,13 @@ def test_the_menu_says_what_there_is_to_know(page: Page) -> None:
 
 
 def test_umxl_is_made_kept_used_offline_and_deleted(page: Page, checkpoints: list[Path]) -> None:
-    pick(page, checkpoints[::-1])
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose the four files of UMX-L").click()
+    chooser.value.set_files(checkpoints[::-1])
+    # The one by which songs are chosen, and by which phones offer music.
+    file = page.locator("input[type=file]")
+    expect(file).to_have_count(1)
+    expect(file).to_have_attribute("accept", "audio/*,video/*")
     expect_conversion(page, "kept on this device")
     umxl = choice(page, "umxl")
     expect(umxl.locator("input")).to_be_checked()
