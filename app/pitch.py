@@ -19,9 +19,8 @@ async def shifter(context):
     """A node that shifts the pitch of all that is connected to it. Raises RejectedError if it can't be fetched."""
     address = js.URL.new(SCRIPT, js.document.baseURI).href
     module = (await settle(js_import(address)))[0]
-    make = js.Reflect.get(
-        module, "default"
-    )  # itself: an attribute would be another, bound to the module
+    # Itself: an attribute would be another, bound to the module.
+    make = js.Reflect.get(module, "default")
     make.moduleUrl = address  # else every context gets a Blob of it, which nobody revokes
     return await settle(make(context))
 

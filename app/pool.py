@@ -189,10 +189,8 @@ class Pool:
         self.queue = []
         self.settled = asyncio.Event()
         self.made = 0  # how many workers there were at the start
-        self.looking, self.looked = (
-            False,
-            0,
-        )  # for what keeps workers from starting: whether, and until when
+        self.looking = False  # for what keeps workers from starting
+        self.looked = 0  # when it was looked for it last
         js.setInterval(create_proxy(self.tick), 1000)
 
     def tick(self, *_):

@@ -1,6 +1,7 @@
-"""What several files' tests do with the page beside dropping songs: building and serving it, having it wait, timing it,
-taking all of its stems."""
+"""What several files' tests do with the page beside dropping songs: saying what they lack, building and serving it, having
+it wait, timing it, taking all of its stems."""
 
+import os
 import shutil
 import threading
 from base64 import b64decode
@@ -8,11 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
 from build import SERVICE_WORKER, build, service_worker
 from index import write_index
 from playwright.sync_api import Locator, Page, Route, expect
 from songs import PATIENCE
+
+
+def lack(purpose: str, *packages: str) -> NoReturn:
+    """Skip what needs Debian's packages, or their like elsewhere, for a purpose; where all must be tested, fail."""
+    words = f"To test {purpose}, install {' and '.join(packages)}."
+    if os.environ.get("CI") == "true":
+        pytest.fail(words)
+    pytest.skip(words)
 
 
 def build_site(folder: Path) -> Path:

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NoReturn, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 import pytest
 import soundfile
 import websocket
-from pages import build_site, serving
+from pages import build_site, lack, serving
 from selenium import webdriver
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
@@ -183,14 +183,6 @@ class WebKit:
         )
 
 
-def lack(*packages: str) -> NoReturn:
-    """Skip what needs Debian's packages, or their like elsewhere; where all must be tested, fail."""
-    words = f"To test this browser, install {' and '.join(packages)}."
-    if os.environ.get("CI") == "true":
-        pytest.fail(words)
-    pytest.skip(words)
-
-
 @contextmanager
 def running(command: list[str], **options: Any) -> Iterator["subprocess.Popen[str]"]:
     """A program, which is killed at the end if it doesn't leave when it is asked to."""
@@ -209,7 +201,7 @@ def running(command: list[str], **options: Any) -> Iterator["subprocess.Popen[st
 def firefox(folder: Path, options: Sequence[str] = ()) -> Iterator[Browser]:
     program = shutil.which("firefox-esr") or shutil.which("firefox")
     if not program:
-        lack("firefox-esr")
+        lack("this browser", "firefox-esr")
     command = [program, "--headless", "--no-remote", "--profile", str(folder), *options]
     command += ["--remote-debugging-port", "0", "about:blank"]
     with running(command, stderr=subprocess.PIPE) as process:
@@ -233,7 +225,7 @@ def webkit(folder: Path) -> Iterator[Browser]:
     program = shutil.which("WebKitWebDriver")
     browsers = sorted(Path("/usr/lib").glob("*/webkit2gtk-4*/MiniBrowser"))
     if not program or not browsers or not shutil.which("Xvfb"):
-        lack("webkit2gtk-driver", "xvfb")
+        lack("this browser", "webkit2gtk-driver", "xvfb")
     with display() as name:
         options = Options()
         options.binary_location = str(browsers[-1])

@@ -1,12 +1,12 @@
 """A real song of several tracks, mixed down: Debian's fretsonfire-songs-sectoid has some under the MIT licence."""
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from pages import lack
 from playwright.sync_api import Page
 from songs import RATE, Sound, download, drop, expect_state, read, snr
 
@@ -22,10 +22,7 @@ STEMS = ("vocals", "drums", "bass", "melody", "karaoke")
 def song() -> Sound:
     """(samples, 2), from the middle of the song."""
     if not SONG.exists():
-        words = "To test with a real song, install fretsonfire-songs-sectoid."
-        if os.environ.get("CI") == "true":
-            pytest.fail(words)
-        pytest.skip(words)
+        lack("with a real song", "fretsonfire-songs-sectoid")
     tracks = [read(SONG / f"{name}.ogg") for name in ("guitar", "song")]
     start = min(len(track) for track in tracks) // 2
     mixture = sum(track[start : start + SECONDS * RATE] for track in tracks)
