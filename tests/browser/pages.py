@@ -1,5 +1,5 @@
-"""What several files' tests do with the page beside dropping songs: saying what they lack, building and serving it, having
-it wait, timing it, taking all of its stems."""
+"""What several files' tests do with the page beside dropping songs: building and serving it, having it wait, timing it,
+taking all of its stems; and how they say what they lack."""
 
 import os
 import shutil
