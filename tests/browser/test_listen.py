@@ -159,10 +159,18 @@ def test_what_is_heard_as_a_file(recording: Page, stems: dict[str, Sound], tmp_p
     assert np.abs(read(path) - expected).max() < 2 / 2**15
 
 
-def test_of_nothing_there_is_no_file(recording: Page) -> None:
-    for preset, heard in (("Original", False), ("Everything", True)):
+def test_what_is_not_heard_can_not_be_had(recording: Page) -> None:
+    mix = recording.get_by_role("button", name="What you hear")
+    for preset, enabled in (("Original", False), ("Karaoke", True)):
         recording.get_by_role("button", name=preset, exact=True).click()
-        expect(recording.get_by_role("button", name="What you hear")).to_be_visible(visible=heard)
+        expect(mix).to_be_enabled(enabled=enabled)
+    for stem in ("drums", "bass"):
+        recording.get_by_label(f"Mute {stem}").click()
+    recording.get_by_label("Volume of melody").fill("0")
+    expect(mix).to_be_disabled()
+    recording.get_by_label("Volume of melody").fill("1")
+    expect(mix).to_be_enabled()
+    recording.get_by_role("button", name="Everything", exact=True).click()
 
 
 def test_panned_stems_are_heard_so_and_as_a_file(
