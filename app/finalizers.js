@@ -1,20 +1,11 @@
-// A FinalizationRegistry that calls back for what is gone alone.
+// A FinalizationRegistry that calls nobody back in a page that was left.
 //
-// Chromium's collector (seen in 150) calls back now and then for an object that a timer or a listener still holds, and
-// that a WeakRef still finds. An interpreter would then give that object's place in its memory to another, and events
-// would call whatever came there. Here such an object is watched on.
-const Registry = globalThis.FinalizationRegistry;
+// Such a page lives on for a while, and what it calls globalThis is the page that came after it, in the same tab: its
+// MicroPython would let go of what the new one still holds, and timers and listeners there would call something else.
+const page = globalThis.document;
 
-globalThis.FinalizationRegistry = class FinalizationRegistry extends Registry {
+globalThis.FinalizationRegistry = class extends FinalizationRegistry {
   constructor(callback) {
-    super(({ reference, held, token }) => {
-      const target = reference.deref();
-      if (target) this.register(target, held, token?.deref());
-      else callback(held);
-    });
-  }
-
-  register(target, held, token) {
-    super.register(target, { reference: new WeakRef(target), held, token: token && new WeakRef(token) }, token);
+    super((held) => globalThis.document === page && callback(held));
   }
 };

@@ -2,7 +2,6 @@
 //
 // Where the visitor's browser lets pages keep nothing, PyScript would give up there. It would hold packages that were
 // put together on the way, of which this page has none: an empty stand-in serves as well everywhere.
-import "./finalizers.js";
 import * as pyodide from "./vendor/pyodide/pyodide.mjs";
 
 const request = (result) => {

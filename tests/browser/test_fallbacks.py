@@ -1,4 +1,4 @@
-"""Browsers that lack something, refuse it or err: the page works all the same, slower if need be, and says so."""
+"""Browsers that lack something, or refuse it: the page works all the same, slower if need be, and says so."""
 
 import io
 import json
@@ -57,18 +57,6 @@ LACKING = {
 }
 
 
-# A collector that soon takes for gone whatever somebody wants to be told of.
-HASTY = """self.FinalizationRegistry = class {
-  timers = new WeakMap();
-  constructor(callback) { this.callback = callback; }
-  register(target, held, token = target) {
-    const timer = setTimeout(() => this.callback(held), 20);
-    this.timers.set(token, [...(this.timers.get(token) ?? []), timer]);
-  }
-  unregister(token) { this.timers.get(token)?.forEach(clearTimeout); }
-}"""
-
-
 def without(page: Page, lines: str) -> None:
     """Have some lines run before those of the page and of its workers."""
     lines = f"{{ {lines} }};\n"
@@ -84,13 +72,6 @@ def check(found: dict[str, bytes], song: Sound) -> None:
         )
         assert snr(samples, stem.T) >= 50, name
     assert len(found) == 5
-
-
-def test_works_where_what_is_held_is_taken_for_gone(visit: Callable) -> None:
-    page, _ = visit("?workers=2", lambda page: without(page, HASTY))
-    expect_state(page, "ready")
-    drop(page, ("song.wav", wav(SONG)))
-    check(stems(card(page, "song")), SONG)
 
 
 @pytest.mark.parametrize("lines", LACKING.values(), ids=LACKING)

@@ -304,6 +304,49 @@ def test_tab_that_is_frozen_goes_on_later(undisturbed: dict, visit: Callable) ->
     assert stems(card(page, "song")) == undisturbed
 
 
+# What is called back where an object is gone, for the page around it.
+SHOW_CALLBACKS = """if (parent !== self) {
+  const Registry = FinalizationRegistry;
+  self.FinalizationRegistry = class extends Registry {
+    constructor(callback) { super(callback); parent.callbacks.push(callback); }
+  };
+}"""
+FRAME = "<!doctype html><script>callbacks = []</script><iframe src='.?workers=1'></iframe>"
+CALL_BACK = """() => {
+  const known = frames[0].proxy_js_map.size;
+  for (const callback of left) {
+    for (let held = 0; held < 200; held++) {
+      try { callback(held); } catch {}  // of those that hold something else
+    }
+  }
+  return known - frames[0].proxy_js_map.size;
+}"""
+"""Gives how many of the objects that MicroPython knows the new page by were forgotten."""
+
+
+def test_page_that_was_left_does_not_disturb_the_next(visit: Callable) -> None:
+    """Its collector runs on for a while."""
+
+    def prepare(page: Page) -> None:
+        page.add_init_script(SHOW_CALLBACKS)
+        page.route(
+            "**/frame.html", lambda route: route.fulfill(body=FRAME, content_type="text/html")
+        )
+
+    page, _ = visit("frame.html", prepare)
+    frame = page.frames[1]
+    ready = frame.locator("html[data-state=ready]")
+    ready.wait_for(timeout=PATIENCE)
+    page.evaluate("() => { left = callbacks; callbacks = []; }")
+    frame.goto(frame.url)
+    ready.wait_for(timeout=PATIENCE)
+    assert page.evaluate(CALL_BACK) == 0
+    frame.locator("#file").set_input_files(
+        {"name": "song.wav", "mimeType": "audio/wav", "buffer": wav(compose(2))}
+    )
+    expect(frame.locator(".card")).to_have_attribute("data-state", "done", timeout=PATIENCE)
+
+
 # What comes over the network
 
 VOCALS = (ROOT / "weights" / "umx-mini" / "vocals.safetensors.gz").read_bytes()
