@@ -16,17 +16,18 @@ from subprocess import DEVNULL
 import required_python  # noqa: F401
 from environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
 
+BY_FILE = ["-n", "2", "--dist", "loadfile"]
+"""Two files of tests at a time: pages wait a lot, and the rest has a core each."""
 STAGES = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check"],
     "types": ["mypy"],
-    "unit": ["pytest", "tests/unit", "tests/parity", "tests/scripts"],
+    "unit": ["pytest", "tests/unit", "tests/parity", "tests/scripts", *BY_FILE],
     "build": ["scripts/build.py"],
-    "browser": ["pytest", "tests/browser", "-rs", "-n", "2", "--dist", "loadfile"],
+    "browser": ["pytest", "tests/browser", "-rs", *BY_FILE],
     "audit": ["scripts/audit.py"],
 }
-"""What to run by name, in order: a module of the environment, or a script, and its arguments. Browsers' tests are at
-work on two files at a time, since pages wait a lot."""
+"""What to run by name, in order: a module of the environment, or a script, and its arguments."""
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 """Everything that the tests need, with the hashes of its files; its first lines say how it is made anew."""
 CHROMIUM = "UMX_CHROMIUM"

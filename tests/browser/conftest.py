@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,6 +90,12 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., tuple[Page, 
     for context, watch in visits:
         context.close()
         watch.__exit__(None, None, None)
+
+
+@pytest.fixture
+def visit_routed(visit: Callable) -> Callable:
+    """As `visit`, but without the service worker, whose answers no route of a test sees."""
+    return partial(visit, service_workers="block")
 
 
 @pytest.fixture(scope="module")

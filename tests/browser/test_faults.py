@@ -1,10 +1,7 @@
-"""Faults on the way: workers that die, hang or find no memory; a network that goes; files that were damaged."""
+"""Faults on the way: workers that die, hang or find no memory; a tab that sleeps; a page that was left."""
 
-import gzip
-import itertools
 import re
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import pytest
@@ -111,12 +108,6 @@ def sabotage(page: Page, action: str, *stages: str, times: int = 1) -> None:
     page.route("**/turns/*", answer)
 
 
-@pytest.fixture
-def visit(visit: Callable) -> Callable:
-    """As everywhere, but without the service worker, whose answers no route of a test sees."""
-    return partial(visit, service_workers="block")
-
-
 @pytest.fixture(scope="module")
 def undisturbed(shared: tuple[Page, list[str]]) -> dict:
     page, _ = shared
@@ -124,9 +115,9 @@ def undisturbed(shared: tuple[Page, list[str]]) -> dict:
     return stems(card(page, "song"))
 
 
-def test_workers_that_die_are_replaced(undisturbed: dict, visit: Callable) -> None:
+def test_workers_that_die_are_replaced(undisturbed: dict, visit_routed: Callable) -> None:
     """At every stage of one job."""
-    page, complaints = visit("?workers=2", lambda page: sabotage(page, DIE, *STAGES))
+    page, complaints = visit_routed("?workers=2", lambda page: sabotage(page, DIE, *STAGES))
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
@@ -138,8 +129,8 @@ def test_workers_that_die_are_replaced(undisturbed: dict, visit: Callable) -> No
     complaints.clear()
 
 
-def test_workers_that_die_again_and_again_are_given_up(visit: Callable) -> None:
-    page, complaints = visit(
+def test_workers_that_die_again_and_again_are_given_up(visit_routed: Callable) -> None:
+    page, complaints = visit_routed(
         "?workers=1", lambda page: sabotage(page, DIE, "separate", times=TRIES)
     )
     expect_state(page, "ready")
@@ -153,7 +144,7 @@ def test_workers_that_die_again_and_again_are_given_up(visit: Callable) -> None:
     expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
 
 
-def test_workers_that_hang_are_replaced(undisturbed: dict, visit: Callable) -> None:
+def test_workers_that_hang_are_replaced(undisturbed: dict, visit_routed: Callable) -> None:
     """At every stage, but not for what the computer has slept, which is no part of the time that work has taken."""
     made: list[Worker] = []
 
@@ -172,7 +163,7 @@ def test_workers_that_hang_are_replaced(undisturbed: dict, visit: Callable) -> N
         for _ in range(15):
             page.clock.fast_forward("01:00")
 
-    page, _ = visit("?workers=2", prepare)
+    page, _ = visit_routed("?workers=2", prepare)
     expect(page.locator("#engine")).to_contain_text("85%", timeout=PATIENCE)  # the other's through
     hang("load")
     expect_state(page, "ready")
@@ -194,8 +185,8 @@ def act(stage):
 """
 
 
-def test_a_mix_that_fails_is_told_of_and_costs_no_song_at_work(visit: Callable) -> None:
-    page, _ = visit("?workers=2", lambda page: sabotage(page, FAIL, "mix"))
+def test_a_mix_that_fails_is_told_of_and_costs_no_song_at_work(visit_routed: Callable) -> None:
+    page, _ = visit_routed("?workers=2", lambda page: sabotage(page, FAIL, "mix"))
     expect_state(page, "ready")
     drop(page, ("short.wav", wav(compose(2))))
     short, long = card(page, "short"), card(page, "long")
@@ -259,17 +250,19 @@ def act(stage):
     ids=["model", "worker", "browser", "segments"],
 )
 def test_less_memory_than_hoped_for(
-    action: str, stage: str, undisturbed: dict, visit: Callable
+    action: str, stage: str, undisturbed: dict, visit_routed: Callable
 ) -> None:
     """For one worker too many, or for several segments at once."""
-    page, _ = visit("?workers=2", lambda page: sabotage(page, action, stage))
+    page, _ = visit_routed("?workers=2", lambda page: sabotage(page, action, stage))
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
 
 
-def test_no_memory_at_all_is_said(visit: Callable) -> None:
-    page, _ = visit("?workers=2", lambda page: sabotage(page, FIND_NO_MEMORY, "separate", times=10))
+def test_no_memory_at_all_is_said(visit_routed: Callable) -> None:
+    page, _ = visit_routed(
+        "?workers=2", lambda page: sabotage(page, FIND_NO_MEMORY, "separate", times=10)
+    )
     expect_state(page, "ready")
     drop(page, SONG)
     expect(card(page, "song").locator(".status")).to_contain_text(
@@ -289,8 +282,8 @@ WakeLock.prototype.request = async function (kind) {
 """
 
 
-def test_tab_that_is_frozen_goes_on_later(undisturbed: dict, visit: Callable) -> None:
-    page, _ = visit("?workers=2", lambda page: page.add_init_script(COUNT_LOCKS))
+def test_tab_that_is_frozen_goes_on_later(undisturbed: dict, visit_routed: Callable) -> None:
+    page, _ = visit_routed("?workers=2", lambda page: page.add_init_script(COUNT_LOCKS))
     expect_state(page, "ready")
     drop(page, SONG)
     expect(card(page, "song").locator(".status")).to_contain_text("%", timeout=PATIENCE)
@@ -324,7 +317,7 @@ CALL_BACK = """() => {
 """Gives how many of the objects that MicroPython knows the new page by were forgotten."""
 
 
-def test_page_that_was_left_does_not_disturb_the_next(visit: Callable) -> None:
+def test_page_that_was_left_does_not_disturb_the_next(visit_routed: Callable) -> None:
     """Its collector runs on for a while."""
 
     def prepare(page: Page) -> None:
@@ -333,7 +326,7 @@ def test_page_that_was_left_does_not_disturb_the_next(visit: Callable) -> None:
             "**/frame.html", lambda route: route.fulfill(body=FRAME, content_type="text/html")
         )
 
-    page, _ = visit("frame.html", prepare)
+    page, _ = visit_routed("frame.html", prepare)
     frame = page.frames[1]
     ready = frame.locator("html[data-state=ready]")
     ready.wait_for(timeout=PATIENCE)
@@ -345,111 +338,3 @@ def test_page_that_was_left_does_not_disturb_the_next(visit: Callable) -> None:
         {"name": "song.wav", "mimeType": "audio/wav", "buffer": wav(compose(2))}
     )
     expect(frame.locator(".card")).to_have_attribute("data-state", "done", timeout=PATIENCE)
-
-
-# What comes over the network
-
-VOCALS = (ROOT / "weights" / "umx-mini" / "vocals.safetensors.gz").read_bytes()
-DRUMS = (ROOT / "weights" / "umx-mini" / "drums.safetensors.gz").read_bytes()
-WRONG = {
-    "truncated": VOCALS[:-1000],
-    "one bit": VOCALS[:5000] + bytes([VOCALS[5000] ^ 1]) + VOCALS[5001:],
-    "another target's": DRUMS,
-    "an error page": b"<!doctype html><title>Sorry</title>",
-    "unpacked and damaged": gzip.decompress(VOCALS)[:-4] + b"abcd",
-    "empty": b"",
-}
-
-
-def answer_wrongly(page: Page, body: bytes, count: float) -> None:
-    """Give another file for the vocals' weights, the first `count` times."""
-    numbers = itertools.count()
-
-    def fulfill(route: Route) -> None:
-        if next(numbers) < count:
-            route.fulfill(body=body)
-        else:
-            route.fallback()
-
-    page.route("**/vocals.safetensors.gz", fulfill)
-
-
-def test_damaged_weights_are_fetched_again(visit: Callable) -> None:
-    page, _ = visit(prepare=lambda page: answer_wrongly(page, WRONG["truncated"], 1))
-    expect_state(page, "ready")
-    drop(page, ("short.wav", wav(compose(2))))
-    expect_state(page, "done")
-
-
-@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
-def test_weights_that_stay_damaged_are_told_of(body: bytes, visit: Callable) -> None:
-    page, _ = visit(prepare=lambda page: answer_wrongly(page, body, 2))
-    expect_state(page, "error")
-    expect(page.locator("#error")).to_contain_text("vocals.safetensors.gz")
-    page.get_by_role("button", name="Try again").click()
-    expect_state(page, "ready")
-    expect(page.locator("#error")).to_be_hidden()
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "app/vendor/pyscript/core.js",
-        "app/vendor/pyscript/core-*.js",
-        "app/vendor/micropython/micropython.mjs",
-        "app/vendor/micropython/micropython.wasm",
-        "app/vendor/client-zip/index.js",
-        "app/page.json",
-        "app/main.py",
-        "app/jobs.py",
-    ],
-)
-@pytest.mark.parametrize("how", ["gone", "not there"])
-def test_page_that_cannot_start_says_so(path: str, how: str, visit: Callable) -> None:
-    def answer(route: Route) -> None:
-        if how == "gone":
-            route.abort()
-        else:
-            route.fulfill(status=404)
-
-    page, complaints = visit("", lambda page: page.route(f"**/{path}", answer))
-    expect(page.locator("#no-start")).to_be_visible(timeout=PATIENCE)
-    complaints.clear()
-    page.unroute_all()
-    page.reload()
-    expect(page.locator("#demo")).to_be_enabled(timeout=PATIENCE)
-    expect(page.locator("#no-start")).to_be_hidden()
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "weights/umx-mini/manifest.json",
-        "weights/umx-mini/vocals.safetensors.gz",
-        "app/worker.py",
-        "app/device.py",
-        "app/fetching.py",
-        "app/interpreter.mjs",
-        "app/opfs.py",
-        "app/unpacking.py",
-        "app/vendor/umx/umx-0.1.0-py3-none-any.whl",
-        "app/vendor/pyodide/pyodide.mjs",
-        "app/vendor/pyodide/pyodide-lock.json",
-        "app/vendor/pyodide/pyodide.asm.js",
-        "app/vendor/pyodide/pyodide.asm.wasm",
-        "app/vendor/pyodide/python_stdlib.zip",
-        "app/vendor/pyodide/numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl",
-    ],
-)
-def test_network_that_goes_on_the_way(path: str, visit: Callable) -> None:
-    def prepare(page: Page) -> None:
-        page.route(f"**/{path}", lambda route: route.abort())
-
-    page, complaints = visit("?workers=1", prepare)
-    expect_state(page, "error")
-    expect(page.locator("#error")).to_contain_text("The engine could not start")
-    complaints.clear()
-    page.unroute_all()
-    page.get_by_role("button", name="Try again").click()
-    expect_state(page, "ready")
-    expect(page.locator("#error")).to_be_hidden()

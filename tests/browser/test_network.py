@@ -1,0 +1,115 @@
+"""A network that goes on the way, or brings something else: the page says so, and goes on when it is back."""
+
+import gzip
+import itertools
+from collections.abc import Callable
+
+import pytest
+from build import ROOT
+from playwright.sync_api import Page, Route, expect
+from songs import PATIENCE, compose, drop, expect_state, wav
+
+VOCALS = (ROOT / "weights" / "umx-mini" / "vocals.safetensors.gz").read_bytes()
+DRUMS = (ROOT / "weights" / "umx-mini" / "drums.safetensors.gz").read_bytes()
+WRONG = {
+    "truncated": VOCALS[:-1000],
+    "one bit": VOCALS[:5000] + bytes([VOCALS[5000] ^ 1]) + VOCALS[5001:],
+    "another target's": DRUMS,
+    "an error page": b"<!doctype html><title>Sorry</title>",
+    "unpacked and damaged": gzip.decompress(VOCALS)[:-4] + b"abcd",
+    "empty": b"",
+}
+
+
+def answer_wrongly(page: Page, body: bytes, count: float) -> None:
+    """Give another file for the vocals' weights, the first `count` times."""
+    numbers = itertools.count()
+
+    def fulfill(route: Route) -> None:
+        if next(numbers) < count:
+            route.fulfill(body=body)
+        else:
+            route.fallback()
+
+    page.route("**/vocals.safetensors.gz", fulfill)
+
+
+def test_damaged_weights_are_fetched_again(visit_routed: Callable) -> None:
+    page, _ = visit_routed(prepare=lambda page: answer_wrongly(page, WRONG["truncated"], 1))
+    expect_state(page, "ready")
+    drop(page, ("short.wav", wav(compose(2))))
+    expect_state(page, "done")
+
+
+@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
+def test_weights_that_stay_damaged_are_told_of(body: bytes, visit_routed: Callable) -> None:
+    page, _ = visit_routed(prepare=lambda page: answer_wrongly(page, body, 2))
+    expect_state(page, "error")
+    expect(page.locator("#error")).to_contain_text("vocals.safetensors.gz")
+    page.get_by_role("button", name="Try again").click()
+    expect_state(page, "ready")
+    expect(page.locator("#error")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "app/vendor/pyscript/core.js",
+        "app/vendor/pyscript/core-*.js",
+        "app/vendor/micropython/micropython.mjs",
+        "app/vendor/micropython/micropython.wasm",
+        "app/vendor/client-zip/index.js",
+        "app/page.json",
+        "app/main.py",
+        "app/jobs.py",
+    ],
+)
+@pytest.mark.parametrize("how", ["gone", "not there"])
+def test_page_that_cannot_start_says_so(path: str, how: str, visit_routed: Callable) -> None:
+    def answer(route: Route) -> None:
+        if how == "gone":
+            route.abort()
+        else:
+            route.fulfill(status=404)
+
+    page, complaints = visit_routed("", lambda page: page.route(f"**/{path}", answer))
+    expect(page.locator("#no-start")).to_be_visible(timeout=PATIENCE)
+    complaints.clear()
+    page.unroute_all()
+    page.reload()
+    expect(page.locator("#demo")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#no-start")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "weights/umx-mini/manifest.json",
+        "weights/umx-mini/vocals.safetensors.gz",
+        "app/worker.py",
+        "app/device.py",
+        "app/fetching.py",
+        "app/interpreter.mjs",
+        "app/opfs.py",
+        "app/unpacking.py",
+        "app/vendor/umx/umx-0.1.0-py3-none-any.whl",
+        "app/vendor/pyodide/pyodide.mjs",
+        "app/vendor/pyodide/pyodide-lock.json",
+        "app/vendor/pyodide/pyodide.asm.js",
+        "app/vendor/pyodide/pyodide.asm.wasm",
+        "app/vendor/pyodide/python_stdlib.zip",
+        "app/vendor/pyodide/numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl",
+    ],
+)
+def test_network_that_goes_on_the_way(path: str, visit_routed: Callable) -> None:
+    def prepare(page: Page) -> None:
+        page.route(f"**/{path}", lambda route: route.abort())
+
+    page, complaints = visit_routed("?workers=1", prepare)
+    expect_state(page, "error")
+    expect(page.locator("#error")).to_contain_text("The engine could not start")
+    complaints.clear()
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect_state(page, "ready")
+    expect(page.locator("#error")).to_be_hidden()
