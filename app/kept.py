@@ -154,11 +154,14 @@ async def hold():
     name = js.crypto.randomUUID()
 
     def executor(resolve, reject):
+        # A promise that is kept when the page goes. What is made in a callback may be freed before JavaScript has it.
+        gone = js.Promise.new(create_proxy(lambda resolve, reject: None))
+
         def granted(lock):
             resolve()
-            return js.Promise.new(create_proxy(lambda resolve, reject: None))
+            return gone
 
-        # A promise that is kept when the page goes; where there can be no lock, it is rejected at once.
+        # Where there can be no lock, it is rejected at once.
         held = js.navigator.locks.request(FOLDER + SEPARATOR + name, create_proxy(granted))
         held.catch(reject)
 

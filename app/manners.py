@@ -1,5 +1,7 @@
 """What a page that works for minutes owes its visitor: the screen stays on, and nothing is lost without a word."""
 
+import asyncio
+
 import js
 import settings
 import view
@@ -34,9 +36,9 @@ class WakeLock:
     def lost(self, event):
         self.lock = None
 
-    async def asked_again(self, event):
+    def asked_again(self, event):
         if js.document.visibilityState == "visible":
-            await self.keep(self.wanted)
+            asyncio.create_task(self.keep(self.wanted))
 
 
 def warn_before_leaving(has_unsaved):
@@ -57,9 +59,9 @@ class Notice:
         self.box.parentElement.hidden = not getattr(js.window, "Notification", None)
         wanted = settings.get("notify", settings.one_of(("on", "off")), "off") == "on"
         self.box.checked = wanted and js.Notification.permission == "granted"
-        view.on(self.box, "change", self.asked)
+        view.on(self.box, "change", lambda event: asyncio.create_task(self.asked()))
 
-    async def asked(self, event):
+    async def asked(self):
         view.say(self.note, "")
         if self.box.checked and await js.Notification.requestPermission() != "granted":
             self.box.checked = False

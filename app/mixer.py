@@ -74,6 +74,11 @@ class Lane:
             control.setAttribute("aria-label", label.format(tr(stem)))
         self.pen = self.canvas.getContext("2d")
 
+    def set_like(self, other):
+        self.volume.value, self.pan.value = other.volume.value, other.pan.value
+        view.press(self.solo, view.is_pressed(other.solo))
+        view.press(self.mute, view.is_pressed(other.mute))
+
     def draw(self, begin, end, peaks):
         """Draw the waveform of a stretch, whose ends are fractions of the song."""
         style = view.document.defaultView.getComputedStyle(self.node)
@@ -118,11 +123,16 @@ class Mixer:
     # Lanes
 
     def show(self, stems):
-        """Lay out empty lanes; the controls can be used once the song's length is known."""
+        """Lay out empty lanes, set as those of the same stems have been.
+
+        The controls can be used once the song's length is known.
+        """
         self.close()
-        for lane in self.lanes.values():
+        before, self.lanes = self.lanes, {stem: Lane(stem) for stem in stems}
+        for stem, lane in before.items():
             view.discard(lane.node)
-        self.lanes = {stem: Lane(stem) for stem in stems}
+            if stem in self.lanes:
+                self.lanes[stem].set_like(lane)
         self.stems = list(stems)
         for stem in self.stems:
             lane = self.lanes[stem]
@@ -148,7 +158,9 @@ class Mixer:
             control.disabled = not self.song.length  # what isn't there yet is waited for
         self.set_loop(None)
         self.moved(0, False, False)
-        self.preset("everything")
+        self.apply()
+        if not self.heard():
+            self.preset("everything")
 
     def is_ready(self):
         return not self.play_button.disabled

@@ -17,6 +17,10 @@ def copy(template):
 
 
 def on(target, event, handler):
+    """Have a function called with every such event.
+
+    It returns nothing that it has made, a coroutine least of all: MicroPython may free it before JavaScript has it.
+    """
     if not getattr(target, "deafen", None):
         target.deafen = AbortController.new()
     listener = create_proxy(handler)

@@ -1,6 +1,7 @@
 """Take pictures of the site as built, in every state of the page, for docs/: `python3 scripts/screenshots.py`."""
 
 import base64
+import sys
 import tempfile
 import threading
 import wave
@@ -23,6 +24,9 @@ SCHEMES = ("light", "dark")
 TITLES = ("Evening light", "Paper boats", "The slow river")
 REPEATS = 9
 """Times the demo song of 20 seconds, so that there is something to see while it works."""
+
+COMPLAINTS: list[str] = []
+"""Errors that nobody caught, which the pictures would show in boxes."""
 
 # No phone lets a page write into a folder.
 NO_FOLDERS = "delete window.showDirectoryPicker"
@@ -47,6 +51,8 @@ def main() -> None:
             take_in_japanese(browser, address)
             browser.close()
             http.shutdown()
+    if COMPLAINTS:
+        sys.exit("\n".join(["The page complained:", *COMPLAINTS]))
     pictures = list(FOLDER.glob("*.webp"))
     total = sum(picture.stat().st_size for picture in pictures)
     print(f"{len(pictures)} pictures of {total / 1e6:.1f} MB in all are in {FOLDER}.")
@@ -164,6 +170,7 @@ def visit(browser: "Browser", size: str, **options: str) -> "Page":
         bypass_csp=True,  # to look at the page from within
         **options,  # type: ignore[arg-type]
     )
+    context.on("weberror", lambda error: COMPLAINTS.append(str(error.error)))
     page = context.new_page()
     if size == "phone":
         page.add_init_script(NO_FOLDERS)

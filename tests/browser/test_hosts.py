@@ -104,6 +104,16 @@ def test_weights_come_though_the_connection_breaks(
     assert not host.answers
 
 
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_weights_come_wherever_the_connection_breaks(
+    visit: Callable[..., Page], host: Server, place: int
+) -> None:
+    host.answers = [f"cut at {place}"]
+    expect_state(visit(), "ready")
+    assert not host.answers
+    assert len(host.ranges) == 2
+
+
 def test_weights_come_packed_on_their_way(visit: Callable[..., Page], host: Server) -> None:
     host.answers = ["encoded"] * 9
     expect_state(visit(), "ready")

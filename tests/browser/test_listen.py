@@ -281,6 +281,25 @@ def test_what_is_gone_of_a_song_is_silent(page: Page) -> None:
         page.evaluate("() => { Blob.prototype.arrayBuffer = arrayBuffer }")
 
 
+def test_what_is_set_while_a_song_waits_stays(visit_routed: Callable) -> None:
+    held: list[Route] = []
+    weights = "**/vocals.safetensors.gz"
+    page, _ = visit_routed(
+        "?workers=1", lambda page: page.route(weights, lambda route: held.append(route))
+    )
+    volume, mute = page.get_by_label("Volume of drums"), page.get_by_label("Mute bass")
+    with page.expect_request(weights, timeout=PATIENCE):
+        drop(page, ("song.wav", wav(compose(2))))
+        volume.fill("0.5")
+        mute.click()
+    while not held:
+        page.evaluate("0")
+    held.pop().continue_()
+    expect_state(page, "done")
+    expect(volume).to_have_value("0.5")
+    expect(mute).to_have_attribute("aria-pressed", "true")
+
+
 def test_playback_starts_before_the_work_is_done(page: Page) -> None:
     drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
     song = card(page, "long")

@@ -9,7 +9,7 @@ import pytest
 import umxl
 from build import ROOT
 from pages import serving, within_a_second
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from serve import server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
@@ -124,6 +124,26 @@ def test_the_menu_says_what_there_is_to_know(page: Page) -> None:
     expect(mini.locator("input")).to_be_checked()
     expect(mini).to_contain_text("MB, CC-BY-SA-4.0, SDR")
     expect(mini.get_by_role("button", name="Delete")).to_be_hidden()
+
+
+def test_umxl_is_recommended_where_the_site_hosts_it(visit_routed: Callable) -> None:
+    def add(route: Route) -> None:
+        models = route.fetch().json()
+        route.fulfill(json=[{**models[0], "name": "umxl"}, *models])
+
+    page, _ = visit_routed(prepare=lambda page: page.route("**/weights/index.json", add))
+    open_menu(page)
+    expect(choice(page, "umxl")).to_contain_text("recommended")
+    expect(choice(page, "umx-mini")).not_to_contain_text("recommended")
+
+
+def test_a_model_for_another_sample_rate_is_refused_in_words(visit_routed: Callable) -> None:
+    def change(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | {"sample_rate": 48000})
+
+    page, _ = visit_routed(prepare=lambda page: page.route("**/umx-mini/manifest.json", change))
+    expect_state(page, "error")
+    expect(page.locator("#error")).to_contain_text("for 48000 Hz; the page works at 44100 Hz")
 
 
 def test_umxl_is_made_kept_used_offline_and_deleted(page: Page, checkpoints: list[Path]) -> None:

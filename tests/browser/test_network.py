@@ -113,3 +113,19 @@ def test_network_that_goes_on_the_way(path: str, visit_routed: Callable) -> None
     page.get_by_role("button", name="Try again").click()
     expect_state(page, "ready")
     expect(page.locator("#error")).to_be_hidden()
+
+
+def test_songs_are_separated_without_the_media_library_too(visit_routed: Callable) -> None:
+    """It reads their tags alone, where they are short."""
+
+    def prepare(page: Page) -> None:
+        page.route("**/mediabunny.min.mjs", lambda route: route.abort())
+
+    page, complaints = visit_routed("?workers=1", prepare)
+    expect_state(page, "ready")
+    drop(page, ("short.wav", wav(compose(2))))
+    expect_state(page, "done")
+    complaints.clear()  # the browser's own
+    page.unroute_all()
+    drop(page, ("long.wav", wav(compose(2))))
+    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)

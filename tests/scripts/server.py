@@ -21,7 +21,7 @@ class Server(ThreadingHTTPServer):
         self.answers: list[str] = []
         self.ranges: list[str | None] = []  # the Range header of every request, in order
         self.files = files
-        self.may_cut = threading.Event()  # what is cut waits for it, after its first half
+        self.may_cut = threading.Event()  # what is cut waits for it, after its first bytes
         self.may_cut.set()
 
     @property
@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             part = data[start:]
             content_range = f"bytes {start}-{len(data) - 1}/{len(data)}" if asked else None
             encoding = "gzip" if "encoded" in how else None
-            self.reply(206 if asked else 200, part, content_range, encoding, "cut" in how)
+            self.reply(206 if asked else 200, part, content_range, encoding, cut(how, len(part)))
 
     def reply(
         self,
@@ -83,9 +83,9 @@ class Handler(BaseHTTPRequestHandler):
         data: bytes,
         content_range: str | None = None,
         encoding: str | None = None,
-        cut: bool = False,
+        cut: int | None = None,
     ) -> None:
-        """Send an answer; cut: promise all of it, but close the connection halfway."""
+        """Send an answer; cut: promise all of it, but close the connection after so many bytes."""
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         if content_range:
@@ -93,9 +93,17 @@ class Handler(BaseHTTPRequestHandler):
         if encoding:
             self.send_header("Content-Encoding", encoding)
         self.end_headers()
-        self.wfile.write(data[: len(data) // 2] if cut else data)
-        if cut:
+        self.wfile.write(data[:cut])
+        if cut is not None:
             self.server.may_cut.wait()
 
     def log_message(self, *args: object) -> None:
         pass
+
+
+def cut(how: str, size: int) -> int | None:
+    """After how many bytes an answer ends: "cut at -1" is before the last, "cut" is halfway."""
+    if "cut" not in how:
+        return None
+    place = how.partition("cut at ")[2]
+    return int(place) % size if place else size // 2
