@@ -232,7 +232,7 @@ AudioWorklet.prototype.addModule = function (url) {
 """Has the page keep at which speed sources play, and tell where the shifter comes from."""
 
 
-def test_the_last_choice_of_speed_counts(visit: Callable) -> None:
+def test_the_last_choice_of_speed_counts(visit_routed: Callable) -> None:
     """Also while what the first needs is still being fetched."""
     held: list[Route] = []
 
@@ -245,7 +245,7 @@ def test_the_last_choice_of_speed_counts(visit: Callable) -> None:
         page.add_init_script(SOURCES)
         page.route("**/SignalsmithStretch.mjs", hold)
 
-    page, _ = visit("?workers=1", prepare, service_workers="block")
+    page, _ = visit_routed("?workers=1", prepare)
     drop(page, ("song.wav", wav(compose(6))))
     expect_state(page, "done")
     song = card(page, "song")

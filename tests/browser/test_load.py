@@ -103,7 +103,7 @@ REQUESTS["separate"] = separate_and_grow
 """
 
 
-def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
+def test_worker_that_has_grown_is_renewed(visit_routed: Callable) -> None:
     """The first; the second, which hasn't, stays."""
     made: list[str] = []
 
@@ -111,9 +111,7 @@ def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
         made.append((ROOT / "app" / "worker.py").read_text() + ("" if made else GROW))
         route.fulfill(body=made[-1])
 
-    page, _ = visit(
-        "?workers=1", lambda page: page.route("**/app/worker.py", fulfill), service_workers="block"
-    )
+    page, _ = visit_routed("?workers=1", lambda page: page.route("**/app/worker.py", fulfill))
     expect_state(page, "ready")
     for count in (1, 2, 3):
         drop(page, ("song.wav", SHORT))

@@ -325,12 +325,12 @@ def test_by_default_the_page_fetches_nothing_from_elsewhere(
     expect(page.locator("#fetch-official")).to_be_hidden()
 
 
-def test_half_a_model_is_none(visit: Callable) -> None:
+def test_half_a_model_is_none(visit_routed: Callable) -> None:
     def prepare(page: Page) -> None:
         page.route("**/weights/index.json", lambda route: route.fulfill(body="<!doctype html>"))
 
     # A service worker would have the index from an earlier visit.
-    page, _ = visit("?workers=1", prepare, service_workers="block")
+    page, _ = visit_routed("?workers=1", prepare)
     expect_state(page, "ready")
     page.evaluate(
         """async () => {

@@ -127,5 +127,5 @@ def test_songs_are_separated_without_the_media_library_too(visit_routed: Callabl
     expect_state(page, "done")
     complaints.clear()  # the browser's own
     page.unroute_all()
-    drop(page, ("long.wav", wav(compose(2))))
+    drop(page, ("again.wav", wav(compose(2))))
     expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
