@@ -2,13 +2,14 @@
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from hashlib import sha256
 
 import js
 import opfs
 from fetching import fetch
-from pyodide.ffi import JsException, to_js
+from pyodide.ffi import JsException, create_once_callable, to_js
 
 from umx.convert import SIGNAL, Converter, ConvertError
 from umx.official import OFFICIAL
@@ -17,6 +18,8 @@ from umx.weights import MANIFEST, WeightsError
 ADDRESS = "opfs:"
 """What the address of a model on the device begins with; then come its name and a slash."""
 FOLDER = "umx models"  # other pages may share the origin
+UNFINISHED = ".unfinished"
+"""What the name of a folder ends with that is to become a model's."""
 PRESET = "web"
 CHUNK = 1 << 20
 HASHING = 0.1  # of the work
@@ -69,24 +72,52 @@ async def convert(files, report: Callable[[float], None]) -> dict[str, object]:
     """Make a model of an official one's checkpoints and keep it. Answers with its name.
 
     files: Files that the visitor picked, in any order, under any name.
-    Raises ConvertError or CheckpointError, and leaves nothing then.
+    Raises ConvertError or CheckpointError, and leaves all as it was then.
     """
     name, checkpoints = await recognise(list(files), report)
     converter = Converter(PRESET, **SIGNAL, name=name, **OFFICIAL[name].fields())
-    await remove(name)
-    folder = await model_folder(name, create=True)
-    try:
-        for done, (target, file) in enumerate(checkpoints.items(), 1):
-            entry, data = converter.add(target, io.BufferedReader(Picked(file)))
-            await opfs.write(folder, entry.file, data)
-            del data
-            report(HASHING + (1 - HASHING) * done / len(checkpoints))
-        # The manifest comes last: without it, a folder is no model.
-        await opfs.write(folder, MANIFEST, converter.manifest().text().encode())
-    except BaseException:
-        await remove(name)
-        raise
+    async with turn():
+        unfinished = await model_folder(name + UNFINISHED, create=True)
+        try:
+            for done, (target, file) in enumerate(checkpoints.items(), 1):
+                entry, data = converter.add(target, io.BufferedReader(Picked(file)))
+                await opfs.write(unfinished, entry.file, data)
+                del data
+                report(HASHING + (1 - HASHING) * done / len(checkpoints))
+            manifest = converter.manifest()
+            await opfs.write(unfinished, MANIFEST + UNFINISHED, manifest.text().encode())
+            await remove(name)  # one that was made before
+            folder = await model_folder(name, create=True)
+            for entry in manifest.targets.values():
+                await (await unfinished.getFileHandle(entry.file)).move(folder, entry.file)
+            # The manifest comes last: without it, a folder is no model.
+            handle = await unfinished.getFileHandle(MANIFEST + UNFINISHED)
+            await handle.move(folder, MANIFEST)
+        except OSError as error:
+            raise ConvertError(
+                f"This device has no room for {OFFICIAL[name].title}: free some, and try again."
+            ) from error
+        finally:
+            await remove(name + UNFINISHED)
     return {"name": name}
+
+
+@asynccontextmanager
+async def turn() -> AsyncIterator[None]:
+    """Pages make models one after the other; and while one does, none throws away what isn't finished."""
+    loop = asyncio.get_running_loop()
+    begun, over = loop.create_future(), loop.create_future()
+
+    def begin(lock):
+        begun.set_result(None)
+        return over
+
+    js.navigator.locks.request(FOLDER, create_once_callable(begin))
+    await begun
+    try:
+        yield
+    finally:
+        over.set_result(None)
 
 
 async def download(name: str, report: Callable[[float], None]) -> dict[str, object]:

@@ -7,7 +7,7 @@ import private_files
 import view
 from pool import Cancelled, Worker
 from promises import attempt, outcome
-from pyscript.ffi import to_js
+from pyscript.ffi import create_proxy, to_js
 from texts import tr
 from told import told
 
@@ -57,7 +57,8 @@ async def kept(folder):
 
 
 async def discard_unfinished(folder):
-    """Delete what has no manifest: it was to become a model."""
+    """Delete what has no manifest: it was to become a model. Waits until no page makes one, see `device.turn`."""
+    await outcome(js.navigator.locks.request(FOLDER, create_proxy(lambda lock: None)))
     for name in await private_files.names(folder):
         if not await manifest(folder, name):
             await outcome(folder.removeEntry(name, to_js({"recursive": True})))
@@ -117,6 +118,8 @@ class Menu:
         view.element("own-model").hidden = not self.folder
         self.hosted = await hosted()
         await self.show()
+        if self.folder:
+            await discard_unfinished(self.folder)
 
     async def show(self):
         for node in list(self.list.children):
@@ -214,7 +217,7 @@ class Menu:
             else:
                 self.choose(answer.name, ADDRESS + answer.name + "/")
         except Cancelled:
-            await discard_unfinished(self.folder)
+            asyncio.create_task(discard_unfinished(self.folder))
             text = tr("Cancelled.")
         except Exception as error:
             text = str(error)

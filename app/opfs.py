@@ -3,6 +3,10 @@
 import js
 from pyodide.ffi import JsException, to_js
 
+# Pyodide knows what has no stack for no error, and whoever awaits it waits for ever; Chromium's QuotaExceededError from
+# the file system has none.
+js.DOMException.prototype.stack = ""
+
 
 async def folder(*names: str, create: bool = False):
     """The folder at a path. Raises JsException where it isn't there, or the browser keeps nothing."""
@@ -13,20 +17,25 @@ async def folder(*names: str, create: bool = False):
 
 
 async def write(place, name: str, data: bytes):
-    """Write a file into a folder and give it, a File. Raises JsException or OSError where there is no room for it.
+    """Write a file into a folder and give it, a File. Raises OSError where there is no room for it, else JsException.
 
     data: bytes, or an array of them.
     """
-    handle = await place.getFileHandle(name, create=True)
-    access = await handle.createSyncAccessHandle()
     try:
-        access.truncate(0)
-        if access.write(to_js(data)) != len(data):
-            raise OSError("The disk is full.")
-        access.flush()
-    finally:
-        access.close()
-    return await handle.getFile()
+        handle = await place.getFileHandle(name, create=True)
+        access = await handle.createSyncAccessHandle()
+        try:
+            access.truncate(0)
+            if access.write(to_js(data)) != len(data):
+                raise OSError("The disk is full.")
+            access.flush()
+        finally:
+            access.close()
+        return await handle.getFile()
+    except JsException as error:
+        if error.name == "QuotaExceededError":
+            raise OSError("The disk is full.") from error
+        raise
 
 
 async def remove(place, name: str) -> None:

@@ -14,6 +14,8 @@ SENTENCES = (
     "{} does not unpack to the size that the manifest names.",
     "{} also needs {}, whole and unchanged. Choose all of its files at once.",
     "No file of {}, whole and unchanged, is among these: {}.",
+    "This device has no room for {}: free some, and try again.",
+    "{} is a model for {} Hz; the page works at {} Hz.",
     "umx-mini, a small first model",
     "Trained by the umx project on music synthesised from freely licensed instruments, drum kits and voices.",
     "SDR in dB on {} synthesised songs of sounds never trained on; mean {}, mixture as the estimate {}, oracle ratio "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build import ROOT
 from pages import stems
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from recordings import showing
@@ -359,3 +360,26 @@ def test_a_disk_that_fills_up_costs_no_song(context: BrowserContext) -> None:
     expect(page.locator("#kept")).to_contain_text("Finished songs are kept", timeout=PATIENCE)
     expect(page.locator(".card")).to_have_count(0)
     expect_paths(page, 0)
+
+
+# Added to a worker's code: no file can be made any more, and the error has no stack, as Chromium's own has none.
+NO_ROOM = """
+js.eval('''
+  class QuotaExceededError extends DOMException {
+    constructor() { super("", "QuotaExceededError"); delete this.stack; }
+  }
+  FileSystemDirectoryHandle.prototype.getFileHandle = () => Promise.reject(new QuotaExceededError());
+''')
+"""
+
+
+def test_a_disk_without_room_for_another_name_costs_no_song(visit_routed: Callable) -> None:
+    opfs = (ROOT / "app" / "opfs.py").read_text() + NO_ROOM
+
+    def prepare(page: Page) -> None:
+        page.route("**/app/opfs.py", lambda route: route.fulfill(body=opfs))
+
+    page, _ = visit_routed("?workers=1", prepare)
+    expect_state(page, "ready")
+    assert set(separated(page)) == {"vocals", "drums", "bass", "melody", "karaoke"}
+    expect(card(page, "song").locator(".status")).to_contain_text("no room to keep it")

@@ -37,8 +37,10 @@ KEPT = """async () => {
   }
   return found;
 }"""
-# Added to the worker's code that converts: it computes for ever once the first file is written.
-STUCK = """
+# The worker's code that converts, which computes for ever once the first file is written.
+STUCK_DEVICE = (
+    (ROOT / "app" / "device.py").read_text()
+    + """
 before_write = opfs.write
 
 
@@ -60,6 +62,7 @@ async def convert_and_be_stuck(files, report, convert=convert):
 
 convert = convert_and_be_stuck
 """
+)
 TARGETS = tuple(OFFICIAL["umxl"].checkpoints)
 
 
@@ -109,6 +112,12 @@ def open_menu(page: Page) -> None:
 
 def choice(page: Page, name: str) -> Locator:
     return page.locator(f"#model-list [data-model='{name}']")
+
+
+def expect_kept(page: Page, count: int) -> None:
+    """Wait until there are so many folders and files of models."""
+    kept = f"({KEPT})().then(found => found.length === {count}, () => false)"
+    page.wait_for_function(kept, timeout=PATIENCE)
 
 
 def pick(page: Page, paths: list[Path]) -> None:
@@ -297,23 +306,60 @@ def test_a_conversion_can_be_cancelled_and_leaves_nothing(
     open_menu(page)
     cancel, bar = page.locator("#cancel-conversion"), page.locator("#conversion")
     expect(cancel).to_be_hidden()
-    device = (ROOT / "app" / "device.py").read_text()
-    page.route("**/app/device.py", lambda route: route.fulfill(body=device + STUCK))
+    page.route("**/app/device.py", lambda route: route.fulfill(body=STUCK_DEVICE))
     pick(page, checkpoints)
     expect(bar).to_have_js_property("value", 0.5, timeout=PATIENCE)
-    assert page.evaluate(KEPT) == ["umxl", "vocals.safetensors.gz"]
+    assert page.evaluate(KEPT) == ["umxl.unfinished", "vocals.safetensors.gz"]
     said = "document.getElementById('conversion-text').textContent"
     with within_a_second(page, f"{said} === 'Cancelled.'"):
         cancel.click()
     expect(page.locator("#conversion-text")).to_have_text("Cancelled.")
     expect(cancel).to_be_hidden()
     expect(bar).to_be_hidden()
-    assert page.evaluate(KEPT) == []
+    expect_kept(page, 0)
 
     page.unroute_all()
     pick(page, checkpoints)
     expect_conversion(page, "kept on this device")
     context.close()
+
+
+def test_what_a_page_has_left_half_made_is_thrown_away_by_another(
+    browser: Browser, site: str, checkpoints: list[Path]
+) -> None:
+    context = browser.new_context(service_workers="block")
+    page, other = context.new_page(), context.new_page()
+    page.route("**/app/device.py", lambda route: route.fulfill(body=STUCK_DEVICE))
+    page.goto(site + "?workers=1")
+    open_menu(page)
+    pick(page, checkpoints)
+    bar = page.locator("#conversion")
+    expect(bar).to_have_js_property("value", 0.5, timeout=PATIENCE)
+    other.goto(site + "?workers=1")
+    expect_state(other, "ready")
+    # Not as long as the page may be at work on it.
+    assert other.evaluate(KEPT) == ["umxl.unfinished", "vocals.safetensors.gz"]
+    page.close()
+    expect_kept(other, 0)
+    context.close()
+
+
+def test_a_full_disk_costs_no_model_that_is_there(page: Page, checkpoints: list[Path]) -> None:
+    pick(page, checkpoints)
+    expect_conversion(page, "kept on this device")
+    kept = page.evaluate(KEPT)
+    assert len(kept) == 1 + len(checkpoints) + 1
+    used = page.evaluate("navigator.storage.estimate().then(estimate => estimate.usage)")
+    session = page.context.new_cdp_session(page)
+    quota = {"origin": page.evaluate("origin"), "quotaSize": used + 100_000}
+    session.send("Storage.overrideQuotaForOrigin", quota)
+    pick(page, checkpoints)
+    expect_conversion(page, "This device has no room for UMX-L: free some, and try again.")
+    assert page.evaluate(KEPT) == kept
+    session.send("Storage.overrideQuotaForOrigin", {"origin": quota["origin"]})
+    pick(page, checkpoints)
+    expect_conversion(page, "kept on this device")
+    assert page.evaluate(KEPT) == kept
 
 
 def test_by_default_the_page_fetches_nothing_from_elsewhere(
