@@ -91,7 +91,16 @@ class Kept:
             if (await pool.run(write, song.folder, text)).kept:
                 song.kept = sum(record.size for record in song.records)
                 self.ask_to_last()
+                await self.tidy(song)
         self.on_change()
+
+    async def tidy(self, song):
+        """Remove what a worker has left that was at a song's piece before another."""
+        place = await outcome(self.root.getDirectoryHandle(song.folder))
+        wanted = [LIST] + [record.file for record in song.records]
+        for name in await private_files.names(place) if place else []:
+            if name not in wanted:
+                await outcome(place.removeEntry(name))
 
     def ask_to_last(self):
         """Once a visit: some browsers ask the visitor then."""

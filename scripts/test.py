@@ -16,15 +16,15 @@ from subprocess import DEVNULL
 import required_python  # noqa: F401
 from environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
 
-BY_FILE = ["-n", "2", "--dist", "loadfile"]
-"""Two files of tests at a time: pages wait a lot, and the rest has a core each."""
+AT_A_TIME = ["-n", "3", "--dist", "worksteal"]
+"""Three tests at a time, on two cores: pages wait a lot. Those of a file run together, but for the last ones."""
 STAGES = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check"],
     "types": ["mypy"],
-    "unit": ["pytest", "tests/unit", "tests/parity", "tests/scripts", *BY_FILE],
+    "unit": ["pytest", "tests/unit", "tests/parity", "tests/scripts", *AT_A_TIME],
     "build": ["scripts/build.py"],
-    "browser": ["pytest", "tests/browser", "-rs", *BY_FILE],
+    "browser": ["pytest", "tests/browser", "-rs", *AT_A_TIME],
     "audit": ["scripts/audit.py"],
 }
 """What to run by name, in order: a module of the environment, or a script, and its arguments."""

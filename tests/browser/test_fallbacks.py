@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from songs import DROP_ENTRY, PATIENCE, RATE, Sound, card, compose, drop, expect
 
 import umx
 
-SONG = compose(20)
+SONG = wav(compose(20))
 """Two segments, so that there is a join."""
-SHORT = compose(3)
+SHORT = wav(compose(3))
 """For engines that are slow."""
 
 # Has each worker that the page makes run some lines before its own.
@@ -63,10 +64,16 @@ def without(page: Page, lines: str) -> None:
     page.add_init_script(lines + IN_WORKERS % json.dumps(lines))
 
 
-def check(found: dict[str, bytes], song: Sound) -> None:
+@cache
+def separated(song: bytes) -> dict[str, Sound]:
+    """What numpy makes of it."""
+    mixture, _ = soundfile.read(io.BytesIO(song), dtype="float32")
+    return umx.separate(mixture.T, RATE)
+
+
+def check(found: dict[str, bytes], song: bytes) -> None:
     """The stems are those that numpy makes."""
-    mixture, _ = soundfile.read(io.BytesIO(wav(song)), dtype="float32")
-    for name, stem in umx.separate(mixture.T, RATE).items():
+    for name, stem in separated(song).items():
         samples, _ = soundfile.read(
             io.BytesIO(found["melody" if name == "other" else name]), dtype="float32"
         )
@@ -79,7 +86,7 @@ def test_works_without(lines: str, visit: Callable) -> None:
     page, complaints = visit("?workers=2", lambda page: without(page, lines))
     expect_state(page, "ready")
     expect(page.locator("#details")).to_contain_text("Engine: WebAssembly SIMD kernel")
-    drop(page, ("song.wav", wav(SONG)))
+    drop(page, ("song.wav", SONG))
     check(stems(card(page, "song")), SONG)
     # PyScript complains of the database that it may not open.
     if lines == REFUSE_STORAGE:
@@ -124,7 +131,7 @@ def test_storage_that_the_visitor_forbids(context_of: Callable[..., Any], addres
             "() => { try { return String(localStorage); } catch (error) { return error.name; } }"
         )
         assert refused == "SecurityError"
-        drop(page, ("song.wav", wav(SHORT)))
+        drop(page, ("song.wav", SHORT))
         check(stems(card(page, "song")), SHORT)
         expect(page.locator("#offline")).to_be_hidden()
         # PyScript complains of the database that it may not open.
@@ -152,7 +159,7 @@ def test_openblas_without_simd(context_of: Callable[..., Any], address: str) -> 
         expect(page.locator("#details")).to_contain_text(
             "Engine: OpenBLAS (slower: this browser's SIMD can't be used)"
         )
-        drop(page, ("song.wav", wav(SONG)))
+        drop(page, ("song.wav", SONG))
         check(stems(card(page, "song")), SONG)
 
 
@@ -166,7 +173,7 @@ def test_numpy_without_simd_and_openblas(context_of: Callable[..., Any], address
         expect(page.locator("#details")).to_contain_text(
             "Engine: plain numpy (very slow: neither SIMD nor OpenBLAS can be used here)"
         )
-        drop(page, ("song.wav", wav(SHORT)))
+        drop(page, ("song.wav", SHORT))
         check(stems(card(page, "song")), SHORT)
 
 
@@ -192,7 +199,7 @@ def test_memory_that_really_ends(context_of: Callable[..., Any], address: str) -
         page = context.new_page()
         page.goto(address + "?workers=2")
         expect_state(page, "ready")
-        drop(page, ("long.wav", wav(SONG)), ("short.wav", wav(compose(1))))
+        drop(page, ("long.wav", SONG), ("short.wav", wav(compose(1))))
         expect(card(page, "long").locator(".status")).to_contain_text(
             "There is not enough memory.", timeout=PATIENCE
         )
@@ -237,12 +244,12 @@ def test_as_many_workers_as_are_wanted(visit: Callable) -> None:
     number = page.locator("#workers")
     number.fill("2")
     number.press("Enter")
-    drop(page, ("long.wav", wav(np.tile(SONG, (6, 1)))))
+    drop(page, ("long.wav", wav(np.tile(compose(20), (6, 1)))))
     expect(page.locator(".status")).to_contain_text("%", timeout=PATIENCE)
     number.fill("1")
     number.press("Enter")
     assert len(page.workers) == 2
-    drop(page, ("short.wav", wav(SHORT)))
+    drop(page, ("short.wav", SHORT))
     expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
     assert len(page.workers) == 1
     page.reload()

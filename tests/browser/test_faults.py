@@ -115,12 +115,24 @@ def undisturbed(shared: tuple[Page, list[str]]) -> dict:
     return stems(card(page, "song"))
 
 
+# The files of the kept song that its list doesn't name.
+UNLISTED = """async () => {
+  const root = await navigator.storage.getDirectory();
+  const [song] = await Array.fromAsync((await root.getDirectoryHandle("umx songs")).values());
+  const list = await (await song.getFileHandle("song.json")).getFile();
+  const listed = JSON.parse(await list.text()).pieces.map(({ file }) => file);
+  return (await Array.fromAsync(song.keys())).filter(name => !listed.includes(name));
+}"""
+
+
 def test_workers_that_die_are_replaced(undisturbed: dict, visit_routed: Callable) -> None:
     """At every stage of one job."""
     page, complaints = visit_routed("?workers=2", lambda page: sabotage(page, DIE, *STAGES))
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    assert page.evaluate(UNLISTED) == ["song.json"]
     (worker,) = page.workers
     assert 0 < worker.evaluate("performance.getEntriesByType('measure').length") <= 10
     with page.expect_download(timeout=PATIENCE):

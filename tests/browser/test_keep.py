@@ -59,7 +59,7 @@ def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
 
 def opened(context: BrowserContext) -> Page:
     page = context.new_page()
-    page.goto("?workers=2")
+    page.goto("?workers=1")
     expect_state(page, "ready")
     return page
 
@@ -303,7 +303,7 @@ def test_what_to_hear_may_be_chosen_before_there_is_something_to_hear(
     context: BrowserContext,
 ) -> None:
     page = context.new_page()
-    page.goto("?workers=2")
+    page.goto("?workers=1")
     drop(page, ("song.wav", wav(SHORT)))
     song = card(page, "song")
     karaoke = song.get_by_role("button", name="Karaoke", exact=True)

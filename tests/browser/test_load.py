@@ -1,11 +1,12 @@
 """Many songs, many cancels: the page holds no more after them than before. scripts/soak.py does more of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from build import ROOT
-from playwright.sync_api import Page, Route, expect
+from conftest import watched
+from playwright.sync_api import Browser, Page, Route, expect
 from soak import COUNT_URLS
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
@@ -70,24 +71,32 @@ def mix(page: Page) -> None:
     song.locator(".remove").click()
 
 
+@pytest.fixture(scope="module")
+def counted(browser: Browser, address: str) -> Iterator[Page]:
+    """A page whose Blob URLs are counted."""
+    context = browser.new_context()
+    with watched(context, address):
+        page = context.new_page()
+        page.add_init_script(COUNT_URLS)
+        page.goto(address + "?workers=1")
+        expect_state(page, "ready")
+        yield page
+        context.close()
+
+
 @pytest.mark.parametrize("act", [separate, cancel, listen, mix])
-def test_nothing_is_left_of_songs_that_are_gone(
-    act: Callable[[Page], None], visit: Callable
-) -> None:
-    page, _ = visit("?workers=2", lambda page: page.add_init_script(COUNT_URLS))
-    expect_state(page, "ready")
-    act(page)
-    levels = [held(page)]
+def test_nothing_is_left_of_songs_that_are_gone(act: Callable[[Page], None], counted: Page) -> None:
+    act(counted)
+    levels = [held(counted)]
     for _ in range(3):
-        act(page)
-        levels.append(held(page))
+        act(counted)
+        levels.append(held(counted))
     # What is left of every song adds up. One song may be left for a while: MicroPython takes a word on its stack that
     # looks like a pointer for one.
     assert [least for least in np.diff(levels, axis=0).min(axis=0) if least > 2] == []
-    assert (
-        levels[-1][2] == levels[0][2]
-    )  # the silence by which media keys are heard is there for good
-    assert len(page.workers) == 2
+    # The silence by which media keys are heard is there for good.
+    assert levels[-1][2] == levels[0][2]
+    assert len(counted.workers) == 1
 
 
 GROW = """
