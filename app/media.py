@@ -23,11 +23,17 @@ async def library():
     return modules[0]
 
 
+ignore = create_proxy(lambda error: None)
+
+
 async def opened(file):
     """A file that the visitor chose, for the library to read from, piece by piece as it needs it."""
     media = await library()
-    options = js.Object.new()
-    options.source, options.formats = media.BlobSource.new(file), media.ALL_FORMATS
+    reading, options = js.Object.new(), js.Object.new()
+    reading.handleUnhandledError = (
+        ignore  # of what it reads ahead; what it is asked for, it says itself
+    )
+    options.source, options.formats = media.BlobSource.new(file, reading), media.ALL_FORMATS
     return media.Input.new(options)
 
 

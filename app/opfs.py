@@ -3,9 +3,12 @@
 import js
 from pyodide.ffi import JsException, to_js
 
-# Pyodide knows what has no stack for no error, and whoever awaits it waits for ever; Chromium's QuotaExceededError from
-# the file system has none.
-js.DOMException.prototype.stack = ""
+# Pyodide takes what has no stack for no error, and whoever awaits it waits for ever; Chromium's QuotaExceededError from
+# the file system has none. Assigning would not do: in Firefox, the prototype has one that only its instances can set.
+STACK = {"value": "", "writable": True, "configurable": True}
+js.Object.defineProperty(
+    js.DOMException.prototype, "stack", to_js(STACK, dict_converter=js.Object.fromEntries)
+)
 
 
 async def folder(*names: str, create: bool = False):

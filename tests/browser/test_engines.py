@@ -263,7 +263,7 @@ class Visit:
         self.browser, self.url, self.stop = browser, url, stop
 
     def open(self) -> None:
-        self.browser.go(self.url + "?workers=2")
+        self.browser.go(self.url + "?workers=1")
         state, text = self.until(
             "['ready', 'error'].includes(page.state) && [page.state, text('details') + text('error')]"
         )

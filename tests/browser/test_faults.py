@@ -14,7 +14,7 @@ TRIES = 3
 """How often the page has a request made."""
 SONG = ("song.wav", wav(compose(40)))
 """Four segments, two a worker."""
-LONG = wav(np.tile(compose(20), (12, 1)))
+LONG = wav(np.tile(compose(20), (6, 1)))
 WORKER = (ROOT / "app" / "worker.py").read_text().replace("MEASURES = 10_000", "MEASURES = 10")
 
 DIE = """
@@ -273,7 +273,7 @@ def test_less_memory_than_hoped_for(
 
 def test_no_memory_at_all_is_said(visit_routed: Callable) -> None:
     page, _ = visit_routed(
-        "?workers=2", lambda page: sabotage(page, FIND_NO_MEMORY, "separate", times=10)
+        "?workers=1", lambda page: sabotage(page, FIND_NO_MEMORY, "separate", times=10)
     )
     expect_state(page, "ready")
     drop(page, SONG)

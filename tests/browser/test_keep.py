@@ -327,19 +327,6 @@ def test_keep_nothing(context: BrowserContext) -> None:
     expect(page.locator(".card")).to_have_count(0)
 
 
-DENY = """navigator.storage.getDirectory =
-  () => Promise.reject(new DOMException("denied by a test", "SecurityError"));"""
-ABSENT = "delete StorageManager.prototype.getDirectory; delete Navigator.prototype.storage;"
-
-
-@pytest.mark.parametrize("script", [DENY, ABSENT], ids=["denied", "absent"])
-def test_without_storage_it_works_and_says_so(script: str, visit: Callable) -> None:
-    page, _ = visit("?workers=1", lambda page: page.add_init_script(script))
-    expect_state(page, "ready")
-    expect(page.locator("#kept")).to_contain_text("This browser keeps nothing")
-    assert set(separated(page)) == {"vocals", "drums", "bass", "melody", "karaoke"}
-
-
 def test_a_disk_that_fills_up_costs_no_song(context: BrowserContext) -> None:
     page = opened(context)
     expected = separated(page, "enough", wav(compose(40)))

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -93,15 +94,34 @@ def site(
         yield url
 
 
-@pytest.fixture
-def page(browser: Browser, site: str) -> Iterator[Page]:
-    """The page with its menu open."""
+@contextmanager
+def opened(browser: Browser, site: str) -> Iterator[Page]:
     context = browser.new_context()
     page = context.new_page()
     page.goto(site + "?workers=1")
     open_menu(page)
     yield page
     context.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: str) -> Iterator[Page]:
+    """The page with its menu open."""
+    with opened(browser, site) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def lasting(browser: Browser, site: str) -> Iterator[Page]:
+    with opened(browser, site) as page:
+        yield page
+
+
+@pytest.fixture
+def unchanged(lasting: Page) -> Page:
+    """The page with its menu open, shared by the tests that leave it so."""
+    lasting.evaluate("document.getElementById('conversion-text').textContent = ''")
+    return lasting
 
 
 def open_menu(page: Page) -> None:
@@ -128,8 +148,8 @@ def expect_conversion(page: Page, said: str) -> None:
     expect(page.locator("#conversion-text")).to_contain_text(said, timeout=PATIENCE)
 
 
-def test_the_menu_says_what_there_is_to_know(page: Page) -> None:
-    mini = choice(page, "umx-mini")
+def test_the_menu_says_what_there_is_to_know(unchanged: Page) -> None:
+    mini = choice(unchanged, "umx-mini")
     expect(mini.locator("input")).to_be_checked()
     expect(mini).to_contain_text("MB, CC-BY-SA-4.0, SDR")
     expect(mini.get_by_role("button", name="Delete")).to_be_hidden()
@@ -213,18 +233,18 @@ def test_a_kept_model_that_is_damaged_is_done_without(page: Page, checkpoints: l
 
 
 def test_files_that_lack_or_are_others_are_named_and_leave_nothing(
-    page: Page, checkpoints: list[Path], tmp_path: Path
+    unchanged: Page, checkpoints: list[Path], tmp_path: Path
 ) -> None:
-    pick(page, checkpoints[:2])
-    expect_conversion(page, "UMX-L also needs bass-")
+    pick(unchanged, checkpoints[:2])
+    expect_conversion(unchanged, "UMX-L also needs bass-")
     other = tmp_path / "other.pth"
     other.write_bytes(b"<!doctype html>")
-    pick(page, [other])
+    pick(unchanged, [other])
     expect_conversion(
         page, "No file of UMX-L or UMX-HQ, whole and unchanged, is among these: other.pth"
     )
-    expect(page.locator("#model-list li")).to_have_count(1)
-    expect(page.locator("#checkpoints")).to_be_enabled()
+    expect(unchanged.locator("#model-list li")).to_have_count(1)
+    expect(unchanged.locator("#checkpoints")).to_be_enabled()
 
 
 def test_checkpoints_may_be_dropped_while_a_song_is_at_work(
@@ -277,24 +297,24 @@ def test_a_download_goes_on_where_the_connection_broke(page: Page, archive: Serv
     ],
 )
 def test_a_file_that_cant_be_fetched_is_named(
-    page: Page, archive: Server, answer: str, reason: str
+    unchanged: Page, archive: Server, answer: str, reason: str
 ) -> None:
     archive.answers[:] = ["honest", answer, answer]
-    page.get_by_role("button", name="Download and use UMX-L").click()
+    unchanged.get_by_role("button", name="Download and use UMX-L").click()
     name = list(archive.files)[1]
-    expect_conversion(page, f"{archive.url}/api/records/5069601/files/{name}/content {reason}")
-    expect(page.locator("#model-list li")).to_have_count(1)
-    assert page.evaluate(KEPT) == []
+    expect_conversion(unchanged, f"{archive.url}/api/records/5069601/files/{name}/content {reason}")
+    expect(unchanged.locator("#model-list li")).to_have_count(1)
+    assert unchanged.evaluate(KEPT) == []
 
 
 @pytest.mark.parametrize("answer", ["error page", "wrong bytes"])
 def test_a_download_of_something_else_leaves_nothing(
-    page: Page, archive: Server, answer: str
+    unchanged: Page, archive: Server, answer: str
 ) -> None:
     archive.answers[:] = ["honest", answer]
-    page.get_by_role("button", name="Download and use UMX-L").click()
-    expect_conversion(page, f"UMX-L also needs {list(archive.files)[1]}, whole and unchanged.")
-    assert page.evaluate(KEPT) == []
+    unchanged.get_by_role("button", name="Download and use UMX-L").click()
+    expect_conversion(unchanged, f"UMX-L also needs {list(archive.files)[1]}, whole and unchanged.")
+    assert unchanged.evaluate(KEPT) == []
 
 
 def test_a_conversion_can_be_cancelled_and_leaves_nothing(
