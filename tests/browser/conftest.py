@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,6 +69,7 @@ def watched(context: BrowserContext, address: str) -> Iterator[list[str]]:
 def visit(browser: Browser, address: str) -> Iterator[Callable[..., tuple[Page, list[str]]]]:
     """Open a page of its own: `visit(query, prepare)` gives it and its list of complaints.
 
+    It has no service worker, whose answers no route of a test would see.
     prepare: called with the page before it goes anywhere.
     """
     visits = []
@@ -77,7 +77,7 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., tuple[Page, 
     def open_page(
         query: str = "?workers=1", prepare: Callable[[Page], object] | None = None, **options: Any
     ) -> tuple[Page, list[str]]:
-        context = browser.new_context(**options)
+        context = browser.new_context(service_workers="block", **options)
         watch = watched(context, address)
         visits.append((context, watch))
         complaints, page = watch.__enter__(), context.new_page()
@@ -90,12 +90,6 @@ def visit(browser: Browser, address: str) -> Iterator[Callable[..., tuple[Page, 
     for context, watch in visits:
         context.close()
         watch.__exit__(None, None, None)
-
-
-@pytest.fixture
-def visit_routed(visit: Callable) -> Callable:
-    """As `visit`, but without the service worker, whose answers no route of a test sees."""
-    return partial(visit, service_workers="block")
 
 
 @pytest.fixture(scope="module")

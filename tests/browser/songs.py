@@ -2,6 +2,7 @@
 
 import io
 import struct
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
@@ -19,6 +20,7 @@ FOLDER = TemporaryDirectory()
 Sound = NDArray[np.float32]
 
 
+@cache
 def compose(seconds: float, seed: int = 0) -> Sound:
     """A song of sorts, (samples, 2): drums, bass, chords and a voice, at 120 beats a minute."""
     rng = np.random.default_rng(seed)
@@ -37,7 +39,9 @@ def compose(seconds: float, seed: int = 0) -> Sound:
     ) * (np.sin(np.pi * t) > -0.3)
     left = 0.3 * kick + 0.05 * hat + 0.2 * bass + 0.12 * chord + 0.1 * voice
     right = 0.3 * kick + 0.03 * hat + 0.2 * bass + 0.08 * chord + 0.1 * voice
-    return np.stack([left, right], axis=-1).astype(np.float32)
+    sound = np.stack([left, right], axis=-1).astype(np.float32)
+    sound.flags.writeable = False
+    return sound
 
 
 SONG = compose(20)

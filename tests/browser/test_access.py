@@ -64,14 +64,14 @@ def test_axe_finds_nothing_in_any_state(page: Page, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 1280])
-def test_axe_finds_nothing_in_german(visit_routed: Callable, width: int, tmp_path: Path) -> None:
+def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path) -> None:
     """Of songs that wait, are cancelled, too loud, or kept; of a model that is being made."""
 
     def prepare(page: Page) -> None:
         page.route("**/app/worker.py", lambda route: None)
 
     size = {"width": width, "height": 800}
-    page, _ = visit_routed("?workers=1", prepare, locale="de-DE", viewport=size)
+    page, _ = visit("?workers=1", prepare, locale="de-DE", viewport=size)
     loud = wav(np.sign(SONG[: 5 * 44100]))
     drop(page, ("laut.wav", loud), ("zwei.wav", loud), ("drei.wav", loud))
     expect(page.locator(".card[data-state=waiting]")).to_have_count(2, timeout=PATIENCE)

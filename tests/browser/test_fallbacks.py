@@ -221,7 +221,7 @@ def test_memory_that_really_ends(context_of: Callable[..., Any], address: str) -
     ],
 )
 def test_workers_for_a_device(
-    cores: str | None, gigabytes: str | None, workers: int, visit_routed: Callable
+    cores: str | None, gigabytes: str | None, workers: int, visit: Callable
 ) -> None:
     """As many as there are cores, but only as have room in memory; both may be unknown."""
 
@@ -234,7 +234,7 @@ def test_workers_for_a_device(
             )
         page.route("**/interpreter.mjs", lambda route: None)  # it is enough to see the number
 
-    page, _ = visit_routed("", prepare)
+    page, _ = visit("", prepare)
     expect(page.locator("#workers")).to_have_value(str(workers), timeout=PATIENCE)
 
 

@@ -125,9 +125,9 @@ UNLISTED = """async () => {
 }"""
 
 
-def test_workers_that_die_are_replaced(undisturbed: dict, visit_routed: Callable) -> None:
+def test_workers_that_die_are_replaced(undisturbed: dict, visit: Callable) -> None:
     """At every stage of one job."""
-    page, complaints = visit_routed("?workers=2", lambda page: sabotage(page, DIE, *STAGES))
+    page, complaints = visit("?workers=2", lambda page: sabotage(page, DIE, *STAGES))
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
@@ -141,8 +141,8 @@ def test_workers_that_die_are_replaced(undisturbed: dict, visit_routed: Callable
     complaints.clear()
 
 
-def test_workers_that_die_again_and_again_are_given_up(visit_routed: Callable) -> None:
-    page, complaints = visit_routed(
+def test_workers_that_die_again_and_again_are_given_up(visit: Callable) -> None:
+    page, complaints = visit(
         "?workers=1", lambda page: sabotage(page, DIE, "separate", times=TRIES)
     )
     expect_state(page, "ready")
@@ -156,7 +156,7 @@ def test_workers_that_die_again_and_again_are_given_up(visit_routed: Callable) -
     expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
 
 
-def test_workers_that_hang_are_replaced(undisturbed: dict, visit_routed: Callable) -> None:
+def test_workers_that_hang_are_replaced(undisturbed: dict, visit: Callable) -> None:
     """At every stage, but not for what the computer has slept, which is no part of the time that work has taken."""
     made: list[Worker] = []
 
@@ -175,7 +175,7 @@ def test_workers_that_hang_are_replaced(undisturbed: dict, visit_routed: Callabl
         for _ in range(15):
             page.clock.fast_forward("01:00")
 
-    page, _ = visit_routed("?workers=2", prepare)
+    page, _ = visit("?workers=2", prepare)
     expect(page.locator("#engine")).to_contain_text("85%", timeout=PATIENCE)  # the other's through
     hang("load")
     expect_state(page, "ready")
@@ -197,8 +197,8 @@ def act(stage):
 """
 
 
-def test_a_mix_that_fails_is_told_of_and_costs_no_song_at_work(visit_routed: Callable) -> None:
-    page, _ = visit_routed("?workers=2", lambda page: sabotage(page, FAIL, "mix"))
+def test_a_mix_that_fails_is_told_of_and_costs_no_song_at_work(visit: Callable) -> None:
+    page, _ = visit("?workers=2", lambda page: sabotage(page, FAIL, "mix"))
     expect_state(page, "ready")
     drop(page, ("short.wav", wav(compose(2))))
     short, long = card(page, "short"), card(page, "long")
@@ -262,19 +262,17 @@ def act(stage):
     ids=["model", "worker", "browser", "segments"],
 )
 def test_less_memory_than_hoped_for(
-    action: str, stage: str, undisturbed: dict, visit_routed: Callable
+    action: str, stage: str, undisturbed: dict, visit: Callable
 ) -> None:
     """For one worker too many, or for several segments at once."""
-    page, _ = visit_routed("?workers=2", lambda page: sabotage(page, action, stage))
+    page, _ = visit("?workers=2", lambda page: sabotage(page, action, stage))
     expect_state(page, "ready")
     drop(page, SONG)
     assert stems(card(page, "song")) == undisturbed
 
 
-def test_no_memory_at_all_is_said(visit_routed: Callable) -> None:
-    page, _ = visit_routed(
-        "?workers=1", lambda page: sabotage(page, FIND_NO_MEMORY, "separate", times=10)
-    )
+def test_no_memory_at_all_is_said(visit: Callable) -> None:
+    page, _ = visit("?workers=1", lambda page: sabotage(page, FIND_NO_MEMORY, "separate", times=10))
     expect_state(page, "ready")
     drop(page, SONG)
     expect(card(page, "song").locator(".status")).to_contain_text(
@@ -294,8 +292,8 @@ WakeLock.prototype.request = async function (kind) {
 """
 
 
-def test_tab_that_is_frozen_goes_on_later(undisturbed: dict, visit_routed: Callable) -> None:
-    page, _ = visit_routed("?workers=2", lambda page: page.add_init_script(COUNT_LOCKS))
+def test_tab_that_is_frozen_goes_on_later(undisturbed: dict, visit: Callable) -> None:
+    page, _ = visit("?workers=2", lambda page: page.add_init_script(COUNT_LOCKS))
     expect_state(page, "ready")
     drop(page, SONG)
     expect(card(page, "song").locator(".status")).to_contain_text("%", timeout=PATIENCE)
@@ -329,7 +327,7 @@ CALL_BACK = """() => {
 """Gives how many of the objects that MicroPython knows the new page by were forgotten."""
 
 
-def test_page_that_was_left_does_not_disturb_the_next(visit_routed: Callable) -> None:
+def test_page_that_was_left_does_not_disturb_the_next(visit: Callable) -> None:
     """Its collector runs on for a while."""
 
     def prepare(page: Page) -> None:
@@ -338,7 +336,7 @@ def test_page_that_was_left_does_not_disturb_the_next(visit_routed: Callable) ->
             "**/frame.html", lambda route: route.fulfill(body=FRAME, content_type="text/html")
         )
 
-    page, _ = visit_routed("frame.html", prepare)
+    page, _ = visit("frame.html", prepare)
     frame = page.frames[1]
     ready = frame.locator("html[data-state=ready]")
     ready.wait_for(timeout=PATIENCE)

@@ -255,11 +255,11 @@ def test_cancel_while_files_are_written(visit: Callable) -> None:
     expect(song.locator(".status")).to_have_text("Cancelled")
 
 
-def test_encoder_that_can_not_be_fetched(visit_routed: Callable) -> None:
+def test_encoder_that_can_not_be_fetched(visit: Callable) -> None:
     def prepare(page: Page) -> None:
         page.route("**/*mp3-encoder*.js", lambda route: route.abort())
 
-    page, complaints = visit_routed("?workers=1&format=mp3", prepare)
+    page, complaints = visit("?workers=1&format=mp3", prepare)
     drop(page, ("song.wav", wav(compose(1))))
     expect_state(page, "error")
     expect(card(page, "song").locator(".status")).to_have_text(

@@ -52,7 +52,11 @@ def expect_paths(page: Page, count: int) -> None:
 @pytest.fixture
 def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
     """A browser that keeps what pages keep, for one test."""
-    context = browser.new_context(base_url=address, bypass_csp=True)  # the tests look from within
+    context = browser.new_context(
+        base_url=address,
+        service_workers="block",
+        bypass_csp=True,  # the tests look from within
+    )
     yield context
     context.close()
 
@@ -332,7 +336,6 @@ def test_a_disk_that_fills_up_costs_no_song(context: BrowserContext) -> None:
     expected = separated(page, "enough", wav(compose(40)))
     page.get_by_role("button", name="Remove enough").click()
     expect_paths(page, 0)
-    expect(page.locator("#offline")).to_be_visible(timeout=PATIENCE)  # what is kept for that is
     used = page.evaluate("navigator.storage.estimate().then(estimate => estimate.usage)")
     session = context.new_cdp_session(page)
     origin = page.evaluate("location.origin")
@@ -360,13 +363,13 @@ js.eval('''
 """
 
 
-def test_a_disk_without_room_for_another_name_costs_no_song(visit_routed: Callable) -> None:
+def test_a_disk_without_room_for_another_name_costs_no_song(visit: Callable) -> None:
     opfs = (ROOT / "app" / "opfs.py").read_text() + NO_ROOM
 
     def prepare(page: Page) -> None:
         page.route("**/app/opfs.py", lambda route: route.fulfill(body=opfs))
 
-    page, _ = visit_routed("?workers=1", prepare)
+    page, _ = visit("?workers=1", prepare)
     expect_state(page, "ready")
     assert set(separated(page)) == {"vocals", "drums", "bass", "melody", "karaoke"}
     expect(card(page, "song").locator(".status")).to_contain_text("no room to keep it")

@@ -232,7 +232,7 @@ AudioWorklet.prototype.addModule = function (url) {
 """Has the page keep at which speed sources play, and tell where the shifter comes from."""
 
 
-def test_the_last_choice_of_speed_counts(visit_routed: Callable) -> None:
+def test_the_last_choice_of_speed_counts(visit: Callable) -> None:
     """Also while what the first needs is still being fetched."""
     held: list[Route] = []
 
@@ -245,7 +245,7 @@ def test_the_last_choice_of_speed_counts(visit_routed: Callable) -> None:
         page.add_init_script(SOURCES)
         page.route("**/SignalsmithStretch.mjs", hold)
 
-    page, _ = visit_routed("?workers=1", prepare)
+    page, _ = visit("?workers=1", prepare)
     drop(page, ("song.wav", wav(compose(6))))
     expect_state(page, "done")
     song = card(page, "song")
@@ -281,10 +281,10 @@ def test_what_is_gone_of_a_song_is_silent(page: Page) -> None:
         page.evaluate("() => { Blob.prototype.arrayBuffer = arrayBuffer }")
 
 
-def test_what_is_set_while_a_song_waits_stays(visit_routed: Callable) -> None:
+def test_what_is_set_while_a_song_waits_stays(visit: Callable) -> None:
     held: list[Route] = []
     weights = "**/vocals.safetensors.gz"
-    page, _ = visit_routed(
+    page, _ = visit(
         "?workers=1", lambda page: page.route(weights, lambda route: held.append(route))
     )
     volume, mute = page.get_by_label("Volume of drums"), page.get_by_label("Mute bass")

@@ -112,7 +112,7 @@ REQUESTS["separate"] = separate_and_grow
 """
 
 
-def test_worker_that_has_grown_is_renewed(visit_routed: Callable) -> None:
+def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
     """The first; the second, which hasn't, stays."""
     made: list[str] = []
 
@@ -120,7 +120,7 @@ def test_worker_that_has_grown_is_renewed(visit_routed: Callable) -> None:
         made.append((ROOT / "app" / "worker.py").read_text() + ("" if made else GROW))
         route.fulfill(body=made[-1])
 
-    page, _ = visit_routed("?workers=1", lambda page: page.route("**/app/worker.py", fulfill))
+    page, _ = visit("?workers=1", lambda page: page.route("**/app/worker.py", fulfill))
     expect_state(page, "ready")
     for count in (1, 2, 3):
         drop(page, ("song.wav", SHORT))

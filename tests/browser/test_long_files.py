@@ -103,13 +103,13 @@ def test_original_is_heard_across_pieces(streaming: Page, songs: list[Locator]) 
     assert heard == sorted(set(heard))
 
 
-def test_long_films_and_what_is_cut_off(visit_routed: Callable) -> None:
+def test_long_films_and_what_is_cut_off(visit: Callable) -> None:
     """With sound and without: stems or a sentence, as of short ones."""
 
     def prepare(page: Page) -> None:
         page.route("**/app/decode.py", lambda route: route.fulfill(body=LONG))
 
-    page, _ = visit_routed("?workers=2", prepare)
+    page, _ = visit("?workers=2", prepare)
     expect_state(page, "ready")
     cut = [case for case in formats() if case.name.startswith("first ")]
     check(page, [*films(page.evaluate(FILMS)), *cut])

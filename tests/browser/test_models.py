@@ -155,22 +155,22 @@ def test_the_menu_says_what_there_is_to_know(unchanged: Page) -> None:
     expect(mini.get_by_role("button", name="Delete")).to_be_hidden()
 
 
-def test_umxl_is_recommended_where_the_site_hosts_it(visit_routed: Callable) -> None:
+def test_umxl_is_recommended_where_the_site_hosts_it(visit: Callable) -> None:
     def add(route: Route) -> None:
         models = route.fetch().json()
         route.fulfill(json=[{**models[0], "name": "umxl"}, *models])
 
-    page, _ = visit_routed(prepare=lambda page: page.route("**/weights/index.json", add))
+    page, _ = visit(prepare=lambda page: page.route("**/weights/index.json", add))
     open_menu(page)
     expect(choice(page, "umxl")).to_contain_text("recommended")
     expect(choice(page, "umx-mini")).not_to_contain_text("recommended")
 
 
-def test_a_model_for_another_sample_rate_is_refused_in_words(visit_routed: Callable) -> None:
+def test_a_model_for_another_sample_rate_is_refused_in_words(visit: Callable) -> None:
     def change(route: Route) -> None:
         route.fulfill(json=route.fetch().json() | {"sample_rate": 48000})
 
-    page, _ = visit_routed(prepare=lambda page: page.route("**/umx-mini/manifest.json", change))
+    page, _ = visit(prepare=lambda page: page.route("**/umx-mini/manifest.json", change))
     expect_state(page, "error")
     expect(page.locator("#error")).to_contain_text("for 48000 Hz; the page works at 44100 Hz")
 
@@ -241,7 +241,7 @@ def test_files_that_lack_or_are_others_are_named_and_leave_nothing(
     other.write_bytes(b"<!doctype html>")
     pick(unchanged, [other])
     expect_conversion(
-        page, "No file of UMX-L or UMX-HQ, whole and unchanged, is among these: other.pth"
+        unchanged, "No file of UMX-L or UMX-HQ, whole and unchanged, is among these: other.pth"
     )
     expect(unchanged.locator("#model-list li")).to_have_count(1)
     expect(unchanged.locator("#checkpoints")).to_be_enabled()
@@ -391,12 +391,11 @@ def test_by_default_the_page_fetches_nothing_from_elsewhere(
     expect(page.locator("#fetch-official")).to_be_hidden()
 
 
-def test_half_a_model_is_none(visit_routed: Callable) -> None:
+def test_half_a_model_is_none(visit: Callable) -> None:
     def prepare(page: Page) -> None:
         page.route("**/weights/index.json", lambda route: route.fulfill(body="<!doctype html>"))
 
-    # A service worker would have the index from an earlier visit.
-    page, _ = visit_routed("?workers=1", prepare)
+    page, _ = visit("?workers=1", prepare)
     expect_state(page, "ready")
     page.evaluate(
         """async () => {

@@ -39,17 +39,17 @@ def try_again(page: Page) -> None:
     expect(page.locator("html")).not_to_have_attribute("data-state", "error")
 
 
-def test_damaged_weights_are_fetched_again(visit_routed: Callable) -> None:
-    page, _ = visit_routed(prepare=lambda page: answer_wrongly(page, WRONG["truncated"], 1))
+def test_damaged_weights_are_fetched_again(visit: Callable) -> None:
+    page, _ = visit(prepare=lambda page: answer_wrongly(page, WRONG["truncated"], 1))
     expect_state(page, "ready")
     drop(page, ("short.wav", wav(compose(2))))
     expect_state(page, "done")
 
 
-def test_weights_that_stay_damaged_are_told_of(visit_routed: Callable) -> None:
+def test_weights_that_stay_damaged_are_told_of(visit: Callable) -> None:
     """By each try anew, whatever came the last time."""
     bodies = list(WRONG.values())
-    page, _ = visit_routed(prepare=lambda page: answer_wrongly(page, bodies.pop(0), 2))
+    page, _ = visit(prepare=lambda page: answer_wrongly(page, bodies.pop(0), 2))
     for left in range(len(WRONG))[::-1]:
         expect_state(page, "error")
         expect(page.locator("#error")).to_contain_text("vocals.safetensors.gz")
@@ -74,7 +74,7 @@ def test_weights_that_stay_damaged_are_told_of(visit_routed: Callable) -> None:
     ],
 )
 @pytest.mark.parametrize("how", ["gone", "not there"])
-def test_page_that_cannot_start_says_so(path: str, how: str, visit_routed: Callable) -> None:
+def test_page_that_cannot_start_says_so(path: str, how: str, visit: Callable) -> None:
     def answer(route: Route) -> None:
         if how == "gone":
             route.abort()
@@ -85,7 +85,7 @@ def test_page_that_cannot_start_says_so(path: str, how: str, visit_routed: Calla
         page.route("**/interpreter.mjs", lambda route: None)  # nothing needs the engine
         page.route(f"**/{path}", answer)
 
-    page, complaints = visit_routed("", prepare)
+    page, complaints = visit("", prepare)
     expect(page.locator("#no-start")).to_be_visible(timeout=PATIENCE)
     complaints.clear()
     page.unroute(f"**/{path}")
@@ -94,6 +94,12 @@ def test_page_that_cannot_start_says_so(path: str, how: str, visit_routed: Calla
     expect(page.locator("#no-start")).to_be_hidden()
 
 
+SILENT = (
+    "app/vendor/pyodide/pyodide.asm.wasm",
+    "app/vendor/pyodide/python_stdlib.zip",
+    "app/worker.py",
+)
+"""What is waited for without a word, until the page looks for the reason."""
 FETCHED = (
     "app/interpreter.mjs",
     "app/vendor/pyodide/pyodide.mjs",
@@ -114,7 +120,7 @@ FETCHED = (
 """What the engine needs."""
 
 
-def test_network_that_goes_on_the_way(visit_routed: Callable) -> None:
+def test_network_that_goes_on_the_way(visit: Callable) -> None:
     """At any file, and is back at the next try, but for another file."""
     missing = list(FETCHED)
     found = set()
@@ -126,8 +132,14 @@ def test_network_that_goes_on_the_way(visit_routed: Callable) -> None:
         else:
             route.fallback()
 
-    page, complaints = visit_routed("?workers=1", lambda page: page.route("**/*", answer))
+    def prepare(page: Page) -> None:
+        page.clock.install()
+        page.route("**/*", answer)
+
+    page, complaints = visit("?workers=1", prepare)
     while missing:
+        if missing[0] in SILENT:
+            page.clock.fast_forward("00:20")
         expect_state(page, "error")
         expect(page.locator("#error")).to_contain_text("The engine could not start")
         del missing[0]
@@ -138,13 +150,13 @@ def test_network_that_goes_on_the_way(visit_routed: Callable) -> None:
     complaints.clear()
 
 
-def test_songs_are_separated_without_the_media_library_too(visit_routed: Callable) -> None:
+def test_songs_are_separated_without_the_media_library_too(visit: Callable) -> None:
     """It reads their tags alone, where they are short."""
 
     def prepare(page: Page) -> None:
         page.route("**/mediabunny.min.mjs", lambda route: route.abort())
 
-    page, complaints = visit_routed("?workers=1", prepare)
+    page, complaints = visit("?workers=1", prepare)
     expect_state(page, "ready")
     drop(page, ("short.wav", wav(compose(2))))
     expect_state(page, "done")

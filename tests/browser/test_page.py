@@ -404,12 +404,12 @@ def test_nothing_that_is_seen_moves(width: int, locale: str, visit: Callable) ->
     ],
 )
 def test_page_speaks_the_browsers_language(
-    locale: str, language: str, invitation: str, visit_routed: Callable
+    locale: str, language: str, invitation: str, visit: Callable
 ) -> None:
     def prepare(page: Page) -> None:
         page.route("**/interpreter.mjs", lambda route: None)  # it says all of it without the engine
 
-    page, _ = visit_routed("", prepare, locale=locale, viewport={"width": 320, "height": 800})
+    page, _ = visit("", prepare, locale=locale, viewport={"width": 320, "height": 800})
     expect(page.get_by_text(invitation)).to_be_visible(timeout=PATIENCE)
     expect(page.locator("html")).to_have_attribute("lang", language)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
