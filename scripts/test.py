@@ -16,8 +16,8 @@ from subprocess import DEVNULL
 import required_python  # noqa: F401
 from environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
 
-AT_A_TIME = ["-n", "3", "--dist", "worksteal"]
-"""Three tests at a time, those of a file one after the other but for the last ones: pages wait a lot."""
+AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
+"""Two tests at a time, those of a file one after the other but for the last ones: pages wait a lot."""
 STAGES = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check"],
