@@ -30,9 +30,8 @@ async def opened(file):
     """A file that the visitor chose, for the library to read from, piece by piece as it needs it."""
     media = await library()
     reading, options = js.Object.new(), js.Object.new()
-    reading.handleUnhandledError = (
-        ignore  # of what it reads ahead; what it is asked for, it says itself
-    )
+    # Of what it reads ahead; where it fails at what it is asked for, it says so there.
+    reading.handleUnhandledError = ignore
     options.source, options.formats = media.BlobSource.new(file, reading), media.ALL_FORMATS
     return media.Input.new(options)
 
