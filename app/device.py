@@ -1,61 +1,13 @@
-"""Models on the visitor's device, for workers: made of picked checkpoints, kept in the origin's private file system."""
+"""Models on the visitor's device, for workers: each a folder in the origin's private file system."""
 
-import asyncio
-import io
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from hashlib import sha256
-
-import js
 import opfs
-from fetching import fetch
-from pyodide.ffi import JsException, create_once_callable, to_js
+from pyodide.ffi import JsException
 
-from umx.convert import SIGNAL, Converter, ConvertError
-from umx.official import OFFICIAL
-from umx.weights import MANIFEST, WeightsError
+from umx.weights import WeightsError
 
 ADDRESS = "opfs:"
 """What the address of a model on the device begins with; then come its name and a slash."""
 FOLDER = "umx models"  # other pages may share the origin
-UNFINISHED = ".unfinished"
-"""What the name of a folder ends with that is to become a model's."""
-PRESET = "web"
-CHUNK = 1 << 20
-HASHING = 0.1  # of the work
-DOWNLOADING = 0.8  # of the work where the files are downloaded first
-
-
-class Picked(io.RawIOBase):
-    """A File that the visitor picked, read piece by piece: it may be larger than the memory that is left."""
-
-    def __init__(self, file):
-        self.file, self.position, self.reader = file, 0, js.FileReaderSync.new()
-        channel = js.MessageChannel.new()
-        channel.port2.close()
-        self.bin = channel.port1
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.file.size}[whence]
-        self.position = base + offset
-        return self.position
-
-    def readinto(self, buffer) -> int:
-        end = min(self.position + min(len(buffer), CHUNK), self.file.size)
-        piece = self.reader.readAsArrayBuffer(self.file.slice(self.position, end))
-        count = max(0, end - self.position)
-        if count:
-            piece.assign_to(memoryview(buffer).cast("B")[:count])
-            # Sent to nobody, it is freed at once; the garbage collector lets hundreds of them gather.
-            self.bin.postMessage(piece, to_js([piece]))
-        self.position += count
-        return count
 
 
 async def read(address: str):
@@ -66,110 +18,6 @@ async def read(address: str):
         return await handle.getFile()
     except JsException as error:
         raise WeightsError(f"{name} is no longer on this device ({error}).") from error
-
-
-async def convert(files, report: Callable[[float], None]) -> dict[str, object]:
-    """Make a model of an official one's checkpoints and keep it. Answers with its name.
-
-    files: Files that the visitor picked, in any order, under any name.
-    Raises ConvertError or CheckpointError, and leaves all as it was then.
-    """
-    name, checkpoints = await recognise(list(files), report)
-    converter = Converter(PRESET, **SIGNAL, name=name, **OFFICIAL[name].fields())
-    async with turn():
-        unfinished = await model_folder(name + UNFINISHED, create=True)
-        try:
-            for done, (target, file) in enumerate(checkpoints.items(), 1):
-                entry, data = converter.add(target, io.BufferedReader(Picked(file)))
-                await opfs.write(unfinished, entry.file, data)
-                del data
-                report(HASHING + (1 - HASHING) * done / len(checkpoints))
-            manifest = converter.manifest()
-            await opfs.write(unfinished, MANIFEST + UNFINISHED, manifest.text().encode())
-            await remove(name)  # one that was made before
-            folder = await model_folder(name, create=True)
-            for entry in manifest.targets.values():
-                await (await unfinished.getFileHandle(entry.file)).move(folder, entry.file)
-            # The manifest comes last: without it, a folder is no model.
-            handle = await unfinished.getFileHandle(MANIFEST + UNFINISHED)
-            await handle.move(folder, MANIFEST)
-        except OSError as error:
-            raise ConvertError(
-                f"This device has no room for {OFFICIAL[name].title}: free some, and try again."
-            ) from error
-        finally:
-            await remove(name + UNFINISHED)
-    return {"name": name}
-
-
-@asynccontextmanager
-async def turn() -> AsyncIterator[None]:
-    """Pages make models one after the other; and while one does, none throws away what isn't finished."""
-    loop = asyncio.get_running_loop()
-    begun, over = loop.create_future(), loop.create_future()
-
-    def begin(lock):
-        begun.set_result(None)
-        return over
-
-    js.navigator.locks.request(FOLDER, create_once_callable(begin))
-    await begun
-    try:
-        yield
-    finally:
-        over.set_result(None)
-
-
-async def download(name: str, report: Callable[[float], None]) -> dict[str, object]:
-    """Fetch an official model's checkpoints, and then do as `convert` does.
-
-    Raises WeightsError where they can't be had.
-    """
-    official = OFFICIAL[name]
-    files = []
-    for number, target in enumerate(official.checkpoints):
-        url = official.content_url(target)
-
-        def part(fraction: float, number: int = number) -> None:
-            report(DOWNLOADING * (number + fraction) / len(official.checkpoints))
-
-        blob = await fetch(url, report=part)
-        files.append(js.File.new(to_js([blob]), official.checkpoints[target]))
-    return await convert(files, lambda done: report(DOWNLOADING + (1 - DOWNLOADING) * done))
-
-
-async def recognise(files: list, report: Callable[[float], None]) -> tuple[str, dict[str, object]]:
-    """Which official model the files are of, and each target's; they are known by their hashes."""
-    digests = {}
-    for number, file in enumerate(files, 1):
-        digests[await digest(file)] = file
-        report(HASHING * number / len(files))
-    for name, official in OFFICIAL.items():
-        found = {
-            target: file
-            for target in official.checkpoints
-            for whole, file in digests.items()
-            if whole.startswith(official.digest(target))
-        }
-        lacking = [file for target, file in official.checkpoints.items() if target not in found]
-        if found and lacking:
-            raise ConvertError(
-                f"{official.title} also needs {', '.join(lacking)}, whole and unchanged. "
-                "Choose all of its files at once."
-            )
-        if found:
-            return name, found
-    titles = " or ".join(official.title for official in OFFICIAL.values())
-    names = ", ".join(file.name for file in files)
-    raise ConvertError(f"No file of {titles}, whole and unchanged, is among these: {names}.")
-
-
-async def digest(file) -> str:
-    hashed, picked = sha256(), Picked(file)
-    while piece := picked.read(CHUNK):
-        hashed.update(piece)
-        await asyncio.sleep(0)  # for the browser to collect what JavaScript has read
-    return hashed.hexdigest()
 
 
 async def model_folder(name: str, create: bool = False):

@@ -1,8 +1,9 @@
-// Pyodide as PyScript's workers start it, without the database that PyScript opens first.
+// Pyodide as PyScript's workers start it: from a snapshot, and without the database that PyScript opens first.
 //
 // Where the visitor's browser lets pages keep nothing, PyScript would give up there. It would hold packages that were
 // put together on the way, of which this page has none: an empty stand-in serves as well everywhere.
 import * as pyodide from "./vendor/pyodide/pyodide.mjs";
+import { forget, read } from "./snapshot.mjs";
 
 const request = (result) => {
   const made = { result };
@@ -14,5 +15,18 @@ const database = { close() {}, transaction: () => ({ objectStore: () => store })
 Object.defineProperty(self, "indexedDB", { value: { open: () => request(database) } });
 
 export const { version } = pyodide;
-export const loadPyodide = (options) =>
-  pyodide.loadPyodide({ ...options, indexURL: new URL("./vendor/pyodide/", import.meta.url).href });
+const indexURL = new URL("./vendor/pyodide/", import.meta.url).href;
+
+export async function loadPyodide(options) {
+  const usual = { ...options, indexURL };
+  const snapshot = await read();
+  if (!snapshot) return pyodide.loadPyodide(usual);
+  try {
+    const started = await pyodide.loadPyodide({ ...usual, _loadSnapshot: snapshot });
+    performance.mark("umx:from-snapshot");
+    return started;
+  } catch {
+    await forget(); // whatever is wrong with it
+    return pyodide.loadPyodide(usual);
+  }
+}

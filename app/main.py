@@ -55,6 +55,7 @@ class Page:
         config = {
             "packages": ["numpy", address("app/vendor/umx/umx-0.1.0-py3-none-any.whl")],
             "files": {
+                address("app/converting.py"): "./converting.py",
                 address("app/device.py"): "./device.py",
                 address("app/fetching.py"): "./fetching.py",
                 address("app/opfs.py"): "./opfs.py",
@@ -101,6 +102,9 @@ class Page:
             needed = offline.ENGINE_FILES.get(self.pool.engine, ())
             kept = await offline.keep(self.model_path, models.INDEX, *needed)
             view.element("offline").hidden = not kept
+            if kept:
+                await offline.quicken()
+                js.performance.mark("umx:kept")
         elif self.model_path.startswith(models.ADDRESS):
             self.use(self.menu.do_without(self.pool.failure))
 

@@ -57,7 +57,7 @@ async def kept(folder):
 
 
 async def discard_unfinished(folder):
-    """Delete what has no manifest: it was to become a model. Waits until no page makes one, see `device.turn`."""
+    """Delete what has no manifest: it was to become a model. Waits until no page makes one, see `converting.turn`."""
     await outcome(js.navigator.locks.request(FOLDER, create_proxy(lambda lock: None)))
     for name in await private_files.names(folder):
         if not await manifest(folder, name):

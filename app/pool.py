@@ -28,7 +28,7 @@ class OutOfMemoryError(WorkerError):
     """A worker that found no memory. Fewer of them may do what it was asked."""
 
 
-SCRIPT = "./app/worker.py"
+SCRIPT, SNAPSHOT = "./app/worker.py", "./app/snapshot.mjs"
 TRIES = 3
 """How often a request is made before it is given up."""
 PATIENCE = 900
@@ -110,7 +110,7 @@ class Worker:
         """In words, what keeps it from starting; "" if that isn't known."""
         config = self.options["config"]
         # Joined by +: this MicroPython has no stars in lists.
-        files = [self.options["version"], SCRIPT] + config["packages"][1:]
+        files = [self.options["version"], SNAPSHOT, SCRIPT] + config["packages"][1:]
         return await reach.trouble(files + list(config["files"]))
 
     def fail(self, event):

@@ -70,20 +70,28 @@ async def fetch_model(url: str, cache: str) -> dict[str, object]:
         raise WeightsError(
             f"{url} is a model for {manifest.sample_rate} Hz; the page works at {SAMPLE_RATE} Hz."
         )
-    engine = Timed(await choose_engine())
-    for number, (target, entry) in enumerate(manifest.targets.items()):
+    fractions = dict.fromkeys(manifest.targets, 0.0)
 
-        def report_part(fraction: float, number: int = number) -> None:
-            report(STARTED + (1 - STARTED) * (number + fraction) / len(manifest.targets))
+    def report_part(target: str, fraction: float) -> None:
+        fractions[target] = fraction
+        report(STARTED + (1 - STARTED) * sum(fractions.values()) / len(fractions))
 
-        # One at a time: the engine packs its own copy, and the file's can go.
-        blob = await fetch(url + entry.file, cache, report_part)
-        tensors = await unpacking.read(blob, entry, manifest)
-        if number == 0:
-            separator = Separator(Model(manifest, {target: tensors}), engine)
-        else:
-            separator.add(target, tensors)
-        report_part(1.0)
+    blobs = {
+        target: asyncio.create_task(fetch(url + entry.file, cache, partial(report_part, target)))
+        for target, entry in manifest.targets.items()
+    }
+    try:
+        # They come while the engine is chosen, and while those before them are unpacked.
+        await asyncio.sleep(0)
+        engine = Timed(await choose_engine())
+        separator = Separator(Model(manifest, {}), engine)
+        for target, entry in manifest.targets.items():
+            # One at a time: the engine packs its own copy, and the file's can go.
+            separator.add(target, await unpacking.read(await blobs.pop(target), entry, manifest))
+    finally:
+        for task in blobs.values():
+            task.cancel()
+        await asyncio.gather(*blobs.values(), return_exceptions=True)
     return {"engine": engine.name, "manifest": manifest.text()}
 
 
@@ -317,11 +325,15 @@ def report(fraction: float) -> None:
 
 
 def convert(files):
-    return device.convert(files, report)
+    import converting  # not above: it takes a while to load, and few workers ever convert
+
+    return converting.convert(files, report)
 
 
 def download(name: str):
-    return device.download(name, report)
+    import converting
+
+    return converting.download(name, report)
 
 
 REQUESTS = {

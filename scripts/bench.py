@@ -232,12 +232,18 @@ def ready_after(page: "Page", url: str) -> float:
     return float(page.evaluate("performance.getEntriesByName('umx:ready')[0].startTime")) / 1000
 
 
+def kept(page: "Page") -> None:
+    """Wait until all is on the device that later visits need."""
+    page.wait_for_function("performance.getEntriesByName('umx:kept').length", timeout=PATIENCE)
+
+
 def megabytes(page: "Page", url: str) -> float:
     """What the first visit fetches."""
     sizes: list[int] = []
     count: Callable[[Any], None] = lambda r: sizes.append(r.sizes()["responseBodySize"])  # noqa: E731
     page.context.on("requestfinished", count)
     ready_after(page, url)
+    kept(page)
     page.context.remove_listener("requestfinished", count)
     return sum(sizes) / 1e6
 

@@ -100,6 +100,7 @@ class Visit:
         page.add_init_script(COUNT_URLS)
         page.goto(query)
         bench.settled(page, "ready")
+        bench.kept(page)
 
     def drop(self, *songs: Path) -> None:
         self.page.set_input_files("#file", songs)

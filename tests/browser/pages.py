@@ -50,6 +50,11 @@ def serving(http: ThreadingHTTPServer, prefix: str = "/") -> Iterator[str]:
             thread.join()
 
 
+def expect_all_kept(page: Page) -> None:
+    """Wait until all is on the device that later visits need."""
+    page.wait_for_function("performance.getEntriesByName('umx:kept').length", timeout=PATIENCE)
+
+
 class Hold:
     """What answers to a pattern is held back: `visit(query, hold)`, and in the end `hold.release()`."""
 

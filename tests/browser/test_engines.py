@@ -73,6 +73,18 @@ DROP = """async (address, name) => {
   return true;
 }"""
 
+# The hash of the engine's snapshot, once there is one.
+SNAPSHOT = """async () => {
+  await new Promise((done) => {
+    const look = () => performance.getEntriesByName("umx:kept").length && done();
+    new PerformanceObserver(look).observe({ type: "mark", buffered: true });
+    look();
+  });
+  const name = (await caches.keys()).find((name) => name.startsWith("umx snapshot of "));
+  const cache = await caches.open(name);
+  return (await cache.match((await cache.keys())[0])).headers.get("sha256");
+}"""
+
 # The files of the last song, by stem.
 STEMS = """async () => {
   const found = {};
@@ -359,10 +371,13 @@ def test_a_long_file_is_begun_piece_by_piece_and_can_be_cancelled(visited: Visit
 
 def test_again_without_a_server(visited: Visit, files: dict[str, bytes]) -> None:
     visited.until("!document.getElementById('offline').hidden")
+    snapshot = visited.browser.call(SNAPSHOT)
+    assert snapshot
     kept = visited.until("text('kept')")
     visited.stop()
     visited.open()
     assert visited.until("text('kept')") == kept
+    assert visited.browser.call(SNAPSHOT) == snapshot  # what can't be used is made anew
     assert visited.separate("song.wav", "again") == files
     assert visited.requests_elsewhere() == []
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import umxl
 from build import ROOT
-from pages import serving, within_a_second
+from pages import expect_all_kept, serving, within_a_second
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from serve import server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
@@ -39,8 +39,8 @@ KEPT = """async () => {
   return found;
 }"""
 # The worker's code that converts, which computes for ever once the first file is written.
-STUCK_DEVICE = (
-    (ROOT / "app" / "device.py").read_text()
+STUCK = (
+    (ROOT / "app" / "converting.py").read_text()
     + """
 before_write = opfs.write
 
@@ -326,7 +326,7 @@ def test_a_conversion_can_be_cancelled_and_leaves_nothing(
     open_menu(page)
     cancel, bar = page.locator("#cancel-conversion"), page.locator("#conversion")
     expect(cancel).to_be_hidden()
-    page.route("**/app/device.py", lambda route: route.fulfill(body=STUCK_DEVICE))
+    page.route("**/app/converting.py", lambda route: route.fulfill(body=STUCK))
     pick(page, checkpoints)
     expect(bar).to_have_js_property("value", 0.5, timeout=PATIENCE)
     assert page.evaluate(KEPT) == ["umxl.unfinished", "vocals.safetensors.gz"]
@@ -349,7 +349,7 @@ def test_what_a_page_has_left_half_made_is_thrown_away_by_another(
 ) -> None:
     context = browser.new_context(service_workers="block")
     page, other = context.new_page(), context.new_page()
-    page.route("**/app/device.py", lambda route: route.fulfill(body=STUCK_DEVICE))
+    page.route("**/app/converting.py", lambda route: route.fulfill(body=STUCK))
     page.goto(site + "?workers=1")
     open_menu(page)
     pick(page, checkpoints)
@@ -369,6 +369,7 @@ def test_a_full_disk_costs_no_model_that_is_there(page: Page, checkpoints: list[
     expect_conversion(page, "kept on this device")
     kept = page.evaluate(KEPT)
     assert len(kept) == 1 + len(checkpoints) + 1
+    expect_all_kept(page)
     used = page.evaluate("navigator.storage.estimate().then(estimate => estimate.usage)")
     session = page.context.new_cdp_session(page)
     quota = {"origin": page.evaluate("origin"), "quotaSize": used + 100_000}

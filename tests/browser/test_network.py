@@ -102,12 +102,14 @@ SILENT = (
 """What is waited for without a word, until the page looks for the reason."""
 FETCHED = (
     "app/interpreter.mjs",
+    "app/snapshot.mjs",
     "app/vendor/pyodide/pyodide.mjs",
     "app/vendor/pyodide/pyodide-lock.json",
     "app/vendor/pyodide/pyodide.asm.js",
     "app/vendor/pyodide/pyodide.asm.wasm",
     "app/vendor/pyodide/python_stdlib.zip",
     "app/worker.py",
+    "app/converting.py",
     "app/device.py",
     "app/fetching.py",
     "app/opfs.py",

@@ -24,6 +24,7 @@ SONG = ("song.wav", wav(compose(3)))
 KEPT = """async () => {
   const found = {};
   for (const name of await caches.keys()) {
+    if (!name.startsWith("umx at ")) continue;
     const cache = await caches.open(name);
     for (const request of await cache.keys()) {
       const bytes = await (await cache.match(request)).arrayBuffer();
@@ -164,7 +165,7 @@ def test_damaged_copy_is_fetched_again(site: Path, open_page: Callable[..., Page
         expect_kept(page)
         page.evaluate(
             """async () => {
-              const cache = await caches.open((await caches.keys())[0]);
+              const cache = await caches.open((await caches.keys()).find((name) => name.startsWith("umx at ")));
               const keys = (await cache.keys()).filter(key => /worker.py|vocals/.test(key.url));
               for (const key of keys) await cache.put(key, new Response("an error page"));
             }"""

@@ -82,6 +82,7 @@ def test_every_module_that_the_page_imports_is_in_its_configuration(site: Path) 
             assert set(imported) & ours <= given
     assert given == ours - {
         "worker",
+        "converting",
         "device",
         "fetching",
         "opfs",
