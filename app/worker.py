@@ -20,7 +20,7 @@ from polyscript import xworker
 from pyodide.ffi import JsException, create_proxy, to_js
 
 from umx import segments
-from umx.audio import make_finite, to_int16
+from umx.audio import make_finite
 from umx.kernels import Engine, blas, choose
 from umx.separator import RESIDUAL, Separator, with_aggregates
 from umx.types import Complex, Float
@@ -83,8 +83,7 @@ async def fetch_model(url: str, cache: str) -> dict[str, object]:
     try:
         # They come while the engine is chosen, and while those before them are unpacked.
         await asyncio.sleep(0)
-        engine = Timed(await choose_engine())
-        separator = Separator(Model(manifest, {}), engine)
+        separator = Separator(Model(manifest, {}), Timed(await choose_engine()))
         for target, entry in manifest.targets.items():
             # One at a time: the engine packs its own copy, and the file's can go.
             separator.add(target, await unpacking.read(await blobs.pop(target), entry, manifest))
@@ -92,7 +91,7 @@ async def fetch_model(url: str, cache: str) -> dict[str, object]:
         for task in blobs.values():
             task.cancel()
         await asyncio.gather(*blobs.values(), return_exceptions=True)
-    return {"engine": engine.name, "manifest": manifest.text()}
+    return {"engine": engine().name, "manifest": manifest.text()}
 
 
 class Timed:
@@ -139,6 +138,12 @@ def plan(samples: int, workers: int) -> dict[str, object]:
         "overlap": segments.OVERLAP,
         "batches": [{"starts": list(b.starts), "length": b.length} for b in batches],
     }
+
+
+def engine() -> Engine:
+    """The one that the model was loaded for."""
+    assert separator is not None
+    return separator.engine
 
 
 def choose_targets(stems: Sequence[str]) -> Separator:
@@ -217,9 +222,9 @@ async def post_piece(
     """
     stems, peaks, loud = [], {}, {}
     for name, stem in named(estimates, targets).items():
-        samples, loud[name] = encode(stem.T, sample_kind)
+        samples, loud[name] = encode(stem, sample_kind)
         stems.append(samples)
-        peaks[name] = list(waveform(stem))
+        peaks[name] = [round(peak, 3) for peak in engine().peaks(stem, PEAK_SAMPLES).tolist()]
     data = np.concatenate(stems)
     file = await stored(folder, f"{start} {js.crypto.randomUUID()}", data) if folder else None
     post(
@@ -268,16 +273,16 @@ def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
 
 
 def encode(audio: Float, kind: str) -> tuple[NDArray[np.uint8], int]:
-    """Float (samples, channels) as the bytes of a WAV file, and how many samples are louder than full scale.
+    """Float (channels, samples) as the bytes of a WAV file, and how many samples are louder than full scale.
 
     kind: "16" and "24" bits are limited to it, "float" isn't.
     """
-    audio = np.ascontiguousarray(audio)
-    samples, loud = to_int16(audio)
-    if kind == "float":
-        return audio.reshape(-1).view(np.uint8), loud
+    samples, loud = engine().to_int16(audio)
     if kind == "16":
         return samples.reshape(-1).view(np.uint8), loud
+    audio = np.ascontiguousarray(audio.T)
+    if kind == "float":
+        return audio.reshape(-1).view(np.uint8), loud
     steps = np.clip(np.rint(audio.astype(np.float64) * 2**23), -(2**23), 2**23 - 1).astype("<i4")
     return steps.reshape(-1, 1).view(np.uint8)[:, :3].reshape(-1), loud
 
@@ -299,7 +304,7 @@ async def mix(blobs, gains, pans, sample_kind: str) -> dict[str, object]:
     for blob, gain, pan in zip(blobs, gains, pans, strict=True):
         audio = decode((await blob.arrayBuffer()).to_bytes(), sample_kind).reshape(-1, 2)
         total = total + audio @ (gain * panner(pan))
-    samples, loud = encode(total, sample_kind)
+    samples, loud = encode(np.ascontiguousarray(total.T), sample_kind)
     return {"samples": to_js(samples), "loud": loud}
 
 
@@ -312,12 +317,6 @@ def panner(pan: float) -> Float:
     near, far = np.sin(angle), np.cos(angle)
     sides = [[1, 0], [far, near]] if pan <= 0 else [[far, near], [0, 1]]
     return np.array(sides, np.float32)
-
-
-def waveform(stem: Float) -> Iterator[float]:
-    """The largest magnitude of every PEAK_SAMPLES samples."""
-    for begin in range(0, stem.shape[-1], PEAK_SAMPLES):
-        yield round(float(np.abs(stem[:, begin : begin + PEAK_SAMPLES]).max()), 3)
 
 
 def report(fraction: float) -> None:

@@ -12,6 +12,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "umx" / "kernels"
 EXPORTS = (
     *("pack", "linear", "lstm", "magnitude"),
     *("wiener_model", "wiener_filter", "spectrum", "overlap_add"),
+    *("to_int16", "peaks"),
 )
 COMPILE = [
     "cc",

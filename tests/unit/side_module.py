@@ -46,10 +46,10 @@ class SideModule:
         imports = [provided[str(entry.name)] for entry in module.imports]
         self.exports = Instance(self.store, module, imports).exports(self.store)
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         function = self.exports[name]
 
-        def call(*arguments: Any) -> None:
+        def call(*arguments: Any) -> Any:
             top, placed, values = HEAP, [], []
             for argument in arguments:
                 if isinstance(argument, np.ndarray):
@@ -60,11 +60,12 @@ class SideModule:
                     top += (high - low + 63) // 64 * 64
                 else:
                     values.append(argument)
-            function(self.store, *values)
+            result = function(self.store, *values)
             for address, low, high in placed:
                 _bytes_at(low, high)[:] = self.memory.read(
                     self.store, address, address + high - low
                 )
+            return result
 
         return call
 

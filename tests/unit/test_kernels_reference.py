@@ -190,6 +190,13 @@ def test_magnitude() -> None:
     np.testing.assert_allclose(result, [5, 0, 1e-20, 5e30], rtol=1e-6)
 
 
+def test_peaks() -> None:
+    audio = np.array([[1, -3, 2, np.nan, 0], [0, 2, -5, np.nan, 0.5]], np.float32)
+    assert ENGINE.peaks(audio, 2).tolist() == [3, 5, 0.5]
+    assert ENGINE.peaks(audio[:, 3:4], 2).tolist() == [0]
+    assert ENGINE.peaks(audio[:, :0], 2).tolist() == []
+
+
 class Broken(Numpy):
     """An engine of which one part gives wrong results, as some browsers' do."""
 
@@ -224,9 +231,18 @@ class Broken(Numpy):
         factor = np.complex64(self.factor if self.part == "overlap_add" else 1)
         super().overlap_add(spectra * factor, signal, n_fft, hop, start)
 
+    def to_int16(self, audio):
+        factor = np.float32(self.factor if self.part == "to_int16" else 1)
+        return super().to_int16(audio * factor)
+
+    def peaks(self, audio, step):
+        y = super().peaks(audio, step)
+        return y * self.factor if self.part == "peaks" else y
+
 
 @pytest.mark.parametrize(
-    "part", ["linear", "lstm", "magnitude", "wiener", "spectrum", "overlap_add"]
+    "part",
+    ["linear", "lstm", "magnitude", "wiener", "spectrum", "overlap_add", "to_int16", "peaks"],
 )
 @pytest.mark.parametrize("factor", [1.05, 0.5, 0, np.nan, np.inf])
 def test_wrong_results_are_noticed(part: str, factor: float) -> None:

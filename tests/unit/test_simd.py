@@ -135,9 +135,9 @@ def test_lstm_leaves_the_state_it_was_given():
 
 def test_more_sequences_than_the_kernel_takes_are_refused():
     matrices = LstmLayer(*(SIMD.pack(layer(np.random.default_rng(4), 4, 1)) for _ in range(2)))
-    for count in (0, 65):
+    for count in (0, 129):
         x, start = np.ones((count, 1, 1), np.float32), np.zeros((count, 1), np.float32)
-        with pytest.raises(ValueError, match=f"1 to 64 sequences at a time, not {count}"):
+        with pytest.raises(ValueError, match=f"1 to 128 sequences at a time, not {count}"):
             SIMD.lstm(x, matrices, (start, start), False, x.copy())
 
 
@@ -317,3 +317,19 @@ def test_stems_of_the_embedded_model_are_the_references() -> None:
     limit = 10 ** (-50 / 20) * np.linalg.norm(mixture)
     for stem, reference in zip(result, expected, strict=True):
         assert np.linalg.norm(stem - reference) < limit
+
+
+EXTREMES = [np.nan, np.inf, -np.inf, 1.0, -1.0, 1 - 2**-16, 1 + 2**-15, -1 - 2**-15, 1e-42, 3e38]
+
+
+@FEW
+@given(st.integers(0, 40), st.integers(1, 15), st.integers(1, 2), st.integers(0, 99))
+def test_samples_and_peaks_of_any_length(samples, step, channels, seed):
+    rng = np.random.default_rng(seed)
+    whole = rng.normal(0, 0.7, (channels, samples + 3)).astype(np.float32)
+    whole[rng.random(whole.shape) < 0.2] = rng.choice(np.array(EXTREMES, np.float32))
+    audio = whole[:, 1 : samples + 1]  # of which left and right are not side by side
+    found, expected = SIMD.to_int16(audio), REFERENCE.to_int16(audio)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert found[1] == expected[1]
+    np.testing.assert_array_equal(SIMD.peaks(audio, step), REFERENCE.peaks(audio, step))

@@ -13,7 +13,7 @@ from texts import translations as chosen
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APP = ROOT / "app"
-IN_WORKERS = ("worker.py", "device.py", "fetching.py", "unpacking.py")
+IN_WORKERS = ("worker.py", "converting.py", "device.py", "fetching.py", "unpacking.py")
 SPOKEN = ("aria-label", "title")
 SAME = {"umx", "❚❚"}
 """What is the same in every language."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..types import Complex, Float
 from .layers import Linear, LstmLayer
@@ -54,6 +55,15 @@ class Engine(Protocol):
     ) -> None:
         """As `stft.overlap_add`: complex64 (frames, channels, bins) into float32 (channels, samples)."""
 
+    def to_int16(self, audio: Float) -> tuple[NDArray[np.int16], int]:
+        """As `audio.to_int16`, interleaved: float32 (channels, samples) to int16 (samples, channels)."""
+
+    def peaks(self, audio: Float, step: int) -> Float:
+        """The largest magnitude of every `step` samples of all channels, and of those that are left; NaN is none.
+
+        audio: float32 (channels, samples). Returns float32 (ceil(samples / step),).
+        """
+
 
 def choose() -> Engine:
     """The fastest engine that works here: not the one whose instructions are there, but whose results are right."""
@@ -78,12 +88,14 @@ def agree(engine: Engine, reference: Engine) -> bool:
     return all(np.linalg.norm(a - b) < 0.01 * np.linalg.norm(b) for a, b in pairs)
 
 
-def _try(engine: Engine) -> tuple[Float, Float, Float]:
-    """Everything that an engine computes, on a little noise: an LSTM's output, magnitudes, a filtered signal."""
+def _try(engine: Engine) -> tuple[Float, ...]:
+    """Everything that an engine computes, on a little noise: an LSTM's output, magnitudes, a filtered signal, samples
+    and peaks."""
 
     def noise(*shape: int) -> Float:
         # Not numpy's: that takes longer to load than all of this to compute.
-        return np.sin(np.arange(math.prod(shape)) ** 2.0).astype(np.float32).reshape(shape)
+        values: Float = np.sin(np.arange(math.prod(shape)) ** 2.0).astype(np.float32)
+        return values.reshape(shape)
 
     def layer(rows: int, columns: int) -> Linear:
         weight = (127 * noise(rows, columns)).astype(np.int8)
@@ -101,4 +113,6 @@ def _try(engine: Engine) -> tuple[Float, Float, Float]:
     for estimates in engine.wiener(masks, spectra):
         engine.overlap_add(estimates[0], signal, 64, 16, frame)
         frame += len(estimates[0])
-    return out, engine.magnitude(spectra), signal
+    samples, loud = engine.to_int16(noise(2, 50))
+    limited = samples.astype(np.float32) + loud
+    return out, engine.magnitude(spectra), signal, limited, engine.peaks(noise(2, 50), 7)

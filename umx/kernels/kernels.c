@@ -1,5 +1,6 @@
 // The inner loops for WebAssembly SIMD128 (baseline, not relaxed): matrices of 8-bit integers times rows of floats that
-// are made 16-bit integers on the way, LSTM layers, magnitudes, the Wiener filter, Fourier transforms. `reference.py` is the same in numpy.
+// are made 16-bit integers on the way, LSTM layers, magnitudes, the Wiener filter, Fourier transforms, samples of files and
+// what is drawn of them. `reference.py` is the same in numpy.
 //
 // Nothing here allocates: callers pass every array, scratch included, and `simd.py` knows their sizes. Sums of products
 // are exact: activations get as many steps as 32 bits can add up over a row's length.
@@ -14,7 +15,7 @@
 enum {
     BLOCK = 8,  // outputs multiplied at a time; weights are packed in such blocks
     LANES = 4,  // rows multiplied at a time; 2 x 4 sums of 4 are what 16 registers hold beside their operands
-    CHUNK = 64,  // rows made integers at a time: they stay in the second-level cache while all weights pass by
+    CHUNK = 128,  // rows made integers at a time: they stay in the second-level cache while all weights pass by
     GATES = 4,  // of an LSTM: input, forget, cell, output
 };
 
@@ -31,20 +32,40 @@ typedef enum { NONE, TANH, RELU } Activation;
 static int depth_of(int inputs) { return (inputs + 7) & ~7; }
 
 // If b is no number, a.
-INLINE float smaller(float a, float b) { return b < a ? b : a; }
 INLINE float larger(float a, float b) { return b > a ? b : a; }
 
-// A rational minimax approximation; largest error 1.8e-6.
-INLINE float tanh_of(float x) {
-    x = larger(smaller(x, 7.5f), -7.5f);
-    float y = x * x;
-    float p = ((3.6628765e-06f * y + 2.2186972e-03f) * y + 1.2235865e-01f) * y + 9.9999291e-01f;
-    float q = ((1.3610181e-04f * y + 2.0797761e-02f) * y + 4.5566860e-01f) * y + 1.0f;
+// Four floats anywhere, and what comparing them gives.
+typedef float Floats __attribute__((vector_size(16), aligned(4)));
+typedef int Ints __attribute__((vector_size(16)));
+
+// The first of four where there are fewer.
+INLINE Floats take(const float *from, int count) {
+    if (count >= 4)
+        return *(const Floats *)from;
+    Floats x = {0};
+    for (int k = 0; k < count; k++)
+        x[k] = from[k];
+    return x;
+}
+INLINE void put(Floats x, float *to, int count) {
+    if (count >= 4)
+        *(Floats *)to = x;
+    else
+        for (int k = 0; k < count; k++)
+            to[k] = x[k];
+}
+
+// A rational minimax approximation; largest error 1.8e-6. Of what is no number, that of an end.
+INLINE Floats tanh_of(Floats x) {
+    x = (Floats)wasm_f32x4_pmax(wasm_f32x4_splat(-7.5f), wasm_f32x4_pmin(wasm_f32x4_splat(7.5f), (v128_t)x));
+    Floats y = x * x;
+    Floats p = ((3.6628765e-06f * y + 2.2186972e-03f) * y + 1.2235865e-01f) * y + 9.9999291e-01f;
+    Floats q = ((1.3610181e-04f * y + 2.0797761e-02f) * y + 4.5566860e-01f) * y + 1.0f;
     return x * p / q;
 }
 
 // Largest error 9e-7.
-INLINE float sigmoid_of(float x) { return 0.5f * tanh_of(0.5f * x) + 0.5f; }
+INLINE Floats sigmoid_of(Floats x) { return 0.5f * tanh_of(0.5f * x) + 0.5f; }
 
 // Pack int8 (outputs, inputs) into blocks of 8 outputs: for every two inputs 16 bytes, outputs 0 to 3 and then 4 to 7,
 // each with both inputs side by side, as i32x4.dot_i16x8_s wants them. Zeros fill the last block and the last inputs.
@@ -136,27 +157,20 @@ INLINE void block_times_tile(
     for (int lane = 0; lane < lanes; lane++, out += stride)
         for (int half = 0; half < 2; half++) {
             int first = block + 4 * half;
-            v128_t scale = wasm_f32x4_mul(wasm_v128_load(m->scale + first), wasm_f32x4_splat(steps[lane]));
-            v128_t y = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(sums[lane][half]), scale);
+            Floats scale = *(const Floats *)(m->scale + first) * steps[lane];
+            Floats y = (Floats)wasm_f32x4_convert_i32x4(sums[lane][half]) * scale;
             if (add) {
                 // Only for gates, whose number is a multiple of 4.
                 if (first < m->outputs)
-                    wasm_v128_store(out + first, wasm_f32x4_add(y, wasm_v128_load(out + first)));
+                    *(Floats *)(out + first) += y;
                 continue;
             }
-            y = wasm_f32x4_add(y, wasm_v128_load(m->bias + first));
+            y += *(const Floats *)(m->bias + first);
             if (activation == RELU)
-                y = wasm_f32x4_pmax(wasm_f32x4_splat(0), y);
-            float values[4];
-            wasm_v128_store(values, y);
+                y = (Floats)wasm_f32x4_pmax(wasm_f32x4_splat(0), (v128_t)y);
             if (activation == TANH)
-                for (int k = 0; k < 4; k++)
-                    values[k] = tanh_of(values[k]);
-            if (first + 4 <= m->outputs)
-                wasm_v128_store(out + first, wasm_v128_load(values));
-            else
-                for (int k = 0; first + k < m->outputs; k++)
-                    out[first + k] = values[k];
+                y = tanh_of(y);
+            put(y, out + first, m->outputs - first);
         }
 }
 
@@ -247,10 +261,15 @@ EXPORT void lstm(
                 const float *restrict gate = now + s * GATES * width;
                 float *restrict cell = c + s * width, *restrict hidden = h + s * width;
                 float *restrict to = out + (s * frames + frame) * stride;
-                for (int k = 0; k < width; k++) {
-                    float keep = sigmoid_of(gate[width + k]) * cell[k];
-                    cell[k] = keep + sigmoid_of(gate[k]) * tanh_of(gate[2 * width + k]);
-                    hidden[k] = to[k] = sigmoid_of(gate[3 * width + k]) * tanh_of(cell[k]);
+                for (int k = 0; k < width; k += 4) {
+                    int some = width - k;
+                    Floats in = take(gate + k, some), forget = take(gate + width + k, some);
+                    Floats update = take(gate + 2 * width + k, some), open = take(gate + 3 * width + k, some);
+                    Floats state = sigmoid_of(forget) * take(cell + k, some) + sigmoid_of(in) * tanh_of(update);
+                    put(state, cell + k, some);
+                    Floats y = sigmoid_of(open) * tanh_of(state);
+                    put(y, hidden + k, some);
+                    put(y, to + k, some);
                 }
             }
         }
@@ -303,10 +322,6 @@ EXPORT void wiener_model(
             for (int f = 0; f < bins; f++)
                 model[(j * 5 + part) * bins + f] /= model[(j * 5 + 4) * bins + f] + epsilon;
 }
-
-// Four floats anywhere, and what comparing them gives.
-typedef float Floats __attribute__((vector_size(16), aligned(4)));
-typedef int Ints __attribute__((vector_size(16)));
 
 // 1 where both are zero.
 INLINE Floats one_at_zero(Floats re, Floats im) { return (Floats)((re == 0) & (im == 0) & (Ints)wasm_f32x4_splat(1)); }
@@ -523,5 +538,45 @@ EXPORT void overlap_add(
                 wasm_v128_store(to, wasm_f32x4_add(wasm_v128_load(to), wasm_f32x4_mul(right[lane], w)));
             }
         }
+    }
+}
+
+// Stereo as interleaved 16-bit samples. Returns how many were too loud for that; NaN becomes 0.
+// audio: float (2, samples), `stride` floats from left to right.
+EXPORT int to_int16(const float *audio, int stride, int samples, int16_t *out) {
+    Floats full = (Floats)wasm_f32x4_splat(32768);
+    Ints loud = {0};
+    for (int i = 0; i < samples; i += 4, out += 8) {
+        int some = samples - i;
+        Floats left = (Floats)wasm_f32x4_nearest((v128_t)(take(audio + i, some) * full));
+        Floats right = (Floats)wasm_f32x4_nearest((v128_t)(take(audio + stride + i, some) * full));
+        loud -= ((left > full) | (left < -full)) + ((right > full) | (right < -full));
+        v128_t l = wasm_i32x4_trunc_sat_f32x4((v128_t)left), r = wasm_i32x4_trunc_sat_f32x4((v128_t)right);
+        v128_t both = wasm_i16x8_narrow_i32x4(l, r);
+        both = wasm_i16x8_shuffle(both, both, 0, 4, 1, 5, 2, 6, 3, 7);
+        if (some >= 4) {
+            wasm_v128_store(out, both);
+            continue;
+        }
+        int16_t rest[8];
+        wasm_v128_store(rest, both);
+        for (int k = 0; k < 2 * some; k++)
+            out[k] = rest[k];
+    }
+    return loud[0] + loud[1] + loud[2] + loud[3];
+}
+
+// The largest magnitude of every `step` samples of both channels; NaN is none.
+EXPORT void peaks(const float *audio, int stride, int samples, int step, float *out) {
+    for (int start = 0; start < samples; start += step) {
+        int end = samples - start < step ? samples : start + step;
+        v128_t peak = wasm_f32x4_splat(0);
+        for (int i = start; i < end; i += 4) {
+            v128_t left = (v128_t)take(audio + i, end - i), right = (v128_t)take(audio + stride + i, end - i);
+            peak = wasm_f32x4_pmax(peak, wasm_f32x4_abs(left));
+            peak = wasm_f32x4_pmax(peak, wasm_f32x4_abs(right));
+        }
+        Floats four = (Floats)peak;
+        *out++ = larger(larger(four[0], four[1]), larger(four[2], four[3]));
     }
 }

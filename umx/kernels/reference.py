@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import stft
+from ..audio import to_int16
 from ..types import Complex, Float
 from . import Activation
 from .layers import Linear, LstmLayer
@@ -94,3 +96,11 @@ class Numpy:
         self, spectra: Complex, signal: Float, n_fft: int, hop: int, start: int
     ) -> None:
         stft.overlap_add(spectra, signal, n_fft, hop, start)
+
+    def to_int16(self, audio: Float) -> tuple[NDArray[np.int16], int]:
+        return to_int16(np.ascontiguousarray(audio.T))
+
+    def peaks(self, audio: Float, step: int) -> Float:
+        magnitudes = np.fmax.reduce(np.abs(audio), axis=0, initial=0)
+        starts = np.arange(0, len(magnitudes), step)
+        return np.fmax.reduceat(magnitudes, starts) if len(starts) else magnitudes

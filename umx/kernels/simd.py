@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.ctypeslib import ndpointer
+from numpy.typing import NDArray
 
 from ..stft import hann
 from ..types import Complex, Float
@@ -17,7 +18,7 @@ from .reference import Numpy
 
 LIBRARY = Path(__file__).with_name("kernels.wasm")
 # As in kernels.c
-BLOCK, CHUNK = 8, 64
+BLOCK, CHUNK = 8, 128
 FILTERED = 20
 """Frames whose estimates are in memory at a time."""
 ACTIVATIONS: dict[Activation, int] = {"none": 0, "tanh": 1, "relu": 2}
@@ -40,6 +41,8 @@ SIGNATURES: dict[str, list[Any]] = {
     "wiener_filter": [FLOAT, COMPLEX, INT, INT, INT, FLOAT, INT, INT, COMPLEX],
     "spectrum": [STRIDED, INT, INT, INT, INT, FLOAT, COMPLEX, COMPLEX, FLOAT],
     "overlap_add": [COMPLEX, INT, INT, INT, FLOAT, COMPLEX, STRIDED, INT, FLOAT],
+    "to_int16": [STRIDED, INT, INT, INT16],
+    "peaks": [STRIDED, INT, INT, INT, FLOAT],
 }
 
 
@@ -124,7 +127,7 @@ class Simd(Numpy):
         frames = 1 + (samples - n_fft) // hop
         out = np.empty((frames, channels, n_fft // 2 + 1), np.complex64)
         self._library.spectrum(
-            *(padded, padded.strides[0] // padded.itemsize, frames, n_fft, hop),
+            *(padded, _stride(padded), frames, n_fft, hop),
             *(hann(n_fft), _roots(n_fft), out, _work(n_fft)),
         )
         return out
@@ -137,9 +140,24 @@ class Simd(Numpy):
         rest = signal[:, start * hop :]
         self._library.overlap_add(
             *(spectra, len(spectra), n_fft, hop, hann(n_fft), _roots(n_fft)),
-            *(rest, signal.strides[0] // signal.itemsize, _work(n_fft)),
+            *(rest, _stride(signal), _work(n_fft)),
         )
         return None
+
+    def to_int16(self, audio: Float) -> tuple[NDArray[np.int16], int]:
+        if len(audio) != 2:
+            return super().to_int16(audio)
+        out = np.empty(audio.shape[::-1], np.int16)
+        loud = self._library.to_int16(audio, _stride(audio), len(out), out)
+        return out, loud
+
+    def peaks(self, audio: Float, step: int) -> Float:
+        if len(audio) != 2:
+            return super().peaks(audio, step)
+        samples = audio.shape[-1]
+        out = np.empty(-(-samples // step), np.float32)
+        self._library.peaks(audio, _stride(audio), samples, step, out)
+        return out
 
 
 def load() -> Any:
@@ -151,12 +169,17 @@ def load() -> Any:
         except AttributeError as error:
             # Emscripten remembers a library that failed to load, and gives it without its functions the next time.
             raise OSError(f"{LIBRARY} could not be loaded.") from error
-        function.argtypes, function.restype = types, None
+        function.argtypes, function.restype = types, INT if name == "to_int16" else None
     return library
 
 
 def _up(count: int, multiple: int) -> int:
     return -(-count // multiple) * multiple
+
+
+def _stride(audio: Float) -> int:
+    """Floats from one channel to the next."""
+    return audio.strides[0] // audio.itemsize
 
 
 def _integers(rows: int, inputs: int) -> np.ndarray[Any, np.dtype[np.int16]]:
