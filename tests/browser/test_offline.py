@@ -278,7 +278,8 @@ def test_new_version_that_starts_late(site: Path, open_page: Callable[..., Page]
         page.reload()
         expect_state(page, "ready")
         assert page.locator("meta[name=version][content='1']").count() == 1
-        page.evaluate("new BroadcastChannel('start').postMessage('')")
+        # Again and again: it may not be there to listen yet.
+        page.evaluate("setInterval(() => new BroadcastChannel('start').postMessage(''), 100)")
         page.locator("meta[name=version][content='2']").wait_for(state="attached")
         expect_state(page, "ready")
 
