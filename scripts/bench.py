@@ -194,6 +194,7 @@ def in_browser(
     bare = [ready_after(page, f"bare.html?workers={workers}") for _ in range(RUNS)]
     page.goto(f"?model={model}&workers={workers}")
     settled(page, "ready")
+    kept(page)
     for seconds, path in songs.items():
         with peak_memory() as peak:
             separate(page, path)  # to warm up: the browser compiles what runs often
