@@ -19,10 +19,17 @@ const indexURL = new URL("./vendor/pyodide/", import.meta.url).href;
 
 export async function loadPyodide(options) {
   const usual = { ...options, indexURL };
-  const snapshot = await read();
+  let snapshot = await read();
   if (!snapshot) return pyodide.loadPyodide(usual);
+  // Pyodide keeps its options for as long as it lives, but waits for this one: it needn't keep 20 MB.
+  const _loadSnapshot = {
+    then(resolve) {
+      resolve(snapshot);
+      snapshot = undefined;
+    },
+  };
   try {
-    const started = await pyodide.loadPyodide({ ...usual, _loadSnapshot: snapshot });
+    const started = await pyodide.loadPyodide({ ...usual, _loadSnapshot });
     performance.mark("umx:from-snapshot");
     return started;
   } catch {
