@@ -14,8 +14,8 @@ from typing import NoReturn
 import pytest
 from build import SERVICE_WORKER, build, service_worker
 from index import write_index
-from playwright.sync_api import Locator, Page, Route, expect
-from songs import PATIENCE
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from songs import PATIENCE, expect_state
 
 
 def lack(purpose: str, *packages: str) -> NoReturn:
@@ -48,6 +48,14 @@ def serving(http: ThreadingHTTPServer, prefix: str = "/") -> Iterator[str]:
         finally:
             http.shutdown()
             thread.join()
+
+
+def opened(context: BrowserContext, query: str = "?workers=1") -> Page:
+    """A page of a context that knows its address, whose engine is ready."""
+    page = context.new_page()
+    page.goto(query)
+    expect_state(page, "ready")
+    return page
 
 
 def expect_all_kept(page: Page) -> None:

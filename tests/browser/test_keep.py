@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from build import ROOT
-from pages import stems
+from pages import opened, stems
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from recordings import showing
 from songs import (
@@ -59,13 +59,6 @@ def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
     )
     yield context
     context.close()
-
-
-def opened(context: BrowserContext) -> Page:
-    page = context.new_page()
-    page.goto("?workers=1")
-    expect_state(page, "ready")
-    return page
 
 
 def separated(page: Page, title: str = "song", content: bytes = b"") -> dict[str, bytes]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import watched
-from pages import expect_all_kept, stems
+from pages import expect_all_kept, opened, stems
 from playwright.sync_api import Browser, BrowserContext, Page
 from songs import card, compose, drop, expect_state, wav
 
@@ -45,13 +45,6 @@ def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
         context.close()
 
 
-def opened(context: BrowserContext) -> Page:
-    page = context.new_page()
-    page.goto("?workers=2")
-    expect_state(page, "ready")
-    return page
-
-
 def starts(page: Page) -> list[bool]:
     """Of each worker, whether it has started from the snapshot."""
     return [worker.evaluate(FROM_SNAPSHOT) for worker in page.workers]
@@ -63,7 +56,7 @@ def separated(page: Page) -> dict[str, bytes]:
 
 
 def test_next_start_is_from_the_snapshot(context: BrowserContext) -> None:
-    page = opened(context)
+    page = opened(context, "?workers=2")
     expect_all_kept(page)
     expected = separated(page)
     assert starts(page) == [False, False]
@@ -82,7 +75,7 @@ def test_next_start_is_from_the_snapshot(context: BrowserContext) -> None:
 def test_snapshot_that_is_of_no_use_is_made_anew(
     has_own_hash: bool, context: BrowserContext
 ) -> None:
-    page = opened(context)
+    page = opened(context, "?workers=2")
     expect_all_kept(page)
     made = page.evaluate(SNAPSHOTS)
     page.evaluate(EXCHANGE, has_own_hash)
