@@ -23,7 +23,7 @@ from environment import PYTHON
 from serve import server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Page, Worker
 
 RATE = 44100
 RUNS = 3
@@ -238,6 +238,11 @@ def kept(page: "Page") -> None:
     page.wait_for_function("performance.getEntriesByName('umx:kept').length", timeout=PATIENCE)
 
 
+def engines(page: "Page") -> "list[Worker]":
+    """The page's workers, without the one that looks whether there is a snapshot and may end at any moment."""
+    return [worker for worker in page.workers if not worker.url.endswith("/snapshot-maker.mjs")]
+
+
 def megabytes(page: "Page", url: str) -> float:
     """What the first visit fetches."""
     sizes: list[int] = []
@@ -252,7 +257,7 @@ def megabytes(page: "Page", url: str) -> float:
 def separate(page: "Page", path: Path) -> dict[str, float]:
     """Seconds from the drop to the first finished stretch and to the end. Ends the script where there is none."""
     page.evaluate("performance.clearMarks()")
-    for worker in page.workers:
+    for worker in engines(page):
         worker.evaluate("performance.clearMeasures()")
     card = page.locator(".card").nth(page.locator(".card").count())
     page.set_input_files("#file", path)
@@ -269,7 +274,7 @@ def separate(page: "Page", path: Path) -> dict[str, float]:
 def stages(page: "Page") -> dict[str, float]:
     """Seconds that the engine's functions took for the last song, summed over all workers."""
     total: dict[str, float] = {}
-    for worker in page.workers:
+    for worker in engines(page):
         script = "performance.getEntriesByType('measure').map(e => [e.name, e.duration / 1000])"
         for name, seconds in worker.evaluate(script):
             total[name] = total.get(name, 0) + seconds

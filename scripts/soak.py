@@ -124,7 +124,7 @@ class Visit:
         self.session.send("Performance.enable")
         found = self.session.send("Performance.getMetrics")["metrics"]
         metrics = {metric["name"]: int(metric["value"]) for metric in found}
-        heaps = [worker.evaluate("heapSize()") / 1e6 for worker in self.page.workers]
+        heaps = [worker.evaluate("heapSize()") / 1e6 for worker in bench.engines(self.page)]
         return Level(
             memory_mb=bench.memory() - self.empty,
             heaps_mb=heaps,

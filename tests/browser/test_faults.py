@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from bench import engines
 from build import ROOT
 from pages import stems
 from playwright.sync_api import Page, Route, Worker, expect
@@ -133,7 +134,7 @@ def test_workers_that_die_are_replaced(undisturbed: dict, visit: Callable) -> No
     assert stems(card(page, "song")) == undisturbed
     expect(page.locator("#kept")).to_contain_text("1 song")
     assert page.evaluate(UNLISTED) == ["song.json"]
-    (worker,) = page.workers
+    (worker,) = engines(page)
     assert 0 < worker.evaluate("performance.getEntriesByType('measure').length") <= 10
     with page.expect_download(timeout=PATIENCE):
         page.locator(".mix").click()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from bench import engines
 from pages import Hold, within_a_second
 from playwright.sync_api import Page, Route, expect
 from soak import COUNT_URLS
@@ -114,12 +115,12 @@ def test_karaoke_alone_takes_a_quarter_of_the_networks(visit: Callable) -> None:
     page, _ = visit("?workers=1&stems=vocals")
     drop(page, ("song.wav", wav(compose(4))))
     expect_state(page, "done")
-    alone = page.workers[0].evaluate(NETWORKS)
+    alone = engines(page)[0].evaluate(NETWORKS)
     for stem in ("Drums", "Bass", "Melody"):
         page.locator("#options").get_by_label(stem).check()
     drop(page, ("song.wav", wav(compose(4))))
     expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
-    assert page.workers[0].evaluate(NETWORKS) == alone + 4 * alone > 0
+    assert engines(page)[0].evaluate(NETWORKS) == alone + 4 * alone > 0
 
 
 def test_reduced_motion(page: Page) -> None:

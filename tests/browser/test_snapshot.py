@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from bench import engines
 from conftest import watched
 from pages import expect_all_kept, opened, stems
 from playwright.sync_api import Browser, BrowserContext, Page
@@ -47,7 +48,7 @@ def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
 
 def starts(page: Page) -> list[bool]:
     """Of each worker, whether it has started from the snapshot."""
-    return [worker.evaluate(FROM_SNAPSHOT) for worker in page.workers]
+    return [worker.evaluate(FROM_SNAPSHOT) for worker in engines(page)]
 
 
 def separated(page: Page) -> dict[str, bytes]:
