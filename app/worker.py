@@ -225,26 +225,25 @@ async def post_piece(
         samples, loud[name] = encode(stem, sample_kind)
         stems.append(samples)
         peaks[name] = [round(peak, 3) for peak in engine().peaks(stem, PEAK_SAMPLES).tolist()]
-    data = np.concatenate(stems)
-    file = await stored(folder, f"{start} {js.crypto.randomUUID()}", data) if folder else None
+    file = await stored(folder, f"{start} {js.crypto.randomUUID()}", *stems) if folder else None
     post(
         "piece",
         start=start,
         samples=estimates.shape[-1],
         stems=list(peaks),
-        blob=file or js.Blob.new([to_js(data)]),
+        blob=file or js.Blob.new(to_js(stems)),
         file=file.name if file else "",
         peaks=peaks,
         loud=loud,
     )
 
 
-async def stored(folder: str, name: str, data: NDArray[np.uint8]):
+async def stored(folder: str, name: str, *parts: NDArray[np.uint8]):
     """A song's piece as a File on the device, or None where it can't be written."""
     try:
         place = await opfs.folder(SONGS, folder)
         try:
-            return await opfs.write(place, name, data)
+            return await opfs.write(place, name, *parts)
         except (JsException, OSError):
             await opfs.remove(place, name)
     except JsException:
