@@ -143,8 +143,8 @@ def test_the_whole_job_by_keyboard(page: Page, tmp_path: Path) -> None:
     (tmp_path / "typed.wav").write_bytes(wav(compose(3)))
     page.emulate_media(color_scheme="dark")
     page.locator("h1").click()
-    tab_to(page, "file")
     with page.expect_file_chooser() as chooser:
+        tab_to(page, "file")  # here, so that the browser surely knows of it when the key is pressed
         page.keyboard.press("Space")
     chooser.value.set_files(tmp_path / "typed.wav")
     expect_state(page, "done")

@@ -15,7 +15,18 @@ from build import ROOT
 from conftest import watched
 from pages import stems
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
-from songs import DROP_ENTRY, PATIENCE, RATE, Sound, card, compose, drop, expect_state, snr, wav
+from songs import (
+    DROP_ENTRY,
+    PATIENCE,
+    RATE,
+    Sound,
+    card,
+    compose,
+    drop,
+    expect_state,
+    is_close,
+    wav,
+)
 
 import umx
 
@@ -77,7 +88,7 @@ def check(found: dict[str, bytes], song: bytes) -> None:
         samples, _ = soundfile.read(
             io.BytesIO(found["melody" if name == "other" else name]), dtype="float32"
         )
-        assert snr(samples, stem.T) >= 50, name
+        assert is_close(samples, stem.T, 50), name
     assert len(found) == 5
 
 
