@@ -280,7 +280,7 @@ def test_new_version_that_starts_late(site: Path, open_page: Callable[..., Page]
         assert page.locator("meta[name=version][content='1']").count() == 1
         # Again and again: it may not be there to listen yet.
         page.evaluate("setInterval(() => new BroadcastChannel('start').postMessage(''), 100)")
-        page.locator("meta[name=version][content='2']").wait_for(state="attached")
+        page.locator("meta[name=version][content='2']").wait_for(state="attached", timeout=PATIENCE)
         expect_state(page, "ready")
 
 
