@@ -126,14 +126,3 @@ def snr(estimate: Sound, reference: Sound) -> float:
     """In dB."""
     noise = np.sum((estimate.astype(float) - reference) ** 2)
     return float(10 * np.log10(np.sum(reference.astype(float) ** 2) / max(noise, 1e-20)))
-
-
-ROUNDING = 2**-15 / 12**0.5
-"""Root mean square of what 16 bits add to a sound."""
-
-
-def is_close(samples: Sound, reference: Sound, decibels: float) -> bool:
-    """Whether a 16-bit file's samples have no more noise than that, beside their rounding: stems may be faint."""
-    noise = np.mean((samples.astype(float) - reference) ** 2)
-    signal = np.mean(reference.astype(float) ** 2)
-    return bool(noise <= signal / 10 ** (decibels / 10) + ROUNDING**2)
