@@ -19,9 +19,10 @@ RECORD = """
       if (!context.tap) {
         context.tap = context.createScriptProcessor(16384, 2, 2);
         context.tap.onaudioprocess = (event) => {
-          const sides = [0, 1].map((side) => Array.from(event.inputBuffer.getChannelData(side)));
-          if (!sides.flat().some((sample) => sample)) return;
-          window.recorded.push(sides);
+          // As quickly as can be: what is played while this runs is not recorded.
+          const sides = [0, 1].map((side) => event.inputBuffer.getChannelData(side));
+          if (!sides.some((side) => side.some((sample) => sample))) return;
+          window.recorded.push(sides.map((side) => side.slice()));
           window.times.push(event.playbackTime);
         };
         connect.call(context.tap, target);
@@ -63,24 +64,26 @@ def listen(song: Locator, seconds: int, begin: int = 0) -> list[Sound]:
         timeout=PATIENCE,
     )
     song.get_by_role("button", name="Pause", exact=True).click()
-    return [np.array(block, np.float32).T for block in page.evaluate("recorded")]
+    blocks = page.evaluate("recorded.map((sides) => sides.map((side) => Array.from(side)))")
+    return [np.array(block, np.float32).T for block in blocks]
 
 
 def blocks_that_are_of(sound: Sound, blocks: list[Sound]) -> list[int]:
     """Where the blocks lie in a sound; those that are not of it are left out."""
-    found = []
-    for block in blocks:
-        start = place(block, sound)
-        here = sound[start : start + BLOCK]
-        if len(here) == BLOCK and snr(block, here) > 45:
-            found.append(start)
-    return found
+    places = [place(block, sound) for block in blocks]
+    return [
+        start
+        for block, start in zip(blocks, places, strict=True)
+        if snr(block, sound[start : start + BLOCK]) > 45
+    ]
 
 
 def place(block: Sound, song: Sound) -> int:
-    """Where in the song a block lies, by correlation of phases: the song repeats itself, but not its noise."""
+    """Where in the song a block lies, if it does: where the two differ least."""
     size = 1 << (len(song) + len(block)).bit_length()
-    spectra = np.fft.rfft(song.sum(axis=1), size), np.fft.rfft(block.sum(axis=1), size)
-    product = spectra[0] * spectra[1].conj()
-    product /= np.abs(product) + 1e-9
-    return int(np.fft.irfft(product, size)[: len(song)].argmax())
+    spectra = (np.fft.rfft(sound.astype(float), size, axis=0) for sound in (song, block))
+    product = next(spectra) * next(spectra).conj()
+    places = len(song) - len(block) + 1
+    correlation = np.fft.irfft(product.sum(axis=1), size)[:places]
+    energy = np.cumsum(np.append(0, np.sum(song.astype(float) ** 2, axis=1)))
+    return int((energy[-places:] - energy[:places] - 2 * correlation).argmin())
