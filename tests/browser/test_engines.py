@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -221,9 +221,10 @@ def firefox(folder: Path, options: Sequence[str] = ()) -> Iterator[Browser]:
 
         def read(errors: IO[str]) -> None:
             """To the end: nobody else empties the pipe."""
-            for line in errors:
-                if found := re.search(r"BiDi listening on (ws://\S+)", line):
-                    addresses.put(found[1])
+            with suppress(ValueError):  # closed when all is over
+                for line in errors:
+                    if found := re.search(r"BiDi listening on (ws://\S+)", line):
+                        addresses.put(found[1])
             addresses.put("")
 
         threading.Thread(target=read, args=[process.stderr], daemon=True).start()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from build import ROOT, SERVICE_WORKER, hashes, service_worker
-from pages import build_site, serving, stems
+from pages import build_site, expect_all_kept, serving, stems
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect
 from serve import Handler, server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
@@ -278,6 +278,8 @@ def test_new_version_that_starts_late(site: Path, open_page: Callable[..., Page]
         page.reload()
         expect_state(page, "ready")
         assert page.locator("meta[name=version][content='1']").count() == 1
+        # Whoever still asks the version before for something would have the browser wait with the new one.
+        expect_all_kept(page)
         # Again and again: it may not be there to listen yet.
         page.evaluate("setInterval(() => new BroadcastChannel('start').postMessage(''), 100)")
         page.locator("meta[name=version][content='2']").wait_for(state="attached", timeout=PATIENCE)
