@@ -391,7 +391,6 @@ class Queue:
             "change",
             lambda event: asyncio.create_task(job.write_as(event.target.value)),
         )
-        return job
 
     def start(self):
         self.on_change()

@@ -34,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     checkpoints = {target: options.work / "model" / f"{target}.pth" for target in TARGETS}
     fields = CARD | SIGNAL | (quality(options.scores) if options.scores else {})
-    manifest = convert(checkpoints, options.folder, "best", **fields)
+    manifest = convert(checkpoints, options.folder, "web", **fields)
     size = sum(entry.size for entry in manifest.targets.values())
     print(f"{options.folder}: {size / 1e6:.1f} MB")
 
