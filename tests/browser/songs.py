@@ -19,6 +19,15 @@ FOLDER = TemporaryDirectory()
 
 Sound = NDArray[np.float32]
 
+FORMANTS = np.array([[1, 700, 200], [0.6, 1100, 250], [0.3, 2500, 350], [0.2, 3400, 400]])
+"""Of ah: how loud, where in Hz, how wide."""
+
+
+def loudness(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of what is sung at frequencies in Hz."""
+    level, middle, width = FORMANTS.T[..., np.newaxis]
+    return np.sum(level * np.exp(-(((frequency - middle) / width) ** 2)), axis=0)
+
 
 @cache
 def compose(seconds: float, seed: int = 0) -> Sound:
@@ -33,12 +42,11 @@ def compose(seconds: float, seed: int = 0) -> Sound:
     bass = np.tanh(3 * np.sin(2 * np.pi * phase)) * np.exp(-beat)
     chord = sum(np.sin(2 * np.pi * phase * ratio) for ratio in (4, 5, 6)) / 3
     pitch = root * 4 * (1 + 0.01 * np.sin(2 * np.pi * 5.5 * t))
-    voice = sum(
-        np.sin(2 * np.pi * np.cumsum(pitch) / RATE * k) * np.exp(-(((k * 220 - 900) / 700) ** 2))
-        for k in range(1, 12)
-    ) * (np.sin(np.pi * t) > -0.3)
-    left = 0.3 * kick + 0.05 * hat + 0.2 * bass + 0.12 * chord + 0.1 * voice
-    right = 0.3 * kick + 0.03 * hat + 0.2 * bass + 0.08 * chord + 0.1 * voice
+    cycles = np.cumsum(pitch) / RATE
+    voice = sum(np.sin(2 * np.pi * cycles * k) * loudness(pitch * k) for k in range(1, 24))
+    voice *= np.sin(np.pi * t) > -0.3
+    left = 0.3 * kick + 0.05 * hat + 0.2 * bass + 0.12 * chord + 0.13 * voice
+    right = 0.3 * kick + 0.03 * hat + 0.2 * bass + 0.08 * chord + 0.13 * voice
     sound = np.stack([left, right], axis=-1).astype(np.float32)
     sound.flags.writeable = False
     return sound
