@@ -65,7 +65,7 @@ async def duration(file):
         try:
             track = await settle(source.getPrimaryAudioTrack())
             said = await settle(track.getDurationFromMetadata())
-            return said or await settle(track.computeDuration())
+            return said or await media.end_of(track)
         finally:
             source.dispose()
     except Exception:

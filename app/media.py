@@ -36,6 +36,14 @@ async def opened(file):
     return media.Input.new(options)
 
 
+async def end_of(track):
+    """The second at which a track of a file ends; 0 if nothing of it can be read."""
+    media = await library()
+    # In a FLAC file without a first frame, the library would look for the last one for ever.
+    first = await settle(media.EncodedPacketSink.new(track).getFirstPacket())
+    return await settle(track.computeDuration()) if first else 0
+
+
 async def library_for(form):
     """The library, once it can write a format. Raises RejectedError if what it needs can't be fetched."""
     media = await library()

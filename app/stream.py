@@ -50,7 +50,7 @@ async def opened(file):
     rate = await settle(track.getSampleRate())
     # As it is where the whole is decoded: silence before the first sound is no part of the song.
     begin = max(0, await settle(track.getFirstTimestamp()))
-    end = await settle(track.computeDuration())
+    end = await media.end_of(track)
     frames = int((end - begin) * rate + 0.5) - before - behind
     return Stream(name, source, rate, begin + before / rate, frames)
 

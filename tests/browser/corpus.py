@@ -98,7 +98,12 @@ def formats() -> Iterator[Case]:
         yield Case(f"first {end}.wav", whole[:end])
     lying = whole[:40] + struct.pack("<I", 0xFFFFFFF0) + whole[44:]
     yield Case("a length that lies.wav", lying)
-    yield Case("a FLAC by another name.mp3", encoded(SOUND, "FLAC", "PCM_16"), len(SOUND))
+    flac = encoded(SOUND, "FLAC", "PCM_16")
+    yield Case("a FLAC by another name.mp3", flac, len(SOUND))
+    cut = flac[: flac.index(b"\xff\xf8") + 10]
+    yield Case("first frame cut.flac", cut, refused=True)
+    no_length = bytes([cut[21] & 0xF0]) + bytes(4)
+    yield Case("first frame cut, no length.flac", cut[:21] + no_length + cut[26:], refused=True)
     yield Case("a text.wav", b"Never gonna give you up\n" * 100, refused=True)
     yield Case("a page.mp3", b"<!doctype html><script>alert(1)</script>", refused=True)
     yield Case("zeros.wav", bytes(100_000), refused=True)
