@@ -4,6 +4,7 @@ import js
 from promises import settle
 from pyscript import js_import
 from pyscript.ffi import create_proxy
+from pyscript.js_modules import bounded
 
 LIBRARY = "app/vendor/mediabunny/mediabunny.min.mjs"
 ENCODERS = {
@@ -32,7 +33,8 @@ async def opened(file):
     reading, options = js.Object.new(), js.Object.new()
     # Of what it reads ahead; where it fails at what it is asked for, it says so there.
     reading.handleUnhandledError = ignore
-    options.source, options.formats = media.BlobSource.new(file, reading), media.ALL_FORMATS
+    options.source = bounded.bounded(media.BlobSource.new(file, reading))
+    options.formats = media.ALL_FORMATS
     return media.Input.new(options)
 
 
