@@ -41,7 +41,7 @@ async def opened(file):
 async def end_of(track):
     """The second at which a track of a file ends; 0 if nothing of it can be read."""
     media = await library()
-    # In a FLAC file without a first frame, the library would look for the last one for ever.
+    # In a FLAC file without a first frame, the library would look for the last one for ever, without reading anything.
     first = await settle(media.EncodedPacketSink.new(track).getFirstPacket())
     return await settle(track.computeDuration()) if first else 0
 

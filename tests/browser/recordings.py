@@ -81,8 +81,8 @@ def blocks_that_are_of(sound: Sound, blocks: list[Sound]) -> list[int]:
 def place(block: Sound, song: Sound) -> int:
     """Where in the song a block lies, if it does: where the two differ least."""
     size = 1 << (len(song) + len(block)).bit_length()
-    spectra = (np.fft.rfft(sound.astype(float), size, axis=0) for sound in (song, block))
-    product = next(spectra) * next(spectra).conj()
+    whole, part = (np.fft.rfft(sound.astype(float), size, axis=0) for sound in (song, block))
+    product = whole * part.conj()
     places = len(song) - len(block) + 1
     correlation = np.fft.irfft(product.sum(axis=1), size)[:places]
     energy = np.cumsum(np.append(0, np.sum(song.astype(float) ** 2, axis=1)))
