@@ -68,6 +68,7 @@ class Song:
         plan = await pool.run(self.plan, pool.size)
         self.overlap, batches = plan.overlap, list(plan.batches)
         on_plan(len(batches))
+        self.level = await pool.run(self.measure, plan.windows)
         self.ends = [{} for _ in batches]
         self.is_broken = False  # whether it can't be decoded or separated to its end
         self.joined = set()  # the batches whose end was added to the next one's beginning
@@ -82,6 +83,14 @@ class Song:
 
     async def plan(self, worker, workers):
         return await worker.ask("plan", samples=self.length, workers=workers)
+
+    async def measure(self, worker, windows):
+        """How loud the song is as a whole. Raises DecodeError."""
+        sound = await self.audio.windows(list(windows.starts), windows.length)
+        answer = await worker.ask(
+            "measure", transfer=[sound.buffer], windows=sound, length=windows.length
+        )
+        return answer.level
 
     async def separated(self, pool, *batch):
         """Have a batch separated, or all that the workers are at ended."""
@@ -112,6 +121,7 @@ class Song:
             length=batch.length,
             first=index == 0,
             last=index == count - 1,
+            level=self.level,
             **self.choice(),
         )
         self.on_progress(index, 1)

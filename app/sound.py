@@ -24,6 +24,10 @@ class Sound:
         """The mixture of a batch, a Float32Array of (segments, channels, length), zeros past the end."""
         return cut(self.audio, starts, length)
 
+    async def windows(self, starts, length):
+        """As `cut`, of pieces that lie apart."""
+        return cut(self.audio, starts, length)
+
     async def stretch(self, start, samples):
         """An AudioBuffer that holds at least a stretch, and the place of its first sample in the song."""
         return self.audio, 0

@@ -15,7 +15,7 @@ from pyscript.ffi import to_js
 from sound import DecodeError, cut, decoded
 from texts import tr
 from view import clock
-from wav import SAMPLE_RATE
+from wav import CHANNELS, SAMPLE_RATE
 
 MARGIN = 1
 """Seconds before and behind a stretch. An MP3 frame may need the nine before it; Opus is itself after 80 ms."""
@@ -85,6 +85,13 @@ class Stream:
         del audio
         gc.collect()
         return mixture
+
+    async def windows(self, starts, length):
+        # One at a time: all that lies between them would be decoded too.
+        every = js.Float32Array.new(len(starts) * CHANNELS * length)
+        for index, start in enumerate(starts):
+            every.set(await self.cut([start], length), index * CHANNELS * length)
+        return every
 
     async def stretch(self, start, samples):
         first = max(0, start // SAMPLE_RATE - MARGIN)

@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 from polyscript import xworker
 from pyodide.ffi import JsException, create_proxy, to_js
 
+from umx import level as levels
 from umx import segments
 from umx.audio import make_finite
 from umx.kernels import Engine, blas, choose
-from umx.separator import RESIDUAL, Separator, with_aggregates
+from umx.separator import Separator
+from umx.stems import KARAOKE, RESIDUAL, TITLES, VOCALS
+from umx.stems import named as stems_of
 from umx.types import Complex, Float
 from umx.weights import MANIFEST, Manifest, Model, WeightsError
 
@@ -104,8 +107,8 @@ class Timed:
     def __getattr__(self, name: str):
         return partial(self.timed, name, getattr(self.engine, name))
 
-    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
-        estimates = self.engine.wiener(masks, mixture)
+    def wiener(self, masks: Float, mixture: Complex, complete: bool) -> Iterator[Complex]:
+        estimates = self.engine.wiener(masks, mixture, complete)
         while (some := self.timed("wiener", next, estimates, None)) is not None:
             yield some
 
@@ -137,7 +140,19 @@ def plan(samples: int, workers: int) -> dict[str, object]:
     return {
         "overlap": segments.OVERLAP,
         "batches": [{"starts": list(b.starts), "length": b.length} for b in batches],
+        "windows": {"starts": levels.windows(samples), "length": min(levels.WINDOW, samples)},
     }
+
+
+def measure(windows, length: int) -> dict[str, object]:
+    """The level of a song, from the windows that `plan` names: Float32Array of (windows, channels, length)."""
+    audio = np.empty(windows.length, np.float32)
+    windows.assign_to(audio)
+    make_finite(audio)
+    meter = levels.Meter()
+    for window in audio.reshape(-1, 2, length):
+        meter.add(window)
+    return {"level": meter.level}
 
 
 def engine() -> Engine:
@@ -154,11 +169,20 @@ def choose_targets(stems: Sequence[str]) -> Separator:
 
 
 async def separate(
-    mixture, starts, length: int, first: bool, last: bool, stems, sample_kind: str, folder: str
+    mixture,
+    starts,
+    length: int,
+    first: bool,
+    last: bool,
+    level: float,
+    stems,
+    sample_kind: str,
+    folder: str,
 ) -> dict[str, object]:
     """Separate one batch, posting its pieces as they are finished.
 
     mixture: Float32Array of (segments, channels, length); first, last: whether the batch begins or ends the song.
+    level: the song's, as `measure` says it.
     stems: the targets that are wanted; sample_kind: as `encode` takes it; folder: as `post_piece` takes it.
     Answers with the faded ends that its neighbours must be added to, Float32Array of (targets, channels, overlap).
     """
@@ -167,11 +191,14 @@ async def separate(
     audio = np.empty((len(starts), chosen.manifest.channels, length), np.float32)
     mixture.assign_to(audio.reshape(-1))
     make_finite(audio)
+    factor = np.float32(levels.gain(level))
+    audio *= factor
     joiner = segments.Joiner(overlap)
     ends = {}
     finished = process(chosen, audio)
     for index, start in enumerate(starts):
         estimates = next(finished)
+        estimates /= factor
         opens, closes = index == 0, index == len(starts) - 1
         segments.fade(estimates, overlap, first and opens, last and closes)
         stretch = joiner.add(estimates, last and closes)
@@ -258,16 +285,15 @@ async def keep(folder: str, name: str, text: str) -> dict[str, object]:
 
 
 def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
-    """Estimates by the names of their stems; karaoke is all but the vocals, also where that is mostly the residual."""
-    if RESIDUAL not in targets:
-        return with_aggregates(estimates, targets)
-    stems = dict(zip([*targets[:-1], "rest"], estimates, strict=True))
-    if "vocals" in stems:
-        stems["karaoke"] = np.sum(
-            [stem for name, stem in stems.items() if name != "vocals"], axis=0
-        )
-        if len(stems) == 3:
-            del stems["rest"]  # the same
+    """Estimates by the names of their stems. Beside the vocals alone, karaoke is the rest."""
+    assert separator is not None
+    stems = stems_of(estimates, targets, tuple(separator.manifest.targets))
+    if VOCALS not in stems:
+        stems.pop(KARAOKE, None)
+    if RESIDUAL in stems:
+        rest = stems.pop(RESIDUAL)
+        if list(targets) != [VOCALS, RESIDUAL]:
+            stems[TITLES[RESIDUAL]] = rest
     return stems
 
 
@@ -337,6 +363,7 @@ def download(name: str):
 REQUESTS = {
     "load": load,
     "plan": plan,
+    "measure": measure,
     "separate": separate,
     "join": join,
     "mix": mix,

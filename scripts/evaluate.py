@@ -56,7 +56,7 @@ class MixturePhase:
     def __getattr__(self, name: str) -> object:
         return getattr(self.engine, name)
 
-    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
+    def wiener(self, masks: Float, mixture: Complex, complete: bool) -> Iterator[Complex]:
         yield masks * mixture
 
 

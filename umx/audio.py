@@ -1,11 +1,13 @@
 """Audio on a desktop: reading songs, resampling, writing stems. Arrays are float32 (channels, samples)."""
 
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .types import Float
 
@@ -46,6 +48,33 @@ def to_stereo(audio: Float) -> Float:
     return np.stack([audio[0::2].mean(axis=0), audio[1::2].mean(axis=0)])
 
 
+def to_float(audio: ArrayLike) -> Float:
+    """A copy of (samples,) or (channels, samples) as float32; of integers, what their type can hold becomes 1.
+
+    Raises ValueError for anything but real numbers, and for (samples, channels).
+    """
+    given = np.asarray(audio)
+    if given.ndim == 2 and len(given) > 2 and 0 < given.shape[1] < len(given):
+        raise ValueError(
+            f"Audio of shape {given.shape} looks like (samples, channels), as soundfile.read gives it, and should "
+            "be (channels, samples): turn it by audio.T."
+        )
+    if np.issubdtype(given.dtype, np.floating):
+        return given.astype(np.float32)
+    if not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(f"Audio should be floats or integers, not of type {given.dtype}.")
+    bounds = np.iinfo(given.dtype)
+    full = (bounds.max - bounds.min + 1) / 2
+    return ((given.astype(np.float64) - (bounds.min + full)) / full).astype(np.float32)
+
+
+def checked_rate(sample_rate: float) -> float:
+    """The sample rate, if it is a positive, finite number. Raises ValueError."""
+    if isinstance(sample_rate, Real) and math.isfinite(sample_rate) and sample_rate > 0:
+        return sample_rate
+    raise ValueError(f"The sample rate should be a positive number of hertz, not {sample_rate!r}.")
+
+
 def make_finite(audio: Float) -> None:
     """Make NaN silence, and keep infinities and what is as good as infinite in bounds, in place.
 
@@ -55,7 +84,7 @@ def make_finite(audio: Float) -> None:
     np.clip(audio, -LOUDEST, LOUDEST, out=audio)
 
 
-def resample(audio: Float, source: int, target: int) -> Float:
+def resample(audio: Float, source: float, target: float) -> Float:
     """(channels, samples) at `source` Hz to `target` Hz."""
     if source == target:
         return audio

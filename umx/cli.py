@@ -10,12 +10,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from . import audio
-from .separator import AGGREGATES, DEFAULT_MODEL, RESIDUAL, Separator, with_aggregates
+from .level import Meter
+from .separator import DEFAULT_MODEL, Separator
+from .stems import RESIDUAL, TITLES, named, targets_for, titles_of
 from .types import Float
-from .weights import WeightsError, find_model, load_model
-
-TITLES = {"other": "melody"}
-"""What files call a target where people use another word than the field."""
+from .weights import Model, WeightsError, find_model, load_model
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,45 +28,44 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
     sub.add_argument(
         "--stems",
-        type=lambda text: [TITLES.get(stem, stem) for stem in text.split(",")],
+        type=lambda text: text.split(","),
+        default=[],
         metavar="NAME,…",
         help="only these, such as vocals,karaoke (default: all that the model gives)",
     )
-    sub.add_argument("--residual", action="store_true", help="also write what the targets leave")
+    sub.add_argument(
+        "--residual",
+        action="store_true",
+        help="also write what the chosen stems leave of the song, as “rest”",
+    )
     sub.set_defaults(run=separate)
     return top
 
 
-def names_of(targets: Sequence[str]) -> list[str]:
-    """What targets give: themselves, and the aggregates that they make up."""
-    return [*targets, *(name for name, parts in AGGREGATES.items() if set(parts) <= set(targets))]
+def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separator, list[str]]:
+    """A separator that gives the wanted stems, or all, and what their files are called.
 
-
-def targets_of(stems: Sequence[str], available: Sequence[str]) -> list[str]:
-    """The targets that the wanted stems need, in the model's order. Raises ValueError for an unknown stem."""
-    names = {TITLES.get(name, name): name for name in names_of(available)}
-    needed: set[str] = set()
-    for stem in stems:
-        if stem not in names:
-            raise ValueError(f"There is no stem {stem!r}; choose from {', '.join(names)}.")
-        needed.update(AGGREGATES.get(names[stem], (names[stem],)))
-    return [target for target in available if target in needed]
+    residual: whether "rest" is wanted too. Raises ValueError for a stem that the model can't give.
+    """
+    available = tuple(model.targets)
+    wanted = [TITLES.get(stem, stem) for stem in stems] or titles_of(available)
+    if residual:
+        wanted.append(TITLES[RESIDUAL])
+    # The residual is what karaoke is made of where not all targets are wanted.
+    return Separator(model, targets=targets_for(stems, available), residual=True), wanted
 
 
 def separate(args: argparse.Namespace) -> int:
     """Separate every song; a song that fails is named, and the others are still done."""
     try:
         model = load_model(find_model(args.model))
-        targets = targets_of(args.stems, tuple(model.targets)) if args.stems else None
-        separator = Separator(model, targets=targets, residual=args.residual)
+        separator, titles = prepare(model, args.stems, args.residual)
         args.output.mkdir(parents=True, exist_ok=True)
     except (WeightsError, ValueError, OSError) as error:
         print(f"umx: {error}", file=sys.stderr)
         return 2
-    titles = [TITLES.get(name, name) for name in names_of(separator.targets)]
-    wanted = [t for t in titles if not args.stems or t in args.stems or t == RESIDUAL]
     failures = 0
-    for song, paths in zip(args.songs, places(args.songs, args.output, wanted), strict=True):
+    for song, paths in zip(args.songs, places(args.songs, args.output, titles), strict=True):
         try:
             write(song, separator, paths)
         except (audio.AudioError, OSError) as error:
@@ -103,13 +101,18 @@ def write(song: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
     """Separate one song into files by title."""
     rate = separator.manifest.sample_rate
     mixture = audio.read(song, rate)
+    meter = Meter()
+    meter.add(mixture)
+    available = tuple(separator.manifest.targets)
 
     def stretches() -> Iterator[dict[str, Float]]:
         layout = "{desc} {percentage:3.0f}% |{bar}| {remaining} left"
         with tqdm(desc=song.stem, total=1.0, bar_format=layout, disable=None) as bar:
-            for estimates in separator.stream(mixture, lambda done: bar.update(done - bar.n)):
-                named = with_aggregates(estimates, separator.targets)
-                yield {TITLES.get(name, name): stem for name, stem in named.items()}
+            for estimates in separator.stream(
+                [mixture], mixture.shape[-1], meter.level, lambda done: bar.update(done - bar.n)
+            ):
+                stems = named(estimates, separator.targets, available)
+                yield {TITLES.get(name, name): stem for name, stem in stems.items()}
 
     loud = audio.write_stems(paths, stretches(), rate)
     for path in paths.values():

@@ -5,6 +5,7 @@ cross-fade, as in Demucs). Segments are separated several at a time, in lockstep
 for all of them; such a batch is the unit of work of a worker.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,29 @@ def cut(audio: Float, batch: Batch) -> Float:
         piece = audio[:, start : start + batch.length]
         segment[:, : piece.shape[1]] = piece
     return out
+
+
+class Cutter:
+    """Cuts batches, in order, out of a song that comes in blocks, and keeps no more of it than the next batch needs."""
+
+    def __init__(self, blocks: Iterable[Float]):
+        """blocks: float32 (channels, n), of any length."""
+        self._blocks = iter(blocks)
+        self._held: Float | None = None
+        self._start = 0  # of what is held, in samples of the song
+
+    def cut(self, batch: Batch) -> Float:
+        """As `cut`. The batch begins no earlier than the one before."""
+        start, end = batch.starts[0], batch.starts[-1] + batch.length
+        held = [] if self._held is None else [self._held[:, start - self._start :]]
+        count = sum(block.shape[-1] for block in held)
+        while count < end - start and (block := next(self._blocks, None)) is not None:
+            held.append(block)
+            count += block.shape[-1]
+        # One block stays what it is: a song that is in memory as a whole isn't copied.
+        self._held = held[0] if len(held) == 1 else np.concatenate(held, axis=-1)
+        self._start = start
+        return cut(self._held, Batch(tuple(s - start for s in batch.starts), batch.length))
 
 
 def fade(estimates: Float, overlap: int, first: bool, last: bool) -> None:

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .stems import RESERVED
 from .types import Float, Int8
 
 FORMAT = 1
@@ -139,7 +140,7 @@ class Manifest:
             raise ValueError("it names no targets")
         needed = self._size()
         for target, entry in self.targets.items():
-            if not TARGET.fullmatch(target):
+            if not TARGET.fullmatch(target) or target in RESERVED:
                 raise ValueError(f"{target!r} can't be the name of a target")
             if not re.fullmatch(r"[\w-][\w.-]{0,127}", entry.file):
                 raise ValueError(f"{entry.file!r} can't be the name of a file")

@@ -9,6 +9,7 @@ import pytest
 
 from tests import full_size
 from tests.parity.test_parity import TARGETS, error
+from tests.reference import AsTheReference
 from tests.unit.side_module import SideModule
 from umx import quantize, stft
 from umx.convert import SIGNAL, describe
@@ -57,7 +58,7 @@ def test_separated_waveforms_at_full_size(mixture: np.ndarray) -> None:
     folded = {target: quantize.fold(state) for target, state in states.items()}
     del networks, reference, states
 
-    separator = Separator(Model(manifest, folded), Numpy())
+    separator = Separator(Model(manifest, folded), AsTheReference())
     (estimates,) = separator.process(mixture[np.newaxis])
     assert stft.frame_count(SAMPLES, SIGNAL["hop"]) > 300
     found = error(estimates, expected)

@@ -8,9 +8,8 @@ import pytest
 import soundfile
 import tqdm
 
-from umx.cli import main, places, targets_of, write
-
-TARGETS = ("vocals", "drums", "bass", "other")
+from tests.music import band
+from umx.cli import main, places, write
 
 
 @pytest.fixture
@@ -92,12 +91,12 @@ def test_the_bar_says_how_long_it_will_take(
     class Slow:
         """Takes ten seconds for a quarter of the song."""
 
-        manifest = SimpleNamespace(sample_rate=44100)
+        manifest = SimpleNamespace(sample_rate=44100, targets=("bass", "drums"))
         targets = ("bass",)
 
-        def stream(self, mixture, progress):
+        def stream(self, blocks, samples, level, progress):
             nonlocal now
-            for quarter in np.array_split(mixture, 4, axis=1):
+            for quarter in np.array_split(np.concatenate(list(blocks), axis=1), 4, axis=1):
                 now += 10.01
                 progress(min(1.0, now / 40.04))
                 yield quarter[np.newaxis]
@@ -124,8 +123,30 @@ def test_what_can_not_be_had_is_said(
     assert message in capsys.readouterr().err
 
 
-def test_targets_that_stems_need() -> None:
-    assert targets_of(["karaoke"], TARGETS) == ["drums", "bass", "other"]
-    assert targets_of(["melody", "vocals"], TARGETS) == ["vocals", "other"]
-    with pytest.raises(ValueError, match=r"no stem 'karaoke'; choose from vocals, melody\."):
-        targets_of(["karaoke"], ("vocals", "other"))
+def snr(estimate: np.ndarray, reference: np.ndarray) -> float:
+    """In dB."""
+    noise = np.sum((estimate - reference) ** 2)
+    return float(10 * np.log10(np.sum(reference**2) / max(noise, 1e-20)))
+
+
+@pytest.mark.parametrize(
+    "stems",
+    ["karaoke", "vocals", "vocals,drums", "melody,bass", "drums,karaoke", "bass,drums,melody"],
+)
+def test_a_choice_of_stems_sounds_like_all_of_them(tmp_path: Path, stems: str) -> None:
+    mixture = sum(band(6).values())
+    path = tmp_path / "song.wav"
+    soundfile.write(path, mixture.T, 44100, "FLOAT")
+    for folder, extra in (("all", []), ("some", ["--stems", stems, "--residual"])):
+        assert main(["separate", str(path), "-o", str(tmp_path / folder), *extra]) == 0
+    every, some = (
+        {file.stem.removeprefix("song - "): soundfile.read(file)[0] for file in folder.iterdir()}
+        for folder in (tmp_path / "all", tmp_path / "some")
+    )
+    assert set(some) == {*stems.split(","), "rest"}
+    for name in stems.split(","):
+        assert snr(some[name], every[name]) > 80
+    assert snr(every["vocals"] + every["karaoke"], mixture.T) > 60
+    if "karaoke" not in stems:
+        parts = np.sum([some[name] for name in some], axis=0)
+        assert snr(parts, mixture.T) > 60

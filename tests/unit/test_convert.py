@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.checkpoints import GOLDEN, golden_state, pth
+from tests.reference import AsTheReference
 from umx.checkpoint import CheckpointError
 from umx.convert import Converter, ConvertError, convert, read_folder
-from umx.kernels.reference import Numpy
 from umx.separator import Separator
 from umx.weights import load_model
 
@@ -50,7 +50,7 @@ def test_a_converted_model_separates_as_the_reference_does(
     assert tuple(model.targets) == TARGETS
     with np.load(GOLDEN) as golden:
         mixture, wanted = golden["mixture"], golden["estimates"]
-    got = Separator(model, Numpy()).separate(mixture)
+    (got,) = Separator(model, AsTheReference()).process(mixture[np.newaxis])
     assert snr(wanted, got) > least
 
 

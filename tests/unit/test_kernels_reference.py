@@ -165,13 +165,27 @@ def test_not_a_number_stays_in_its_bin() -> None:
     np.testing.assert_array_equal(np.delete(result, 2, -1), np.delete(expected, 2, -1))
 
 
-def test_wiener_shares_out_what_there_is() -> None:
+def test_complete_estimates_share_what_a_source_more_and_they_leave() -> None:
     rng = np.random.default_rng(5)
     mixture = 3 * noise(rng, 50, 2, 8)
-    masks = rng.uniform(0.2, 1, (3, 50, 2, 8)).astype(np.float32)
-    (estimates,) = ENGINE.wiener(masks, mixture)
+    masks = rng.uniform(0, 0.5, (3, 50, 2, 8)).astype(np.float32)
+    beside = wiener(np.concatenate([masks, 1 - masks.sum(axis=0, keepdims=True)]), mixture)[:3]
+    left = mixture - beside.sum(axis=0)
+    assert np.linalg.norm(left) > 0.1 * np.linalg.norm(mixture)
+    expected = beside + masks / masks.sum(axis=0) * left
+    (complete,) = ENGINE.wiener(masks, mixture, complete=True)
+    assert np.linalg.norm(complete - expected) < 1e-4 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("loudness", [1e-6, 1, 1e6])
+@pytest.mark.parametrize("most", [0, 1e-4, 1, 3])
+def test_complete_estimates_sum_to_the_mixture(most: float, loudness: float) -> None:
+    rng = np.random.default_rng(5)
+    mixture = np.complex64(loudness) * noise(rng, 50, 2, 8)
+    masks = rng.uniform(0, most, (3, 50, 2, 8)).astype(np.float32)
+    (estimates,) = ENGINE.wiener(masks, mixture, complete=True)
     total = estimates.sum(axis=0)
-    assert np.linalg.norm(total - mixture) < 1e-3 * np.linalg.norm(mixture)
+    assert np.linalg.norm(total - mixture) < 1e-5 * np.linalg.norm(mixture)
 
 
 @pytest.mark.parametrize("masks", [0, 1])
@@ -219,8 +233,8 @@ class Broken(Numpy):
         y = super().magnitude(spectrum)
         return y * self.factor if self.part == "magnitude" else y
 
-    def wiener(self, masks, mixture):
-        (y,) = super().wiener(masks, mixture)
+    def wiener(self, masks, mixture, complete=False):
+        (y,) = super().wiener(masks, mixture, complete)
         yield y * self.factor if self.part == "wiener" else y
 
     def spectrum(self, padded, n_fft, hop):

@@ -62,3 +62,14 @@ def test_fade_is_triangular() -> None:
     segment = np.ones((1, 8), np.float32)
     segments.fade(segment, 4, first=False, last=True)
     assert segment[0].tolist() == pytest.approx([0.125, 0.375, 0.625, 0.875, 1, 1, 1, 1])
+
+
+@given(st.integers(1, 400), st.lists(st.integers(0, 90), max_size=40), st.integers(1, 3))
+def test_a_song_in_blocks_is_cut_like_a_whole_one(
+    samples: int, sizes: list[int], lanes: int
+) -> None:
+    song = np.arange(2 * samples, dtype=np.float32).reshape(2, -1)
+    places = np.minimum(np.cumsum(sizes), samples).astype(int)
+    cutter = segments.Cutter(np.split(song, places, axis=1))
+    for batch in segments.plan(samples, segment=50, overlap=8, lanes=lanes):
+        np.testing.assert_array_equal(cutter.cut(batch), segments.cut(song, batch))

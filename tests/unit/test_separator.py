@@ -8,7 +8,7 @@ import umx
 from umx import segments
 from umx.kernels.reference import Numpy
 from umx.kernels.simd import Simd
-from umx.separator import Separator, with_aggregates
+from umx.separator import Separator
 from umx.weights import Model, find_model, load_model
 
 
@@ -20,13 +20,6 @@ def model() -> Model:
 def noise(samples: int, channels: int = 2) -> np.ndarray:
     rng = np.random.default_rng(3)
     return (0.1 * rng.standard_normal((channels, samples))).astype(np.float32)
-
-
-def test_aggregates_are_sums_of_the_targets_that_are_there() -> None:
-    estimates = np.arange(3, dtype=np.float32)[:, np.newaxis, np.newaxis] * np.ones((1, 2, 4))
-    stems = with_aggregates(estimates, ("bass", "drums", "other"))
-    assert stems["karaoke"].tolist() == [[3.0] * 4] * 2
-    assert "karaoke" not in with_aggregates(estimates[:2], ("bass", "drums"))
 
 
 @pytest.mark.parametrize("samples", [0, 1, 100, 2049, 5000])
@@ -91,6 +84,36 @@ def test_separate_survives_what_is_no_number() -> None:
         np.testing.assert_array_equal(stem, expected[name])
 
 
+@pytest.mark.parametrize(
+    ("integers", "full", "middle"),
+    [(np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 2**7, 2**7), (np.int64, 2**63, 0)],
+)
+def test_integers_are_scaled_by_their_type(integers: type, full: int, middle: int) -> None:
+    mixture = np.rint(noise(9000) * 2**7) / 2**7
+    expected = umx.separate(mixture, 44100)
+    stems = umx.separate((mixture * full + middle).astype(integers), 44100)
+    for name, stem in stems.items():
+        np.testing.assert_allclose(stem, expected[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_samples_before_channels_are_refused_with_the_way_out(channels: int) -> None:
+    with pytest.raises(ValueError, match=r"\(samples, channels\).*turn it by audio\.T"):
+        umx.separate(noise(5000, channels).T, 44100)
+
+
+@pytest.mark.parametrize("audio", [np.zeros((2, 9), bool), np.zeros((2, 9), complex), [["a"]]])
+def test_what_is_no_audio_is_refused(audio: object) -> None:
+    with pytest.raises(ValueError, match="floats or integers"):
+        umx.separate(audio, 44100)
+
+
+@pytest.mark.parametrize("rate", [np.nan, np.inf, 0, -44100, "44100", None])
+def test_what_is_no_sample_rate_is_refused(rate: object) -> None:
+    with pytest.raises(ValueError, match="sample rate"):
+        umx.separate(noise(5000), rate)
+
+
 class Idle:
     """In the place of the kernels' library: does nothing, so that only what Python allocates is left."""
 
@@ -122,7 +145,7 @@ def test_memory_does_not_grow_with_the_song(model: Model) -> None:
         assert len(segments.plan(song.shape[1])) == batches
         tracemalloc.start()
         try:
-            for _ in separator.stream(song):
+            for _ in separator.stream([song], song.shape[1], 0.1):
                 pass
             return tracemalloc.get_traced_memory()[1]
         finally:

@@ -29,8 +29,10 @@ def error(estimate: np.ndarray, truth: np.ndarray) -> float:
     return float(np.linalg.norm(estimate - truth) / max(np.linalg.norm(truth), 1e-30))
 
 
-def filtered(engine: Numpy, masks: np.ndarray, mixture: np.ndarray) -> np.ndarray:
-    return np.concatenate(list(engine.wiener(masks, mixture)), axis=1)
+def filtered(
+    engine: Numpy, masks: np.ndarray, mixture: np.ndarray, complete: bool = False
+) -> np.ndarray:
+    return np.concatenate(list(engine.wiener(masks, mixture, complete)), axis=1)
 
 
 def both(x: np.ndarray, matrix: Linear, activation: str) -> tuple[np.ndarray, np.ndarray]:
@@ -210,18 +212,20 @@ def test_magnitude(count, seed):
 
 @FEW
 @given(
-    st.integers(2, 5), st.integers(6, 130), st.integers(1, 40), st.sampled_from([1e-6, 1, 300]),
-    st.integers(0, 99),
+    st.integers(1, 5), st.integers(6, 130), st.integers(1, 140), st.sampled_from([1e-6, 1, 300]),
+    st.booleans(), st.integers(0, 99),
 )  # fmt: skip
-def test_wiener_of_any_shape(targets, frames, bins, level, seed):
+def test_wiener_of_any_shape(targets, frames, bins, level, complete, seed):
     rng = np.random.default_rng(seed)
     masks = rng.uniform(0, 1, (targets, frames, 2, bins)).astype(np.float32)
     mixture = rng.standard_normal((frames, 2, bins)) + 1j * rng.standard_normal((frames, 2, bins))
     mixture = (level * mixture).astype(np.complex64)
     mixture[:, 0, ::5] = 0
     mixture[:, :, ::7] = 0
-    result, expected = filtered(SIMD, masks, mixture), filtered(REFERENCE, masks, mixture)
-    assert error(result, expected) < 1e-3
+    result = filtered(SIMD, masks, mixture, complete)
+    assert error(result, filtered(REFERENCE, masks, mixture, complete)) < 1e-3
+    if complete:
+        assert error(result.sum(axis=0), mixture) < 1e-5
 
 
 @FEW

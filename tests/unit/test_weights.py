@@ -397,7 +397,7 @@ def test_sizes_are_whole_numbers(manifest: Manifest) -> None:
         Manifest.parse(json.dumps(content), "here")
 
 
-@pytest.mark.parametrize("target", ["", "../drums", "a b", "x" * 65, "vocals\n"])
+@pytest.mark.parametrize("target", ["", "../drums", "a b", "x" * 65, "vocals\n", "karaoke", "rest"])
 def test_a_hostile_target_is_refused(manifest: Manifest, target: str) -> None:
     content = json.loads(manifest.text())
     content["targets"][target] = content["targets"].pop("vocals")

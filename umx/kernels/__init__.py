@@ -39,12 +39,14 @@ class Engine(Protocol):
     def magnitude(self, spectrum: Complex) -> Float:
         """|spectrum|: complex64 to float32 of the same shape."""
 
-    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
+    def wiener(self, masks: Float, mixture: Complex, complete: bool = False) -> Iterator[Complex]:
         """One iteration of expectation-maximisation on one window of frames, from masks times the mixture.
 
-        masks: float32 (targets, frames, 2, bins); mixture: complex64 (frames, 2, bins).
+        masks: float32 (targets, frames, 2, bins), not negative; mixture: complex64 (frames, 2, bins).
         Yields the estimates of some frames after the other, complex64 (targets, n, 2, bins); together they are
         what `openunmix.filtering.wiener` returns after one iteration, without softmask and residual.
+        complete: have the estimates sum to the mixture. `wiener.with_residual` makes what no mask lets through one more
+        source; what the estimates of the others then leave is divided among them by `wiener.shares`.
         """
 
     def spectrum(self, padded: Float, n_fft: int, hop: int) -> Complex:
@@ -110,7 +112,7 @@ def _try(engine: Engine) -> tuple[Float, ...]:
     masks = np.abs(noise(3, *spectra.shape))
     signal = np.zeros((2, 512), np.float32)
     frame = 0
-    for estimates in engine.wiener(masks, spectra):
+    for estimates in engine.wiener(masks, spectra, complete=True):
         engine.overlap_add(estimates[0], signal, 64, 16, frame)
         frame += len(estimates[0])
     samples, loud = engine.to_int16(noise(2, 50))

@@ -284,100 +284,168 @@ EXPORT void magnitude(const float *restrict z, int count, float *restrict out) {
 
 // One iteration of expectation-maximisation for stereo on one window of frames (see reference.py), in two parts.
 // masks: float (targets, frames, 2, bins); mixture: complex (frames, 2, bins).
-// model: targets * 5 * bins + 1 floats: for each target the covariance's left, right, re and im of their product, and
-// the power; last, the level.
+// complete: 0 or 1, whether the estimates are to sum to the mixture. One more source takes part then, the residual, whose
+// mask is 1 minus the sum of the others'.
+// model: (targets + complete) * 4 * bins + 1 floats. Each source has a covariance over all frames, divided by its power:
+// left, right, and the re and im of their product; the last float is the level.
 
+enum { COVARIANCE = 4 };  // left, right, re, im
+
+INLINE Floats even(const Floats *x) { return __builtin_shufflevector(x[0], x[1], 0, 2, 4, 6); }
+INLINE Floats odd(const Floats *x) { return __builtin_shufflevector(x[0], x[1], 1, 3, 5, 7); }
+INLINE void interleave(Floats re, Floats im, Floats *to) {
+    to[0] = __builtin_shufflevector(re, im, 0, 4, 1, 5);
+    to[1] = __builtin_shufflevector(re, im, 2, 6, 3, 7);
+}
+
+// Add to a source's covariance in four bins, for masks a and b of the left x and the right y.
+INLINE void add_covariance(Floats a, Floats b, const Floats *x, const Floats *y, v128_t fresh, float *model, int bins) {
+    Floats xr = even(x), xi = odd(x), yr = even(y), yi = odd(y);
+    a = (Floats)wasm_v128_and((v128_t)a, fresh);
+    b = (Floats)wasm_v128_and((v128_t)b, fresh);
+    Floats both = a * b;
+    *(Floats *)model += a * a * (xr * xr + xi * xi);
+    *(Floats *)(model + bins) += b * b * (yr * yr + yi * yi);
+    *(Floats *)(model + 2 * bins) += both * (xr * yr + xi * yi);
+    *(Floats *)(model + 3 * bins) += both * (xi * yr - xr * yi);
+}
+
+// bins: 4 or more.
 EXPORT void wiener_model(
-    const float *masks, const float *mixture, int targets, int frames, int bins, float *model
+    const float *masks, const float *mixture, int targets, int complete, int frames, int bins, float *model
 ) {
     const float epsilon = 1e-10f;
-    float peak = 0;
-    for (int i = 0; i < frames * 2 * bins; i++)
-        peak = larger(peak, mixture[2 * i] * mixture[2 * i] + mixture[2 * i + 1] * mixture[2 * i + 1]);
-    float level = larger(1, __builtin_sqrtf(peak) / 10), inverse = 1 / level;
-    model[targets * 5 * bins] = level;
-
-    for (int i = 0; i < targets * 5 * bins; i++)
+    int sources = targets + complete;
+    v128_t peaks = wasm_f32x4_splat(0);
+    for (int i = 0; i < sources * COVARIANCE * bins; i++)
         model[i] = 0;
-    for (int j = 0; j < targets; j++)
-        for (int t = 0; t < frames; t++) {
-            const float *restrict mask = masks + (j * frames + t) * 2 * bins;
-            const float *restrict x = mixture + t * 4 * bins;
-            float *restrict left = model + j * 5 * bins, *restrict right = left + bins, *restrict re = right + bins;
-            float *restrict im = re + bins, *restrict power = im + bins;
-            for (int f = 0; f < bins; f++) {
-                float a = mask[f] * inverse, b = mask[bins + f] * inverse;
-                float ar = a * x[2 * f], ai = a * x[2 * f + 1];
-                float br = b * x[2 * (bins + f)], bi = b * x[2 * (bins + f) + 1];
-                float l = ar * ar + ai * ai, r = br * br + bi * bi;
-                left[f] += l;
-                right[f] += r;
-                re[f] += ar * br + ai * bi;
-                im[f] += ai * br - ar * bi;
-                power[f] += 0.5f * (l + r);
+    for (int source = 0; source < sources; source++)
+        for (int t = 0; t < frames; t++)
+            for (int block = 0; block < bins; block += 4) {
+                // Some of the last bins come twice; they are added once.
+                int f = block + 4 <= bins ? block : bins - 4;
+                v128_t fresh = wasm_i32x4_ge(wasm_i32x4_const(0, 1, 2, 3), wasm_i32x4_splat(block - f));
+                const Floats *x = (const Floats *)(mixture + t * 4 * bins + 2 * f);
+                const Floats *y = (const Floats *)(mixture + (t * 2 + 1) * 2 * bins + 2 * f);
+                const float *mask = masks + (source * frames + t) * 2 * bins + f;
+                Floats a, b;
+                if (source < targets) {
+                    a = *(const Floats *)mask;
+                    b = *(const Floats *)(mask + bins);
+                } else {
+                    a = b = (Floats)wasm_f32x4_splat(1);
+                    for (int j = 0; j < targets; j++) {
+                        mask -= frames * 2 * bins;
+                        a -= *(const Floats *)mask;
+                        b -= *(const Floats *)(mask + bins);
+                    }
+                }
+                add_covariance(a, b, x, y, fresh, model + source * COVARIANCE * bins + f, bins);
             }
+    for (int i = 0; i < frames * 2; i++)
+        for (int block = 0; block < bins; block += 4) {
+            const Floats *x = (const Floats *)(mixture + i * 2 * bins + 2 * (block + 4 <= bins ? block : bins - 4));
+            Floats re = even(x), im = odd(x);
+            // pmax gives its first operand where the second is no number.
+            peaks = wasm_f32x4_pmax(peaks, (v128_t)(re * re + im * im));
         }
-    for (int j = 0; j < targets; j++)
-        for (int part = 0; part < 4; part++)
-            for (int f = 0; f < bins; f++)
-                model[(j * 5 + part) * bins + f] /= model[(j * 5 + 4) * bins + f] + epsilon;
+    float peak = 0;
+    for (int lane = 0; lane < 4; lane++)
+        peak = larger(peak, ((Floats)peaks)[lane]);
+    float level = larger(1, __builtin_sqrtf(peak) / 10), inverse = 1 / level;
+    model[sources * COVARIANCE * bins] = level;
+    for (int source = 0; source < sources; source++) {
+        float *restrict left = model + source * COVARIANCE * bins, *restrict right = left + bins;
+        float *restrict re = right + bins, *restrict im = re + bins;
+        for (int f = 0; f < bins; f++) {
+            float over = inverse * inverse / (0.5f * inverse * inverse * (left[f] + right[f]) + epsilon);
+            left[f] *= over;
+            right[f] *= over;
+            re[f] *= over;
+            im[f] *= over;
+        }
+    }
 }
 
 // 1 where both are zero.
 INLINE Floats one_at_zero(Floats re, Floats im) { return (Floats)((re == 0) & (im == 0) & (Ints)wasm_f32x4_splat(1)); }
 
+// Add a source of a power to the mixture's covariance in four bins.
+INLINE void add_source(Floats power, const float *s, int bins, Floats *left, Floats *right, Floats *re, Floats *im) {
+    *left += power * *(const Floats *)s;
+    *right += power * *(const Floats *)(s + bins);
+    *re += power * *(const Floats *)(s + 2 * bins);
+    *im += power * *(const Floats *)(s + 3 * bins);
+}
+
 // Estimates of `count` of the frames, from `start` on. out: complex (targets, count, 2, bins); bins: 4 or more.
 EXPORT void wiener_filter(
-    const float *masks, const float *mixture, int targets, int frames, int bins, const float *model, int start,
-    int count, float *out
+    const float *masks, const float *mixture, int targets, int complete, int frames, int bins, const float *model,
+    int start, int count, float *out
 ) {
-    const float root_epsilon = 1e-5f;
-    float level = model[targets * 5 * bins], inverse = 1 / level;
+    const float root_epsilon = 1e-5f, trace = 1e-6f;
+    float level = model[(targets + complete) * COVARIANCE * bins], inverse = 1 / level;
     for (int i = 0; i < count; i++)
         for (int block = 0; block < bins; block += 4) {
             int t = start + i, f = block + 4 <= bins ? block : bins - 4; // some of the last bins are done twice
             const Floats *x = (const Floats *)(mixture + t * 4 * bins + 2 * f);
             const Floats *y = (const Floats *)(mixture + (t * 2 + 1) * 2 * bins + 2 * f);
-            Floats xr = __builtin_shufflevector(x[0], x[1], 0, 2, 4, 6);
-            Floats xi = __builtin_shufflevector(x[0], x[1], 1, 3, 5, 7);
-            Floats yr = __builtin_shufflevector(y[0], y[1], 0, 2, 4, 6);
-            Floats yi = __builtin_shufflevector(y[0], y[1], 1, 3, 5, 7);
+            Floats xr = even(x), xi = odd(x), yr = even(y), yi = odd(y);
             Floats l = 0.5f * inverse * inverse * (xr * xr + xi * xi);
             Floats r = 0.5f * inverse * inverse * (yr * yr + yi * yi);
             // The mixture's covariance as the model has it: [[left, re + i im], [re - i im, right]]
             Floats left = (Floats)wasm_f32x4_splat(root_epsilon), right = left, re = left - left, im = re;
+            Floats a_sum = re, b_sum = re;
             for (int j = 0; j < targets; j++) {
-                const float *mask = masks + (j * frames + t) * 2 * bins + f, *s = model + j * 5 * bins + f;
+                const float *mask = masks + (j * frames + t) * 2 * bins + f, *s = model + j * COVARIANCE * bins + f;
                 Floats a = *(const Floats *)mask, b = *(const Floats *)(mask + bins);
-                Floats power = a * a * l + b * b * r;
-                left += power * *(const Floats *)s;
-                right += power * *(const Floats *)(s + bins);
-                re += power * *(const Floats *)(s + 2 * bins);
-                im += power * *(const Floats *)(s + 3 * bins);
+                add_source(a * a * l + b * b * r, s, bins, &left, &right, &re, &im);
+                a_sum += a;
+                b_sum += b;
+            }
+            if (complete) {
+                const float *s = model + targets * COVARIANCE * bins + f;
+                Floats a = 1 - a_sum, b = 1 - b_sum;
+                add_source(a * a * l + b * b * r, s, bins, &left, &right, &re, &im);
             }
             // openunmix.filtering.atan2 writes 1 into the mixture where it is exactly zero, and filters that.
-            xr += one_at_zero(xr, xi);
-            yr += one_at_zero(yr, yi);
+            Floats fr = xr + one_at_zero(xr, xi), gr = yr + one_at_zero(yr, yi);
             // By elimination, and not with the determinant: see reference.py.
             Floats over = 1 / left, pr = re * over, pi = im * over;
             Floats rest = right - pr * re - pi * im, least = root_epsilon * (1 + (right - root_epsilon) * over);
             Floats under = 1 / (Floats)wasm_f32x4_pmax((v128_t)least, (v128_t)rest);
-            Floats vr = under * (yr - pr * xr - pi * xi), vi = under * (yi - pr * xi + pi * xr);
-            Floats ur = over * (xr - re * vr + im * vi), ui = over * (xi - re * vi - im * vr);
+            Floats vr = under * (gr - pr * fr - pi * xi), vi = under * (yi - pr * xi + pi * fr);
+            Floats ur = over * (fr - re * vr + im * vi), ui = over * (xi - re * vi - im * vr);
             for (int j = 0; j < targets; j++) {
-                const float *mask = masks + (j * frames + t) * 2 * bins + f, *s = model + j * 5 * bins + f;
+                const float *mask = masks + (j * frames + t) * 2 * bins + f, *s = model + j * COVARIANCE * bins + f;
                 Floats a = *(const Floats *)mask, b = *(const Floats *)(mask + bins);
                 Floats power = a * a * l + b * b * r;
                 Floats c = *(const Floats *)s, d = *(const Floats *)(s + bins);
                 Floats er = *(const Floats *)(s + 2 * bins), ei = *(const Floats *)(s + 3 * bins);
                 Floats zr = power * (c * ur + er * vr - ei * vi), zi = power * (c * ui + er * vi + ei * vr);
                 Floats wr = power * (d * vr + er * ur + ei * ui), wi = power * (d * vi + er * ui - ei * ur);
-                Floats *to = (Floats *)(out + (j * count + i) * 4 * bins + 2 * f);
-                to[0] = __builtin_shufflevector(zr, zi, 0, 4, 1, 5);
-                to[1] = __builtin_shufflevector(zr, zi, 2, 6, 3, 7);
-                to = (Floats *)(out + ((j * count + i) * 2 + 1) * 2 * bins + 2 * f);
-                to[0] = __builtin_shufflevector(wr, wi, 0, 4, 1, 5);
-                to[1] = __builtin_shufflevector(wr, wi, 2, 6, 3, 7);
+                interleave(zr, zi, (Floats *)(out + (j * count + i) * 4 * bins + 2 * f));
+                interleave(wr, wi, (Floats *)(out + ((j * count + i) * 2 + 1) * 2 * bins + 2 * f));
+                xr -= zr;
+                xi -= zi;
+                yr -= wr;
+                yi -= wi;
+            }
+            if (!complete)
+                continue;
+            // What the estimates leave is added to them in proportion to their masks, or alike where all masks are zero.
+            Floats a_over = 1 / (a_sum + targets * trace), b_over = 1 / (b_sum + targets * trace);
+            xr *= a_over;
+            xi *= a_over;
+            yr *= b_over;
+            yi *= b_over;
+            for (int j = 0; j < targets; j++) {
+                const float *mask = masks + (j * frames + t) * 2 * bins + f;
+                Floats a = *(const Floats *)mask + trace, b = *(const Floats *)(mask + bins) + trace;
+                Floats *z = (Floats *)(out + (j * count + i) * 4 * bins + 2 * f);
+                Floats *w = (Floats *)(out + ((j * count + i) * 2 + 1) * 2 * bins + 2 * f);
+                interleave(even(z) + a * xr, odd(z) + a * xi, z);
+                interleave(even(w) + b * yr, odd(w) + b * yi, w);
             }
         }
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import stft
+from .. import stft, wiener
 from ..audio import to_int16
 from ..types import Complex, Float
 from . import Activation
@@ -65,7 +65,10 @@ class Numpy:
     def magnitude(self, spectrum: Complex) -> Float:
         return np.abs(spectrum)
 
-    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
+    def wiener(self, masks: Float, mixture: Complex, complete: bool = False) -> Iterator[Complex]:
+        targets = masks
+        if complete:
+            masks = wiener.with_residual(targets)
         # openunmix.filtering.atan2 writes 1 into the mixture where it is exactly zero, and filters that.
         x = np.where(mixture == 0, np.complex64(1), mixture)
         y = masks * mixture
@@ -87,7 +90,10 @@ class Numpy:
         first = (x[:, 0] - model[0, 1] * second) / left
         whitened = np.stack([first, second])
         estimates = np.einsum("jtf,jabf,btf->jtaf", power, covariance, whitened)
-        yield (estimates * level).astype(np.complex64)
+        estimates = (estimates[: len(targets)] * level).astype(np.complex64)
+        if complete:
+            estimates += wiener.shares(targets) * (mixture - estimates.sum(axis=0))
+        yield estimates
 
     def spectrum(self, padded: Float, n_fft: int, hop: int) -> Complex:
         return stft.spectrum(padded, n_fft, hop)

@@ -18,7 +18,7 @@ from .reference import Numpy
 
 LIBRARY = Path(__file__).with_name("kernels.wasm")
 # As in kernels.c
-BLOCK, CHUNK = 8, 128
+BLOCK, CHUNK, COVARIANCE = 8, 128, 4
 FILTERED = 20
 """Frames whose estimates are in memory at a time."""
 ACTIVATIONS: dict[Activation, int] = {"none": 0, "tanh": 1, "relu": 2}
@@ -37,8 +37,8 @@ SIGNATURES: dict[str, list[Any]] = {
         *[FLOAT, FLOAT, STRIDED, INT, FLOAT, INT16, INT16, INT16],
     ],
     "magnitude": [COMPLEX, INT, FLOAT],
-    "wiener_model": [FLOAT, COMPLEX, INT, INT, INT, FLOAT],
-    "wiener_filter": [FLOAT, COMPLEX, INT, INT, INT, FLOAT, INT, INT, COMPLEX],
+    "wiener_model": [FLOAT, COMPLEX, INT, INT, INT, INT, FLOAT],
+    "wiener_filter": [FLOAT, COMPLEX, INT, INT, INT, INT, FLOAT, INT, INT, COMPLEX],
     "spectrum": [STRIDED, INT, INT, INT, INT, FLOAT, COMPLEX, COMPLEX, FLOAT],
     "overlap_add": [COMPLEX, INT, INT, INT, FLOAT, COMPLEX, STRIDED, INT, FLOAT],
     "to_int16": [STRIDED, INT, INT, INT16],
@@ -106,13 +106,13 @@ class Simd(Numpy):
         self._library.magnitude(spectrum, spectrum.size, out)
         return out
 
-    def wiener(self, masks: Float, mixture: Complex) -> Iterator[Complex]:
+    def wiener(self, masks: Float, mixture: Complex, complete: bool = False) -> Iterator[Complex]:
         targets, frames, _, bins = masks.shape
         if bins < 4:
-            yield from super().wiener(masks, mixture)
+            yield from super().wiener(masks, mixture, complete)
             return
-        model = np.empty(targets * 5 * bins + 1, np.float32)
-        given = (masks, mixture, targets, frames, bins, model)
+        model = np.empty((targets + complete) * COVARIANCE * bins + 1, np.float32)
+        given = (masks, mixture, targets, int(complete), frames, bins, model)
         self._library.wiener_model(*given)
         for start in range(0, frames, FILTERED):
             count = min(FILTERED, frames - start)

@@ -1,0 +1,65 @@
+"""The level of a song, and the one that networks are given.
+
+Masks and Wiener filter depend on how loud a song is: at -40 dBFS a network hears next to nothing. So a song is brought
+to one level as a whole, and its stems are brought back.
+"""
+
+import numpy as np
+
+from .types import Float
+
+REFERENCE = 10 ** (-17 / 20)
+"""The level that networks are given, of full scale. From -20 to -11 dBFS, SDR on real songs differs by 0.2 dB."""
+WINDOW = 44100
+"""Samples whose power is measured together; about the second that people hear loudness by."""
+MOST_WINDOWS = 60
+"""How many windows are enough where listening to a whole song would take time."""
+GATE = 0.1
+"""Windows below this share of the mean power don't count, as in ITU-R BS.1770: a song is as loud as where it plays."""
+SILENCE = 1e-9
+"""Levels up to it are left as they are."""
+
+
+class Meter:
+    """Measures a song block by block."""
+
+    def __init__(self) -> None:
+        self._powers: list[float] = []
+        self._energy, self._samples = 0.0, 0  # of the window that is not full yet
+
+    def add(self, block: Float) -> None:
+        """Listen to the next samples: float32 (channels, n)."""
+        start = 0
+        while start < block.shape[-1]:
+            piece = block[:, start : start + WINDOW - self._samples].astype(np.float64)
+            self._energy += float(np.vdot(piece, piece)) / len(block)
+            self._samples += piece.shape[-1]
+            start += piece.shape[-1]
+            if self._samples == WINDOW:
+                self._powers.append(self._energy / WINDOW)
+                self._energy, self._samples = 0.0, 0
+
+    @property
+    def level(self) -> float:
+        """The root of the mean power of all windows but quiet ones, of full scale; 0 for silence and for nothing."""
+        powers = np.array(self._powers)
+        if self._samples and not len(powers):
+            powers = np.array([self._energy / self._samples])
+        if not powers.any():
+            return 0.0
+        return float(np.sqrt(powers[powers >= GATE * powers.mean()].mean()))
+
+
+def windows(samples: int) -> list[int]:
+    """Where the windows start that tell a song's level: all that it has, or as many as are enough, evenly spread.
+
+    In a song shorter than a window there is one, as long as the song.
+    """
+    last = max(0, samples // WINDOW - 1)
+    count = min(MOST_WINDOWS, last + 1)
+    return [index * last // max(1, count - 1) * WINDOW for index in range(count)]
+
+
+def gain(level: float) -> float:
+    """What to multiply a song of a level with, so that networks get it at theirs."""
+    return REFERENCE / level if level > SILENCE else 1.0
