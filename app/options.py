@@ -56,11 +56,9 @@ class Options:
     def explain(self):
         chosen, text = self.targets(), ""
         if chosen == ["vocals"]:
-            text = tr(
-                "Only the vocals are computed, which is faster; the rest is the karaoke version."
-            )
+            text = tr("All but the vocals is the karaoke version.")
         elif len(chosen) < len(TARGETS):
-            text = tr("Fewer stems are faster; what is left of the song comes as one more.")
+            text = tr("What you leave out of the song comes as one stem more.")
         view.say(view.element("options-note"), text)
 
     def targets(self):

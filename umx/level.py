@@ -41,10 +41,12 @@ class Meter:
 
     @property
     def level(self) -> float:
-        """The root of the mean power of all windows but quiet ones, of full scale; 0 for silence and for nothing."""
-        powers = np.array(self._powers)
-        if self._samples and not len(powers):
-            powers = np.array([self._energy / self._samples])
+        """The root of the mean power of `windows` but for quiet ones, of full scale; 0 for silence and for nothing."""
+        samples = len(self._powers) * WINDOW + self._samples
+        if samples < WINDOW:
+            powers = np.array([self._energy / max(1, samples)])
+        else:
+            powers = np.array([self._powers[start // WINDOW] for start in windows(samples)])
         if not powers.any():
             return 0.0
         return float(np.sqrt(powers[powers >= GATE * powers.mean()].mean()))

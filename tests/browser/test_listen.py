@@ -22,8 +22,11 @@ from songs import (
     drop,
     expect_state,
     read,
+    snr,
     wav,
 )
+
+import umx
 
 
 @pytest.fixture(scope="module")
@@ -365,6 +368,9 @@ def test_some_stems_and_what_they_leave(
     assert {soundfile.info(path).subtype for path in paths.values()} == {subtype}
     sounds = {stem: read(path) for stem, path in paths.items()}
     mixture = np.rint(SONG * 2**15) / 2**15
+    native = umx.separate(mixture.T, RATE)
+    for stem in set(made) - {"rest"}:
+        assert snr(sounds[stem], native[stem].T) > 50, stem
     total = np.sum([sounds[lane.lower()] for lane in lanes], axis=0)
     assert np.abs(total - mixture).max() < 1e-4
     if "karaoke" in made:

@@ -46,6 +46,15 @@ def test_silence_and_nothing_stay_as_they_are() -> None:
     assert gain(Meter().level) == 1
 
 
+def test_a_long_song_has_the_level_of_its_windows() -> None:
+    """Where not all of a song is at hand, they are measured alone."""
+    song = np.random.default_rng(3).standard_normal((2, 150 * WINDOW))
+    song *= 1 + np.sin(np.arange(song.shape[1]) / WINDOW)
+    pieces = [song[:, start : start + WINDOW] for start in windows(song.shape[1])]
+    assert len(pieces) == MOST_WINDOWS
+    assert measured(np.concatenate(pieces, axis=1)) == pytest.approx(measured(song))
+
+
 @given(st.integers(0, 4 * 3600 * WINDOW))
 def test_windows_are_of_the_song_and_spread_over_it(samples: int) -> None:
     starts = windows(samples)
