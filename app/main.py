@@ -23,6 +23,7 @@ from shortcuts import Shortcuts
 from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
 from texts import tr
 from told import told
+from version import WHEEL
 from wav import SAMPLE_RATE
 
 ENGINES = {
@@ -53,7 +54,7 @@ class Page:
     def __init__(self, model):
         """model: a model's address, relative to the page's."""
         config = {
-            "packages": ["numpy", address("app/vendor/umx/umx-0.1.0-py3-none-any.whl")],
+            "packages": ["numpy", address("app/vendor/umx/" + WHEEL)],
             "files": {
                 address("app/converting.py"): "./converting.py",
                 address("app/device.py"): "./device.py",

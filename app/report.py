@@ -3,11 +3,13 @@
 import js
 from promises import RejectedError, settle
 from texts import tr
+from version import VERSION
 
 
 def text(pool, jobs):
     device = js.navigator
     lines = [
+        "Version: " + VERSION,
         "Page: " + js.location.origin + js.location.pathname,
         "Browser: " + device.userAgent,
         "Cores: {}; memory: {} GB".format(

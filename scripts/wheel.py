@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import io
-import tomllib
+import runpy
 import zipfile
 from pathlib import Path
 
@@ -16,8 +16,14 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def build_wheel(folder: Path = FOLDER) -> Path:
-    """Write the wheel into `folder`, without models: the page fetches those itself."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    """Write the wheel into `folder`, in place of other versions', and beside it version.py, by which the page finds it.
+
+    Models are left out: the page fetches those itself.
+    """
+    source = ROOT / "umx" / "version.py"
+    facts = runpy.run_path(str(source))  # the package itself would need numpy
+    version: str = facts["VERSION"]
+    path = folder / str(facts["WHEEL"])
     info = f"umx-{version}.dist-info"
     sources = sorted(p for p in (ROOT / "umx").rglob("*") if p.suffix in SUFFIXES)
     contents = {p.relative_to(ROOT).as_posix(): p.read_bytes() for p in sources}
@@ -32,9 +38,12 @@ def build_wheel(folder: Path = FOLDER) -> Path:
     with zipfile.ZipFile(packed, "w") as wheel:
         for name, data in contents.items():
             wheel.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
-    path = folder / f"umx-{version}-py3-none-any.whl"
     folder.mkdir(parents=True, exist_ok=True)
     whole.write(path, packed.getvalue())
+    whole.write(folder / source.name, source.read_bytes())
+    for other in folder.glob("*.whl"):
+        if other != path:
+            other.unlink(missing_ok=True)
     return path
 
 

@@ -1,7 +1,8 @@
 """Music demixing with Open-Unmix on numpy."""
 
 from .separator import Separator, separate
+from .version import VERSION
 from .weights import WeightsError
 
-__all__ = ["Separator", "WeightsError", "separate"]
-__version__ = "0.1.0"
+__all__ = ["Separator", "WeightsError", "__version__", "separate"]
+__version__ = VERSION

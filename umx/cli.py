@@ -14,11 +14,13 @@ from .level import Meter
 from .separator import DEFAULT_MODEL, Separator
 from .stems import RESIDUAL, TITLES, named, targets_for, titles_of
 from .types import Float
+from .version import VERSION
 from .weights import Model, WeightsError, find_model, load_model
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="umx", description="Separate songs into stems.")
+    top.add_argument("--version", action="version", version=f"umx {VERSION}")
     commands = top.add_subparsers(required=True)
     sub = commands.add_parser("separate", help="write the stems of songs as WAV files")
     sub.add_argument("songs", nargs="+", type=Path, metavar="SONG")

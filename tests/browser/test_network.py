@@ -9,6 +9,8 @@ from build import ROOT
 from playwright.sync_api import Page, Route, expect
 from songs import PATIENCE, compose, drop, expect_state, wav
 
+from umx.version import WHEEL
+
 VOCALS = (ROOT / "weights" / "umx-mini" / "vocals.safetensors.gz").read_bytes()
 DRUMS = (ROOT / "weights" / "umx-mini" / "drums.safetensors.gz").read_bytes()
 WRONG = {
@@ -114,7 +116,7 @@ FETCHED = (
     "app/fetching.py",
     "app/opfs.py",
     "app/unpacking.py",
-    "app/vendor/umx/umx-0.1.0-py3-none-any.whl",
+    f"app/vendor/umx/{WHEEL}",
     "app/vendor/pyodide/numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl",
     "weights/umx-mini/manifest.json",
     "weights/umx-mini/vocals.safetensors.gz",

@@ -345,6 +345,7 @@ def test_bug_report_names_no_song(page: Page) -> None:
     expect(page.locator("#reported")).to_have_text("Copied.")
     page.locator("summary", has_text="Settings").click()
     report = page.evaluate("navigator.clipboard.readText()")
+    assert f"Version: {umx.__version__}" in report
     assert "Model: umx-mini" in report
     assert "can't be read as audio" in report
     assert "secret" not in report

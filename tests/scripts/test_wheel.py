@@ -1,9 +1,9 @@
 import base64
 import hashlib
 import os
+import runpy
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -19,16 +19,35 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_named_by_the_version(built: Path) -> None:
-    version = tomllib.loads((wheel.ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert built.name == f"umx-{version}-py3-none-any.whl"
-    assert umx.__version__ == version
+    assert built.name == f"umx-{umx.__version__}-py3-none-any.whl"
+
+
+def test_the_page_finds_it_by_the_version_beside_it(built: Path) -> None:
+    beside = runpy.run_path(str(built.with_name("version.py")))
+    assert beside["VERSION"] == umx.__version__
+    assert beside["WHEEL"] == built.name
+
+
+def test_another_version_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "checkout"
+    (copy / "umx").mkdir(parents=True)
+    source = (wheel.ROOT / "umx" / "version.py").read_text()
+    monkeypatch.setattr(wheel, "ROOT", copy)
+    for version in (umx.__version__, "7.8.9"):
+        changed = source.replace(umx.__version__, version)
+        (copy / "umx" / "version.py").write_text(changed)
+        wheel.build_wheel(tmp_path / "vendor")
+    names = {path.name for path in (tmp_path / "vendor").iterdir()}
+    assert names == {"umx-7.8.9-py3-none-any.whl", "version.py"}
+    with zipfile.ZipFile(tmp_path / "vendor" / "umx-7.8.9-py3-none-any.whl") as archive:
+        assert "umx-7.8.9.dist-info/METADATA" in archive.namelist()
 
 
 def test_same_sources_give_the_same_bytes(
     built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "elsewhere"
-    for path in [wheel.ROOT / "pyproject.toml", *(wheel.ROOT / "umx").rglob("*")]:
+    for path in (wheel.ROOT / "umx").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             place = copy / path.relative_to(wheel.ROOT)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -40,10 +59,12 @@ def test_same_sources_give_the_same_bytes(
 
 
 def test_a_wheel_that_is_there_is_not_written_again(built: Path) -> None:
-    os.utime(built, (1e9, 1e9))
+    files = {built, built.with_name("version.py")}
+    for path in files:
+        os.utime(path, (1e9, 1e9))
     assert wheel.build_wheel(built.parent) == built
-    assert built.stat().st_mtime == 1e9
-    assert list(built.parent.iterdir()) == [built]
+    assert set(built.parent.iterdir()) == files
+    assert {path.stat().st_mtime for path in files} == {1e9}
 
 
 def test_holds_the_engine_and_nothing_else(built: Path) -> None:

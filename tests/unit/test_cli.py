@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import tqdm
 
+import umx
 from tests.music import band
 from umx.cli import main, places, write
 
@@ -28,6 +29,13 @@ def test_every_stem_under_the_song_s_title(song: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "out").iterdir():
         info = soundfile.info(path)
         assert (info.samplerate, info.channels, info.frames) == (44100, 2, 22050)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"umx {umx.__version__}\n"
 
 
 @pytest.mark.parametrize("name", ["melody", "other"])

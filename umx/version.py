@@ -1,0 +1,5 @@
+"""The version, which this file alone states. The page reads it too, on MicroPython."""
+
+VERSION = "0.1.0"
+WHEEL = "umx-" + VERSION + "-py3-none-any.whl"
+"""The file name of the wheel that scripts/wheel.py makes and the page's workers load."""
