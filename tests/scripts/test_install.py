@@ -1,5 +1,6 @@
 """`pip install .`: the engine, the command and the model that comes with them, away from the checkout."""
 
+import json
 import os
 import subprocess
 import sys
@@ -48,3 +49,11 @@ def test_nothing_else_is_installed(installed: Path) -> None:
     assert models == ["umx-mini"]
     weights = {path.name for path in (installed / "umx" / "models" / "umx-mini").iterdir()}
     assert weights == {path.name for path in (ROOT / "weights" / "umx-mini").iterdir()}
+
+
+def test_the_licence_comes_along_and_names_that_of_the_weights_too(installed: Path) -> None:
+    info = installed / f"umx-{umx.__version__}.dist-info"
+    assert (info / "licenses" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    manifest = json.loads((ROOT / "weights" / "umx-mini" / "manifest.json").read_text())
+    expression = f"License-Expression: MIT AND {manifest['licence']}"
+    assert expression in (info / "METADATA").read_text("utf-8").splitlines()
