@@ -1,4 +1,7 @@
-"""Run every check and every test: `python3 scripts/test.py`, or only some stages: `python3 scripts/test.py lint unit`.
+"""Run every check and every test: `python3 scripts/test.py`, or only some.
+
+`test.py lint unit` runs two stages; `test.py unit -k stft` and `test.py browser tests/browser/test_listen.py` hand
+what follows a stage's name to its pytest; `test.py --changed` runs what concerns the changes since main.
 
 Makes its own environment in .venv, and anew when what is pinned changes; finds a Chromium, or gets one, and gets other
 browsers and a real song where Debian's packages can be installed without asking.
@@ -10,24 +13,29 @@ import shutil
 import subprocess
 import sys
 import time
+from itertools import takewhile
 from pathlib import Path
 from subprocess import DEVNULL
 
 import required_python  # noqa: F401
+import selection
 from environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
 
 AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
 """Two tests at a time, those of a file one after the other but for the last ones: pages wait a lot."""
+PYTEST, CHANGED = "pytest", "--changed"
 STAGES = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check"],
     "types": ["mypy"],
-    "unit": ["pytest", "tests/unit", "tests/parity", "tests/scripts", *AT_A_TIME],
+    "unit": [PYTEST, "tests/unit", "tests/parity", "tests/scripts", *AT_A_TIME],
     "build": ["scripts/build.py"],
-    "browser": ["pytest", "tests/browser", "-rs", *AT_A_TIME],
+    "browser": [PYTEST, "tests/browser", "-rs", *AT_A_TIME],
     "audit": ["scripts/audit.py"],
 }
 """What to run by name, in order: a module of the environment, or a script, and its arguments."""
+CHECKS = ("lint", "format", "types")
+"""Stages of seconds, about all sources."""
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 """Everything that the tests need, with the hashes of its files; its first lines say how it is made anew."""
 CHROMIUM = "UMX_CHROMIUM"
@@ -52,13 +60,10 @@ PLAYWRIGHTS_OWN = (
 )
 
 
-def main(wanted: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the wanted stages, or all, each even if another failed. Returns the exit status."""
-    unknown = set(wanted) - set(STAGES)
-    if unknown:
-        sys.exit(f"There is no stage {sorted(unknown)[0]!r}; there are {', '.join(STAGES)}.")
+    stages = of_changes() if arguments == [CHANGED] else of_names(arguments)
     make_environment()
-    stages = {name: command for name, command in STAGES.items() if not wanted or name in wanted}
     environment = dict(os.environ)
     if "browser" in stages:
         environment[CHROMIUM] = find_browser()
@@ -73,6 +78,48 @@ def main(wanted: list[str]) -> int:
     for name, (status, seconds) in results.items():
         print(f"{name:8} {'FAILED' if status else 'passed'} {seconds:7.1f} s")
     return int(any(status for status, _ in results.values()))
+
+
+def of_names(arguments: list[str]) -> dict[str, list[str]]:
+    """The stages that are named, or all, and what each runs. What follows the last name goes to that stage's pytest.
+
+    Ends the script at what is neither.
+    """
+    names = list(takewhile(STAGES.__contains__, arguments))
+    rest = arguments[len(names) :]
+    if rest and not (names and STAGES[names[-1]][0] == PYTEST):
+        sys.exit(f"There is no stage {rest[0]!r}; there are {', '.join(STAGES)}.")
+    stages = {name: command for name, command in STAGES.items() if not names or name in names}
+    if rest:
+        stages[names[-1]] = narrowed(stages[names[-1]], rest)
+    return stages
+
+
+def of_changes() -> dict[str, list[str]]:
+    """The checks of the sources, and what concerns the changes since main; all, where nothing says what does."""
+    tests = selection.tests_of(selection.changed())
+    if tests is None:
+        print("Nothing says which tests are enough for these changes: all are run.")
+        return STAGES
+    stages = {name: STAGES[name] for name in CHECKS}
+    for name, command in STAGES.items():
+        folders = tuple(filter(is_test, command))
+        concerned = [test for test in tests if test.startswith(folders)]
+        if concerned:
+            stages[name] = narrowed(command, concerned)
+    return stages
+
+
+def narrowed(command: list[str], arguments: list[str]) -> list[str]:
+    """A stage of pytest with arguments of its own; paths among them take the place of its folders."""
+    if any(map(is_test, arguments)):
+        command = [part for part in command if not is_test(part)]
+    return [*command, *arguments]
+
+
+def is_test(argument: str) -> bool:
+    """Whether an argument of pytest is a path to tests, rather than an option or its value."""
+    return argument.startswith("tests/")
 
 
 def python_command(command: list[str]) -> list[str]:

@@ -173,6 +173,87 @@ def test_only_wanted_stages_run(
         command.main(["third"])
 
 
+AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command_line"),
+    [
+        (["unit"], ["tests/unit", "tests/parity", "tests/scripts", *AT_A_TIME]),
+        (
+            ["unit", "-k", "separator"],
+            ["tests/unit", "tests/parity", "tests/scripts", *AT_A_TIME, "-k", "separator"],
+        ),
+        (
+            ["browser", "tests/browser/test_listen.py"],
+            ["-rs", *AT_A_TIME, "tests/browser/test_listen.py"],
+        ),
+        (
+            ["unit", "-x", "tests/unit/test_stft.py::test_frames", "-n", "0"],
+            [*AT_A_TIME, "-x", "tests/unit/test_stft.py::test_frames", "-n", "0"],
+        ),
+        # The value of an option, even if there is a folder of that name.
+        (["browser", "-k", "app"], ["tests/browser", "-rs", *AT_A_TIME, "-k", "app"]),
+    ],
+    ids=" ".join,
+)
+def test_what_follows_a_stage_s_name_goes_to_its_pytest(
+    command: ModuleType, arguments: list[str], command_line: list[str]
+) -> None:
+    assert command.of_names(arguments) == {arguments[0]: ["pytest", *command_line]}
+
+
+def test_the_last_stage_alone_gets_what_follows(command: ModuleType) -> None:
+    stages = command.of_names(["browser", "unit", "-k", "wav"])
+    assert list(stages) == ["unit", "browser"]
+    assert stages["unit"][-2:] == ["-k", "wav"]
+    assert stages["browser"] == command.STAGES["browser"]
+    assert "-k" not in command.STAGES["unit"]
+
+
+@pytest.mark.parametrize("arguments", [["-k", "wav"], ["lint", "-k"], ["unit", "lint", "-k"]])
+def test_only_pytest_takes_arguments(command: ModuleType, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="no stage '-k'; there are lint, "):
+        command.of_names(arguments)
+
+
+def test_arguments_arrive(
+    command: ModuleType, stages: dict[str, list[str]], tmp_path: Path
+) -> None:
+    """At a real pytest, of two tests of which one is left out."""
+    file = tmp_path / "tests" / "test_two.py"
+    file.parent.mkdir()
+    file.write_text("def test_good(): pass\ndef test_bad(): assert False\n")
+    stages["unit"] = ["pytest", "-p", "no:cacheprovider", "-c", os.devnull, str(file)]
+    assert command.main(["unit"]) == 1
+    assert command.main(["unit", "-k", "good"]) == 0
+
+
+def test_changes_run_the_checks_and_the_tests_that_they_concern(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command.selection, "changed", lambda: ["app/reach.py", "umx/stft.py"])
+    tests = ["tests/browser/test_hosts.py", "tests/parity", "tests/unit/test_stft.py"]
+    monkeypatch.setattr(command.selection, "tests_of", lambda paths: tests * (len(paths) == 2))
+    assert command.of_changes() == {
+        **{name: command.STAGES[name] for name in ("lint", "format", "types")},
+        "unit": ["pytest", *AT_A_TIME, "tests/parity", "tests/unit/test_stft.py"],
+        "browser": ["pytest", "-rs", *AT_A_TIME, "tests/browser/test_hosts.py"],
+    }
+    monkeypatch.setattr(command.selection, "tests_of", lambda paths: [])
+    assert list(command.of_changes()) == ["lint", "format", "types"]
+
+
+def test_changes_of_which_nothing_is_known_run_everything(
+    command: ModuleType, stages: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command.selection, "changed", lambda: ["umx/brand_new.py"])
+    monkeypatch.setattr(command.selection, "tests_of", lambda paths: None)
+    assert command.of_changes() == stages
+    del stages["second"]
+    assert command.main(["--changed"]) == 0
+
+
 def test_tests_are_told_the_browser(
     command: ModuleType, stages: dict[str, list[str]], tmp_path: Path
 ) -> None:
