@@ -2,6 +2,7 @@
 
 import asyncio
 
+import clock
 import demo
 import files
 import js
@@ -17,14 +18,16 @@ from decode import decode, own_rate
 from jobs import Queue
 from kept import Kept, megabytes
 from options import Options
-from pool import Pool, default_size
+from pool import Pool
 from promises import RejectedError
+from pyscript.ffi import create_proxy
 from shortcuts import Shortcuts
 from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
 from texts import tr
 from told import told
 from version import WHEEL
 from wav import SAMPLE_RATE
+from worker_client import Worker, default_size
 
 ENGINES = {
     "simd": "WebAssembly SIMD kernel",
@@ -69,7 +72,10 @@ class Page:
         options = {"type": "pyodide", "version": interpreter, "config": config}
         size = settings.get("workers", settings.workers, default_size())
         self.model_path = model
-        self.pool = Pool(size, options, address(model), self.engine_changed)
+        self.pool = Pool(
+            size, lambda: Worker(options), address(model), self.engine_changed, clock.seconds
+        )
+        js.setInterval(create_proxy(self.pool.tick), 1000)
         self.menu = models.Menu(model, options, self.model_chosen)
         self.kept = Kept(self.say_what_is_kept, lambda folder: self.queue.gone(folder))
         self.queue = Queue(self.pool, self.kept, self.refresh)

@@ -5,11 +5,12 @@ import asyncio
 import js
 import private_files
 import view
-from pool import Cancelled, Worker
+from pool import Cancelled
 from promises import attempt, outcome
 from pyscript.ffi import create_proxy, to_js
 from texts import tr
 from told import told
+from worker_client import Worker
 
 ADDRESS = "opfs:"
 """What the address of a model on the device begins with, see `device`."""

@@ -1,0 +1,157 @@
+"""A worker that runs the engine, as the page sees it: asked, watched, ended."""
+
+import clock
+import js
+import reach
+from pool import Cancelled, OutOfMemoryError, WorkerError, WorkerStoppedError
+from promises import RejectedError, settle
+from pyscript import PyWorker
+from pyscript.ffi import create_proxy, to_js
+from texts import tr
+from told import told
+
+SCRIPT, SNAPSHOT = "./app/worker.py", "./app/snapshot.mjs"
+PATIENCE = 900
+"""Seconds that a worker may compute without a word. Plain numpy takes minutes for a step on a slow device."""
+NO_MEMORY = "There is not enough memory. Close other programs or pages, or set fewer workers, and try again."
+
+
+class Worker:
+    """One worker, which answers one request at a time."""
+
+    def __init__(self, options):
+        """options: PyScript's, with the interpreter's address as "version"."""
+        self.options = options
+        self.worker, self.urls = made(options)
+        self.resolve = self.listener = None
+        self.ended = self.started = False
+        self.heap = self.least = 0  # bytes of it: now, and when the model was loaded
+        self.heard = 0.0  # when it was asked, or has last said something
+        self.worker.addEventListener("message", create_proxy(self.hear))
+        self.worker.addEventListener("error", create_proxy(self.fail))
+
+    async def ask(self, kind, listener=None, transfer=(), **content):
+        """Send a request and wait for its answer.
+
+        listener: called with every message of kind "progress" or "piece" that comes before.
+        Raises WorkerError, or Cancelled if the worker is ended.
+        """
+        if self.ended:
+            raise Cancelled()
+        self.listener, self.heard = listener, clock.seconds()
+
+        def executor(resolve, reject):
+            self.resolve = resolve
+
+        answer = js.Promise.new(create_proxy(executor))
+        # A worker that is ended, or fails, before it is ready never says that it is.
+        try:
+            await settle(js.Promise.race(to_js([self.worker.ready, answer])))
+        except RejectedError as error:
+            self.stop(str(error))
+        if self.resolve and not self.started:
+            # PyScript says it also of a script that failed, and whose last line has posted nothing.
+            self.stop(await self.trouble() or tr("its program failed."))
+        self.revoke()
+        if self.resolve:
+            content["kind"] = kind
+            self.worker.postMessage(to_js(content), to_js(list(transfer)))
+        reply = await answer
+        if reply.kind == "error" and reply.memory:
+            raise OutOfMemoryError(tr(NO_MEMORY))
+        if reply.kind == "error":
+            raise WorkerError(told(reply.message))
+        if reply.kind == "stopped":
+            raise WorkerStoppedError(reply.message)
+        if reply.kind == "cancelled":
+            raise Cancelled()
+        return reply
+
+    async def load(self, url, listener=None):
+        """Have it load a model. Gives the model's manifest and the name of the engine; raises as `ask` does."""
+        answer = await self.ask("load", listener, url=url)
+        # Read by the browser, which keeps the order of the targets.
+        return js.JSON.parse(answer.manifest), answer.engine
+
+    def hear(self, event):
+        kind = getattr(event.data, "kind", None)
+        if self.ended or not kind:  # PyScript talks to its workers too
+            return
+        self.started, self.heard = True, clock.seconds()
+        if kind == "answer":
+            self.heap = event.data.heap
+            self.least = self.least or self.heap
+        if kind in ("answer", "error"):
+            self.settle(event.data)
+        elif kind in ("progress", "piece") and self.listener:
+            self.listener(event.data)
+
+    async def trouble(self):
+        """In words, what keeps it from starting; "" if that isn't known."""
+        config = self.options["config"]
+        # Joined by +: this MicroPython has no stars in lists.
+        files = [self.options["version"], SNAPSHOT, SCRIPT] + config["packages"][1:]
+        return await reach.trouble(files + list(config["files"]))
+
+    def fail(self, event):
+        """Called by the browser for what nobody in the worker has caught; Pyodide is of no use after that."""
+        self.stop(str(getattr(event, "message", None) or tr("it could not be loaded")))
+
+    def stop(self, reason):
+        self.settle(
+            to_js({"kind": "stopped", "message": tr("A worker stopped: {}").format(reason)})
+        )
+
+    def tick(self):
+        """To be called now and then. It is not ended for what the computer has slept."""
+        if self.resolve and self.silence() > PATIENCE:
+            self.stop(tr("no answer for {} minutes").format(PATIENCE // 60))
+
+    def is_starting(self):
+        """Whether it was asked for something and has not said anything yet."""
+        return bool(self.resolve) and not self.started
+
+    def silence(self):
+        """Seconds since it was asked, or has last said something."""
+        return clock.seconds() - self.heard
+
+    def settle(self, reply):
+        resolve, self.resolve = self.resolve, None
+        if resolve:
+            resolve(reply)
+
+    def end(self):
+        """Stop at once, whatever it is computing; once is enough."""
+        if self.ended:
+            return
+        self.ended = True
+        self.worker.terminate()
+        self.revoke()
+        # It holds what listens to it, which must not hold it.
+        self.worker = self.listener = None
+        self.settle(to_js({"kind": "cancelled"}))
+
+    def revoke(self):
+        while self.urls:
+            js.URL.revokeObjectURL(self.urls.pop())
+
+
+def made(options):
+    """A PyScript worker, and the Blob URLs of its scripts, which PyScript itself never revokes."""
+    create, urls = js.URL.createObjectURL, []
+
+    def listen(blob):
+        urls.append(create(blob))
+        return urls[-1]
+
+    js.URL.createObjectURL = create_proxy(listen)
+    worker = PyWorker(SCRIPT, to_js(options))
+    js.URL.createObjectURL = create
+    return worker, urls
+
+
+def default_size():
+    """One worker a core, within what the device's memory allows: a worker may take half a gigabyte."""
+    cores = getattr(js.navigator, "hardwareConcurrency", None) or 2
+    memory = getattr(js.navigator, "deviceMemory", None) or 4
+    return max(1, min(int(cores), int(memory), 8))
