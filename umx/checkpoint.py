@@ -1,4 +1,4 @@
-"""Read a PyTorch checkpoint (.pth) into numpy, without torch and without running its pickle.
+"""PyTorch checkpoints (.pth), read into numpy without torch and without running their pickle.
 
 Both formats that `torch.save` has had: a zip archive (since 1.6) and a sequence of pickles. A pickle is a program; this
 module knows the few instructions and the few names that tensors in dictionaries need, acts them out on plain data, and
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-LARGEST_PICKLE = 1 << 20  # bytes; an object may take a hundred times its instruction
+LARGEST_PICKLE = 1 << 20  # bytes; an object may take a hundred times the memory of its instruction
 ZIP_MAGIC = b"PK\x03\x04"
 STORAGES: dict[str, np.dtype[Any]] = {
     "torch.FloatStorage": np.dtype("<f4"),
@@ -198,7 +198,7 @@ def _views(content: Any) -> dict[str, View]:
 def _tensors(
     views: Mapping[str, View], load: Callable[[Storage], NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
-    """The tensors; copies, but of what is a storage by itself. load: reads a storage's numbers, all of them."""
+    """The tensors, copied unless they are a whole storage. load: reads all numbers of a storage."""
     load = lru_cache(maxsize=1)(load)  # the weights of an LSTM may be parts of one storage
     out = {}
     for name, (storage, offset, shape, strides) in views.items():
@@ -296,7 +296,7 @@ def _interpret(file: BinaryIO) -> Any:
 
 
 def _a(kind: type, value: Any) -> Any:
-    """`value`, which must be of exactly this plain kind: a View is a tuple, but no list."""
+    """Give back `value`. Raises CheckpointError unless it is of exactly this kind, subclasses excluded."""
     if type(value) is not kind:
         raise CheckpointError(
             f"its pickle uses a {type(value).__name__} as if it were a {kind.__name__}"
@@ -305,7 +305,7 @@ def _a(kind: type, value: Any) -> Any:
 
 
 def _put(target: Any, keys: list[Any], values: list[Any]) -> None:
-    """Put items into a dictionary. Tuples are no keys: hashing one can take for ever, or all of the stack."""
+    """Put items into a dictionary. Keys are never tuples: hashing one can take for ever, or all of the stack."""
     if not all(type(key) in (str, int) for key in keys):
         raise CheckpointError("its pickle has a key that is neither a name nor a number")
     _a(dict, target).update(zip(keys, values, strict=True))

@@ -1,4 +1,4 @@
-"""From the checkpoints of an Open-Unmix to a model's folder, one target after the other.
+"""Converting: the checkpoints of an Open-Unmix become a model's folder, one target after the other.
 
 openunmix's own training leaves a folder with `separator.json` and, for each target, `<target>.pth` and `<target>.json`.
 """
@@ -18,9 +18,9 @@ from .types import Float
 from .weights import MANIFEST, TARGET, Manifest, Tensor, WeightFile, pack, shapes
 
 TARGETS = ("vocals", "drums", "bass", "other")
-"""The order in which models name their targets; others come after."""
+"""Order in which models name their targets; others come after."""
 SIGNAL = {"sample_rate": 44100, "n_fft": 4096, "hop": 1024}
-"""What the official models hear."""
+"""Signal that the official models are made for."""
 NETWORK = ("channels", "bins", "max_bin", "hidden_size", "layers", "bidirectional")
 
 VECTOR = re.compile(r"(in|out)put_(mean|scale)|bn\d\.(weight|bias|running_\w+)|lstm\.bias_\w+")
@@ -41,7 +41,7 @@ def convert(
     progress: Progress = lambda target: None,
     **fields: Any,
 ) -> Manifest:
-    """Convert a checkpoint a target into a model's folder, which is made.
+    """Convert checkpoints, one per target, into a model's folder, which is made.
 
     fields: the manifest's, but for targets, preset and the network's shape. Returns the manifest.
     Raises ConvertError and CheckpointError, naming the file.
@@ -104,7 +104,7 @@ class Converter:
         steps = choose_steps(folded, self.preset)
         tensors: dict[str, Tensor] = {}
         for layer in sorted({key.rpartition(".")[0] for key in folded}):
-            # One at a time, so that few are there in both forms: the float one is four times as large.
+            # Layers are rounded one at a time, so that few exist in both forms: the float one is four times as large.
             whole = {
                 key: folded.pop(key) for key in list(folded) if key.rpartition(".")[0] == layer
             }

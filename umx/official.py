@@ -12,7 +12,7 @@ QUALITY_NOTE = (
 
 @dataclass(frozen=True)
 class Official:
-    """Where a model comes from and what its manifest says of it."""
+    """Source of a model, and what its manifest says of it."""
 
     title: str
     licence: str
@@ -29,7 +29,7 @@ class Official:
         return f"{self.source}/files/{self.checkpoints[target]}"
 
     def content_url(self, target: str) -> str:
-        """Where pages of other origins may read the same file; in one go only, for there are no ranges here."""
+        """Address at which pages of other origins may read the same file. It answers no range requests."""
         site, _, record = self.source.partition("/records/")
         return f"{site}/api/records/{record}/files/{self.checkpoints[target]}/content"
 

@@ -55,7 +55,7 @@ class OpenUnmix:
         )
 
     def encode(self, magnitude: Float, state: State | None = None) -> tuple[Float, State]:
-        """Everything up to the last layer, which needs the whole stretch of frames for its LSTM.
+        """All layers but the last. The LSTM among them needs all frames of a segment at once.
 
         magnitude: float32 (B, frames, channels, max_bin), |STFT| of the mixture.
         Returns float32 (B, frames, hidden_size) and the LSTM's state after the last frame.
@@ -63,7 +63,7 @@ class OpenUnmix:
         sequences, frames = magnitude.shape[:2]
         x = np.empty((sequences, frames, len(self.fc1.scale)), np.float32)
         for sequence, spectra in zip(x, magnitude, strict=True):
-            # One at a time: scaled magnitudes of all would be the largest array in memory.
+            # Sequences are scaled one at a time: all of them would be the largest array in memory.
             sequence[:] = self.engine.linear(self._scaled(spectra), self.fc1, "tanh")
         y, state = self.lstm(x, state)
         for into, after in zip(x, y, strict=True):

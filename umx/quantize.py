@@ -1,7 +1,7 @@
-"""From a checkpoint's float tensors to ours: fold what is linear into the layers, then 8 bits a weight, or fewer.
+"""Quantising: a checkpoint's float tensors become ours, first folded into fewer layers, then 8 bits per weight or less.
 
-Folding: batch norm after a matrix is a scale and a bias a row, and so are output scale and mean. The input's shift
-goes into the first bias; its scale, which ranges over orders of magnitude, stays a vector of its own.
+Folding: batch norm after a matrix is a scale and a bias per row, and so are output scale and mean. The input's shift
+goes into the first bias. Its scale ranges over orders of magnitude, so it stays a vector of its own.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from .weights import Tensor
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's
 PRESETS = {"web": 3.0, "best": None}
-"""Bits a weight in a gzip file: as few as serve, to travel; or all that its eight bits can hold."""
+"""Bits per weight in a gzip file. None: as many as 8-bit integers need."""
 
 BLOCK = 256
-"""How many rows are rounded at a time."""
+"""Rows that are rounded at a time."""
 
 
 class ShapeError(ValueError):
@@ -40,10 +40,10 @@ def fold(state: Mapping[str, Float]) -> dict[str, Float]:
 
 
 def mean_inputs(state: Mapping[str, NDArray[Any]]) -> dict[str, Float]:
-    """What some layers see on average, float32 (inputs,) by name, as far as a state dict tells.
+    """Average inputs of fc1 and fc3, float32 (inputs,) by name, as a state dict tells them.
 
-    fc1 sees magnitudes, whose mean was kept to shift them by; fc3 sees rectified outputs of a batch norm, which are as
-    good as normally distributed, with deviation and mean as the norm's weight and bias say.
+    fc1's inputs are magnitudes, whose mean the network holds. fc3's are rectified outputs of a batch norm: nearly
+    normally distributed, with the norm's weight as deviation and its bias as mean.
     """
     channels = state["fc1.weight"].shape[1] // len(state["input_scale"])
     magnitudes = np.tile(-state["input_mean"] * state["input_scale"], channels)
@@ -85,9 +85,8 @@ def round_weights(
             mean = means.get(name)
             integers = np.empty(weight.shape, np.int8)
             step, lost = np.empty((2, len(weight)), np.float32)
-            for start in range(
-                0, len(weight), BLOCK
-            ):  # of all rows at once there would be several copies
+            # All rows at once would be in memory several times.
+            for start in range(0, len(weight), BLOCK):
                 rows = slice(start, start + BLOCK)
                 if name in steps:
                     step[rows] = steps[name][rows]
@@ -122,7 +121,7 @@ def quantize_rows(matrix: Float) -> tuple[Tensor, Float]:
 
 
 def _precise(value: NDArray[Any]) -> NDArray[Any]:
-    """Vectors in double precision; matrices, which stay as they are, without another copy of them."""
+    """Vectors become float64. Matrices stay float32, and aren't copied."""
     return np.asarray(value, np.float32 if value.ndim > 1 else np.float64)
 
 
@@ -141,7 +140,7 @@ def _fold(state: Mapping[str, np.ndarray]) -> dict[str, Float]:
     scale, bias = norm("bn1")
     channels = state["fc1.weight"].shape[1] // len(state["input_scale"])
     shift = np.tile(state["input_mean"] * state["input_scale"], channels)
-    # In double precision, but not of the whole matrix at once.
+    # Multiplied in double precision, a sixteenth at a time: as float64 the matrix would take twice its memory.
     parts = np.array_split(state["fc1.weight"], 16)
     put(
         "fc1", state["fc1.weight"], scale, bias + scale * np.concatenate([p @ shift for p in parts])

@@ -1,13 +1,13 @@
-"""How coarse each row of weights may be, for what travels to be small and what is heard to be the same.
+"""Step sizes: how coarsely each row of weights is rounded, for files to be small and stems to sound the same.
 
 Rounding to steps of Δ adds noise of Δ²/12 to every weight, and each doubling of Δ saves a bit of each weight's Huffman
-code, of which gzip files consist here. The output suffers least for the bits when one more bit spent anywhere would
-help as much as anywhere else, that is, when each weight's noise times its effect on the output is the same:
+code; our gzip files consist of such codes. For a given number of bits, the output is best when one more bit would help
+as much in any place, that is, when each weight's noise times its effect on the output is the same:
 
-- Rows of a matrix: noise in what a row gives counts as much as the row's scale says; in the last layer, whose rows are
-  frequency bins, also as the bin is loud, which `input_scale` knows. Only its square root is taken, because the ear
-  doesn't add up energies over frequency as the signal-to-noise ratio does.
-- Matrices: the output's noise for a given noise in a matrix was measured on music (docs/quantising.md), and the more
+- Rows of a matrix: a row's scale says how much noise in its output counts. The last layer's rows are frequency bins,
+  whose loudness counts too; `input_scale` tells it. Its square root is taken, because the ear doesn't add up energies
+  over frequency as the signal-to-noise ratio does.
+- Matrices: how much noise in a matrix becomes noise in the output was measured on music (docs/quantising.md). The more
   weights a matrix has, the less each of them matters.
 """
 
@@ -21,16 +21,17 @@ from .types import Float
 EFFECT = {"fc1": -34, "input": -35, "recurrent": -41, "fc2": -28, "fc3": -30}
 """The output's noise in dB for steps as large as a matrix's typical weight, by the end of the matrix's name."""
 SAMPLE = 8
-"""Codes are made from every so-manieth row."""
+"""Code lengths are estimated from every 8th row."""
 BLOCK = 16383
-"""How many weights share a code in a gzip file, which ends each such block with a symbol more."""
+"""Weights that share a Huffman code in a gzip file; one more symbol ends each such block."""
 LARGEST = 127
+"""The largest weight in steps; -128 is not used."""
 
 
 def coarse_steps(folded: Mapping[str, Float], bits: float) -> dict[str, Float]:
     """The step of every row, float32 (rows,) by matrix, for Huffman codes of `bits` a weight on average.
 
-    So the size of what travels is known before, whatever the weights are: they decide how coarse it is.
+    The file's size is thus known beforehand. The weights decide how coarse the steps are.
     """
     unit = {name: _unit(name, folded) for name in _matrices(folded)}
     low, high = 1e-3, 1e3
@@ -48,7 +49,7 @@ def _matrices(folded: Mapping[str, Float]) -> Iterator[str]:
 
 
 def _unit(name: str, folded: Mapping[str, Float]) -> Float:
-    """The rows' steps but for the factor that all matrices share."""
+    """Relative steps: the rows' steps up to a factor that all matrices share."""
     weight = folded[f"{name}.weight"]
     importance = np.abs(folded[f"{name}.scale"])
     if name == "fc3":
@@ -62,7 +63,7 @@ def _unit(name: str, folded: Mapping[str, Float]) -> Float:
 
 
 def _loudness(folded: Mapping[str, Float]) -> Float:
-    """How loud music is in each of fc3's rows: its deviation in the bin; above max_bin, that at max_bin."""
+    """Loudness of music in each of fc3's rows: the deviation in its bin; above max_bin, that at max_bin."""
     scale = np.abs(folded["input_scale"])
     channels = folded["fc1.weight"].shape[1] // len(scale)
     bins = len(folded["fc3.weight"]) // channels
@@ -71,7 +72,7 @@ def _loudness(folded: Mapping[str, Float]) -> Float:
 
 
 def _steps(weight: Float, unit: Float, factor: float) -> Float:
-    """Steps in which every weight of the row is between -127 and 127, and not all of them are 0 for nothing."""
+    """Steps within bounds: no weight exceeds LARGEST steps, and no step exceeds the row's largest weight."""
     peak = np.maximum(weight.max(axis=1), -weight.min(axis=1))  # without a copy of all magnitudes
     peak = np.maximum(peak, np.float32(1e-30))
     steps: Float = np.clip(unit * np.float32(factor), peak / LARGEST, peak).astype(np.float32)
@@ -79,7 +80,7 @@ def _steps(weight: Float, unit: Float, factor: float) -> Float:
 
 
 def _code_length(folded: Mapping[str, Float], unit: Mapping[str, Float], factor: float) -> float:
-    """Bits a weight at the given factor, if each matrix has a Huffman code of its own."""
+    """Bits per weight at a factor, with a Huffman code for each matrix."""
     total = weights = 0.0
     for name, row in unit.items():
         weight = folded[f"{name}.weight"]
@@ -93,7 +94,7 @@ def _code_length(folded: Mapping[str, Float], unit: Mapping[str, Float], factor:
 
 
 def huffman(counts: list[int]) -> int:
-    """How many bits a text takes in Huffman's code, from how often each of its symbols (two or more) occurs."""
+    """Length in bits of a text in its Huffman code. counts: how often each symbol occurs; two symbols or more."""
     heap = sorted(counts)
     total = 0
     while len(heap) > 1:

@@ -48,7 +48,7 @@ def spectrum(padded: Float, n_fft: int, hop: int) -> Complex:
         (*steps, hop * sample_step, channel_step, sample_step),
         writeable=False,
     )
-    # In C order, which `frames`, being a view of a signal, would not give by itself.
+    # C order is asked for: by itself the product would have the order of `frames`, a view of a signal.
     windowed = np.multiply(frames, hann(n_fft), order="C")
     return np.fft.rfft(windowed).astype(np.complex64, copy=False)
 
@@ -99,7 +99,7 @@ class Inverse:
     def add(self, spectra: Complex, start: int) -> None:
         """Add the frames start, start + 1, … : complex64 (*lead, n, channels, bins)."""
         for signal in np.ndindex(spectra.shape[:-3]):
-            # One signal at a time: frames of all of them would be the largest array in memory.
+            # Signals are added one at a time: frames of all of them would be the largest array in memory.
             self._overlap_add(spectra[signal], self._sum[signal], self.n_fft, self.hop, start)
 
     def signal(self, samples: int) -> Float:
@@ -110,12 +110,12 @@ class Inverse:
         return signal
 
     def _envelope(self) -> Float:
-        """What the squared windows sum to, (padded samples,): constant but for the signal's ends."""
+        """Sum of the squared windows, (padded samples,). It is constant but for the signal's ends."""
         power = (hann(self.n_fft) ** 2).reshape(-1, self.hop)
         total = np.zeros((self._sum.shape[-1] // self.hop, self.hop), np.float32)
         for k in range(len(power)):
             total[k : k + self.frames] += power[k]
-        # The very first sample of the padding is under a window of zero only; it is cut off anyway.
+        # The padding's first sample is under a window of zero only. It is cut off, but must not divide by zero.
         return np.maximum(total, np.float32(1e-11)).reshape(-1)
 
 

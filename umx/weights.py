@@ -1,6 +1,6 @@
-"""Our weight files: a folder a model, in it `manifest.json` and one gzip-compressed safetensors file a target.
+"""Our weight files: a folder per model, in it `manifest.json` and one gzip-compressed safetensors file per target.
 
-Matrices are 8-bit integers with a float scale a row. Nothing in a file is believed before it is checked: sizes and
+Matrices are 8-bit integers with a float scale per row. Nothing in a file is believed before it is checked: sizes and
 hashes against the manifest, names, types and shapes against the network that the manifest describes.
 
 The safetensors package is a compiled one that Pyodide 0.27 doesn't have; the format is a length, a JSON header and the
@@ -30,9 +30,9 @@ LARGEST_HEADER = 1 << 16
 LARGEST_TARGET = 1 << 30  # bytes
 MOST_LAYERS = 16
 CHUNK = 1 << 20
-"""How many bytes are unpacked at a time."""
+"""Bytes that are unpacked at a time."""
 TARGET = re.compile(r"[\w-]{1,64}")
-"""What a target may be called: files are named after it."""
+"""Names that a target may have: files are named after it."""
 DTYPES: dict[str, np.dtype[Any]] = {"I8": np.dtype(np.int8), "F32": np.dtype("<f4")}
 
 Tensor: TypeAlias = Int8 | Float
@@ -253,7 +253,7 @@ def write_model(
 def pack(target: str, tensors: Mapping[str, Tensor]) -> tuple[WeightFile, bytes]:
     """One target as it travels: its entry in the manifest, and the content of the file that it names."""
     plain = serialise(tensors)
-    # What repeats among weights is chance, and a match costs more than it saves.
+    # Huffman codes only: repetitions among weights are chance, and a match costs more than it saves.
     packer = zlib.compressobj(9, wbits=31, strategy=zlib.Z_HUFFMAN_ONLY)
     packed = packer.compress(plain) + packer.flush()
     name = f"{target}.safetensors.gz"
@@ -305,14 +305,16 @@ def user_models() -> Path:
 
 
 def _unpack(data: bytes | bytearray, entry: WeightFile) -> bytearray:
-    """Decompress a file, a stretch at a time, into memory of the size that the manifest names: all of it at once would
-    take the double for a moment."""
+    """Decompress a file into memory of the size that the manifest names.
+
+    It is done a stretch at a time: all at once would take twice the memory for a moment.
+    """
     unpacker, out, end = zlib.decompressobj(wbits=31), bytearray(entry.unpacked_size), 0
     try:
         for begin in range(0, len(data), CHUNK):
             stretch = memoryview(data)[begin : begin + CHUNK]
             piece = unpacker.decompress(stretch, len(out) - end + 1)
-            out[end : end + len(piece)] = piece  # grows by a byte where there is too much
+            out[end : end + len(piece)] = piece  # a file that is too long makes it grow by a byte
             end += len(piece)
             if end > entry.unpacked_size:
                 break

@@ -68,7 +68,7 @@ class Engine(Protocol):
 
 
 def choose() -> Engine:
-    """The fastest engine that works here: not the one whose instructions are there, but whose results are right."""
+    """The fastest engine whose results are right here. That its instructions are there is not enough."""
     from .blas import OpenBlas
     from .reference import Numpy
     from .simd import Simd
@@ -85,17 +85,19 @@ def choose() -> Engine:
 
 
 def agree(engine: Engine, reference: Engine) -> bool:
-    """Whether two engines give the same, but for what integers cost."""
+    """Whether two engines agree within 1 %. Rounding to integers costs less."""
     pairs = zip(_try(engine), _try(reference), strict=True)
     return all(np.linalg.norm(a - b) < 0.01 * np.linalg.norm(b) for a, b in pairs)
 
 
 def _try(engine: Engine) -> tuple[Float, ...]:
-    """Everything that an engine computes, on a little noise: an LSTM's output, magnitudes, a filtered signal, samples
-    and peaks."""
+    """Everything that an engine computes, on a little noise.
+
+    Returns an LSTM's output, magnitudes, a filtered signal, samples and peaks.
+    """
 
     def noise(*shape: int) -> Float:
-        # Not numpy's: that takes longer to load than all of this to compute.
+        # numpy.random takes longer to load than all of this to compute.
         values: Float = np.sin(np.arange(math.prod(shape)) ** 2.0).astype(np.float32)
         return values.reshape(shape)
 

@@ -16,7 +16,7 @@ ROOT_EPSILON = np.sqrt(EPSILON)
 
 
 def sigmoid(x: Float) -> Float:
-    # In terms of tanh, which doesn't overflow.
+    # tanh doesn't overflow, as exp would.
     y: Float = np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
     return y
 
