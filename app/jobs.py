@@ -116,11 +116,8 @@ class Job:
         return chosen + ["karaoke" if chosen == ["vocals"] else "rest"]
 
     def lay_out(self, lanes):
-        """Show these lanes, of which is heard what was chosen before, if they have it."""
-        chosen = [button for button in self.mixer.presets if view.is_pressed(button)]
+        """Show these lanes, and links to the files that there will be."""
         self.mixer.show(lanes)
-        if chosen and not chosen[0].hidden:
-            self.mixer.preset(chosen[0].dataset.preset)
         self.card.expect(files(lanes))
 
     def planned(self, batches):
@@ -238,7 +235,7 @@ class Job:
 
     def offer_mix(self):
         """What is heard can be had as a file, unless that is nothing, or the original."""
-        self.card.mix.disabled = self.song.state != DONE or not self.mixer.mix()
+        self.card.mix.disabled = self.song.state != DONE or not self.mixer.mix.recipe()
 
     def say_loud(self, mix=(), samples=0):
         """Say what was limited to full scale: of the files, and of the mix of some stems."""
@@ -330,7 +327,7 @@ class Job:
 
     async def save_mix(self, pool):
         """What is heard now as a file."""
-        mix = self.mixer.mix()
+        mix = self.mixer.mix.recipe()
         try:
             name, blob, loud = await downloads.mixed(self.song, pool, mix, self.writing)
         except (RejectedError, ValueError, WorkerError) as error:

@@ -1,51 +1,17 @@
-"""Listening to one song: a lane a stem, what is heard of it, and where in the song."""
+"""The controls for listening to one song: a lane a stem, presets, the playhead, the loop. They follow a `mix.Mix`."""
 
 import asyncio
 
 import pitch
 import player
 import view
+from mix import Mix, is_loop
 from promises import RejectedError
 from texts import tr
 from wav import SAMPLE_RATE
 
 JUMP = 5  # seconds that an arrow key moves the playhead
 ARROWS = {"ArrowLeft": -JUMP, "ArrowDown": -JUMP, "ArrowRight": JUMP, "ArrowUp": JUMP}
-SHORTEST_LOOP = 0.5  # seconds
-
-
-def everything(stems):
-    return stems
-
-
-def karaoke(stems):
-    return [stem for stem in stems if stem != "vocals"]
-
-
-def acapella(stems):
-    return [stem for stem in stems if stem == "vocals"]
-
-
-def drumless(stems):
-    return [stem for stem in stems if stem != "drums"]
-
-
-def bass(stems):
-    return [stem for stem in stems if stem == "bass"]
-
-
-def original(stems):
-    return []
-
-
-PRESETS = {
-    "everything": everything,
-    "karaoke": karaoke,
-    "acapella": acapella,
-    "drumless": drumless,
-    "bass": bass,
-    "original": original,
-}
 
 
 def place(pan):
@@ -74,10 +40,12 @@ class Lane:
             control.setAttribute("aria-label", label.format(tr(stem)))
         self.pen = self.canvas.getContext("2d")
 
-    def set_like(self, other):
-        self.volume.value, self.pan.value = other.volume.value, other.pan.value
-        view.press(self.solo, view.is_pressed(other.solo))
-        view.press(self.mute, view.is_pressed(other.mute))
+    def follow(self, mix, gain):
+        """Look as a Mix has this stem, which is heard with a gain."""
+        view.press(self.solo, self.stem in mix.solos)
+        view.press(self.mute, self.stem in mix.mutes)
+        self.node.classList.toggle("silent", not gain)
+        self.pan.setAttribute("aria-valuetext", place(mix.pans[self.stem]))
 
     def draw(self, begin, end, peaks):
         """Draw the waveform of a stretch, whose ends are fractions of the song."""
@@ -100,7 +68,7 @@ class Mixer:
         """node: the element that holds the controls; on_turn: called with the mixer when it begins or stops to play."""
         self.song, self.node, self.on_turn = song, node, on_turn
         self.playing = False
-        self.player, self.lanes = None, {}
+        self.mix, self.player, self.lanes = Mix(), None, {}
         self.grabbed = None  # the sample at which a waveform is pressed
         find = node.querySelector
         self.play_button, self.position = find(".play"), find(".seek")
@@ -118,49 +86,41 @@ class Mixer:
         view.on_click(self.loop_button, self.loop_or_not)
         view.on(self.speed, "change", lambda event: asyncio.create_task(self.set_speed()))
         for button in self.presets:
-            view.on(button, "click", lambda event: self.preset(event.target.dataset.preset))
+            view.on(button, "click", lambda event: self.choose(event.target.dataset.preset))
 
     # Lanes
 
     def show(self, stems):
-        """Lay out empty lanes, set as those of the same stems have been.
+        """Lay out empty lanes, set and heard as those before, as far as the stems are the same.
 
         The controls can be used once the song's length is known.
         """
         self.close()
-        before, self.lanes = self.lanes, {stem: Lane(stem) for stem in stems}
-        for stem, lane in before.items():
+        for lane in self.lanes.values():
             view.discard(lane.node)
-            if stem in self.lanes:
-                self.lanes[stem].set_like(lane)
-        self.stems = list(stems)
-        for stem in self.stems:
-            lane = self.lanes[stem]
+        self.lanes = {}
+        self.mix.lay_out(stems, bool(self.song.source))  # a kept song has no original
+        for stem in self.mix.stems:
+            lane = self.lanes[stem] = Lane(stem)
             self.waves.append(lane.node)
-            view.on_click(lane.solo, self.toggler(lane.solo))
-            view.on_click(lane.mute, self.toggler(lane.mute))
+            lane.volume.value, lane.pan.value = self.mix.volumes[stem], self.mix.pans[stem]
+            view.on_click(lane.solo, self.changer(self.mix.toggle_solo, stem))
+            view.on_click(lane.mute, self.changer(self.mix.toggle_mute, stem))
             for slider in (lane.volume, lane.pan):
-                view.on(slider, "input", lambda event: self.apply(self.is_original()))
+                view.on(slider, "input", self.slider(lane))
             view.on(lane.canvas, "pointerdown", self.grab)
             view.on(lane.canvas, "pointerup", self.release)
             view.on(lane.canvas, "pointercancel", self.let_go)
         for button in self.presets:
-            name = button.dataset.preset
-            heard = PRESETS[name](self.stems)
-            if name == "original":
-                button.hidden = not self.song.source  # that of a kept song isn't kept
-            elif name != "everything":
-                button.hidden = not heard or len(heard) == len(self.stems)
+            button.hidden = not self.mix.is_offered(button.dataset.preset)
         seconds = self.song.length / SAMPLE_RATE
         self.length.textContent = view.clock(seconds)
         self.position.max = seconds
         for control in (self.play_button, self.position, self.loop_button):
             control.disabled = not self.song.length  # what isn't there yet is waited for
-        self.set_loop(None)
+        self.show_loop()
         self.moved(0, False, False)
         self.apply()
-        if not self.heard():
-            self.preset("everything")
 
     def is_ready(self):
         return not self.play_button.disabled
@@ -172,66 +132,47 @@ class Mixer:
 
     # What is heard
 
-    def toggler(self, button):
-        def toggle():
-            view.press(button, not view.is_pressed(button))
+    def changer(self, change, *arguments):
+        """A handler that changes the mix."""
+
+        def handle():
+            change(*arguments)
             self.apply()
 
-        return toggle
+        return handle
 
-    def preset(self, name):
-        heard = PRESETS[name](self.stems)
-        for stem, lane in self.lanes.items():
-            view.press(lane.solo, False)
-            view.press(lane.mute, stem not in heard)
-        self.apply(name == "original")
+    def slider(self, lane):
+        def read(event):
+            self.mix.volumes[lane.stem] = float(lane.volume.value)
+            self.mix.pans[lane.stem] = float(lane.pan.value)
+            self.apply()
 
-    def is_original(self):
-        """Whether the original is heard instead of the stems."""
-        return any(b.dataset.preset == "original" and view.is_pressed(b) for b in self.presets)
+        return read
 
-    def gains(self):
-        """By stem; 0 for those that aren't heard."""
-        solos = [stem for stem, lane in self.lanes.items() if view.is_pressed(lane.solo)]
-        gains = {}
-        for stem, lane in self.lanes.items():
-            heard = stem in solos if solos else not view.is_pressed(lane.mute)
-            gains[stem] = float(lane.volume.value) if heard else 0
-        return gains
+    def choose(self, preset):
+        self.mix.choose(preset)
+        self.apply()
 
-    def heard(self):
-        return [stem for stem in self.stems if self.gains()[stem]]
-
-    def mix(self):
-        """What is heard: by stem its gain, and its place from -1, left, to 1, right."""
-        gains = self.gains()
-        return {stem: (gains[stem], float(self.lanes[stem].pan.value)) for stem in self.heard()}
-
-    def apply(self, original=False):
-        """Have the player and the presets follow the lanes."""
-        gains = self.gains()
-        heard = sorted(self.heard())
+    def apply(self):
+        """Have the player, the lanes and the presets follow the mix."""
+        gains, chosen = self.mix.gains(), self.mix.chosen()
         for button in self.presets:
-            name = button.dataset.preset
-            fits = sorted(PRESETS[name](self.stems)) == heard and not original
-            view.press(button, original if name == "original" else fits)
+            view.press(button, button.dataset.preset in chosen)
         for stem, lane in self.lanes.items():
-            lane.node.classList.toggle("silent", not gains[stem])
-            lane.pan.setAttribute("aria-valuetext", place(float(lane.pan.value)))
+            lane.follow(self.mix, gains[stem])
         if self.player:
             for stem, gain in gains.items():
-                self.player.set_gain(stem, 0 if original else gain)
-                self.player.set_pan(stem, float(self.lanes[stem].pan.value))
-            self.player.set_gain(player.ORIGINAL, 1 if original else 0)
+                self.player.set_gain(stem, 0 if self.mix.is_original else gain)
+                self.player.set_pan(stem, self.mix.pans[stem])
+            self.player.set_gain(player.ORIGINAL, 1 if self.mix.is_original else 0)
 
     # Where in the song
 
     def open(self):
         if not self.player and self.lanes:
             self.player = player.Player(self.song, self.lanes, self.moved)
-            self.apply(self.is_original())
-            if self.loop:
-                self.player.stretch = self.loop
+            self.player.loop_range = self.mix.loop
+            self.apply()
             asyncio.create_task(self.set_speed())
 
     def close(self):
@@ -284,46 +225,35 @@ class Mixer:
             self.playing = playing
             self.on_turn(self)
 
-    # Repeating a stretch: drag over a waveform, or press the button at its begin and at its end
+    # Repeating a part: drag over a waveform, or press the button at its begin and at its end
 
-    def set_loop(self, loop):
-        """loop: begin and end in samples, the end None as long as it isn't chosen; or None for no loop."""
-        self.loop = loop if loop and loop[1] else None
-        self.loop_begin = loop[0] if loop and not loop[1] else None
+    def show_loop(self):
+        loop, begin = self.mix.loop, self.mix.loop_begin
         length = max(self.song.length, 1)
-        begin, end = self.loop or (0, 0)
-        self.waves.style.setProperty("--loop-begin", "{:.3f}%".format(100 * begin / length))
-        self.waves.style.setProperty("--loop-end", "{:.3f}%".format(100 * end / length))
-        view.press(self.loop_button, bool(loop))
-        if self.loop:
-            times = [view.clock(sample / SAMPLE_RATE) for sample in self.loop]
+        for name, sample in zip(("--loop-begin", "--loop-end"), loop or (0, 0)):
+            self.waves.style.setProperty(name, "{:.3f}%".format(100 * sample / length))
+        view.press(self.loop_button, bool(loop) or begin is not None)
+        if loop:
+            times = [view.clock(sample / SAMPLE_RATE) for sample in loop]
             text = tr("Loop {}–{}").format(*times)
-        elif self.loop_begin is not None:
-            text = tr("Loop from {} to here").format(view.clock(self.loop_begin / SAMPLE_RATE))
+        elif begin is not None:
+            text = tr("Loop from {} to here").format(view.clock(begin / SAMPLE_RATE))
         else:
             text = tr("Loop from here")
         view.say(self.loop_button, text)
 
     def loop_or_not(self):
         self.open()
-        now = self.player.now()
-        if self.loop:
-            self.player.stretch = None
-            self.set_loop(None)
-        elif self.loop_begin is None:
-            self.set_loop((now, None))
-        else:
-            self.repeat(self.loop_begin, now)
+        self.mix.mark(self.player.now())
+        self.follow_loop()
 
-    def repeat(self, one, other):
-        """Loop between two samples, in either order; too short a stretch is none."""
-        begin, end = min(one, other), max(one, other)
-        if end - begin < SHORTEST_LOOP * SAMPLE_RATE:
-            self.set_loop(None)
-            return
-        self.set_loop((begin, end))
+    def follow_loop(self):
+        self.show_loop()
         self.open()
-        self.player.repeat(begin, end)
+        if self.mix.loop:
+            self.player.repeat(*self.mix.loop)
+        else:
+            self.player.loop_range = None
 
     def grab(self, event):
         """A press on a waveform: released in place it seeks, dragged it loops."""
@@ -337,10 +267,11 @@ class Mixer:
             return
         begun, ended = self.grabbed, self.sample_at(event)
         self.grabbed = None
-        if abs(ended - begun) < SHORTEST_LOOP * SAMPLE_RATE:
-            self.seek(begun / SAMPLE_RATE)
+        if is_loop(begun, ended):
+            self.mix.repeat(begun, ended)
+            self.follow_loop()
         else:
-            self.repeat(begun, ended)
+            self.seek(begun / SAMPLE_RATE)
 
     def let_go(self, event):
         """The browser scrolls the page instead."""

@@ -41,7 +41,7 @@ class Player:
         self.playing = False
         self.position = 0  # the next sample to schedule
         self.anchors = []  # (time on the context's clock, the sample heard then), in order of time
-        self.stretch = None  # begin and end, in samples, of what is repeated
+        self.loop_range = None  # begin and end, in samples, of what is repeated
         self.decoded = (None, {})  # the last piece that was decoded, and its AudioBuffers
         self.run = 0  # counts starts, so that an old loop notices that it is over
 
@@ -111,7 +111,7 @@ class Player:
 
     def repeat(self, begin, end):
         """Play the samples from begin to end over and over."""
-        self.stretch = (begin, end)
+        self.loop_range = (begin, end)
         if not begin <= self.now() < end or self.position > end:
             self.seek(begin)
 
@@ -167,9 +167,9 @@ class Player:
             # Decoding took longer than the lead: begin later rather than skip.
             self.start_clock()
         end = start + samples
-        repeating = self.stretch and self.position < self.stretch[1] <= end
+        repeating = self.loop_range and self.position < self.loop_range[1] <= end
         if repeating:
-            end = self.stretch[1]
+            end = self.loop_range[1]
         when, length = self.due(), end - self.position
         now = self.context.currentTime
         self.sources = [source for source in self.sources if source[0] > now]
@@ -185,7 +185,7 @@ class Player:
         self.position = end
         self.sources += [(self.due(), source) for source in begun]
         if repeating:
-            due, self.position = self.due(), self.stretch[0]
+            due, self.position = self.due(), self.loop_range[0]
             self.anchors.append((due, self.position))
 
     async def decode(self, piece):

@@ -64,8 +64,8 @@ class Shortcuts:
             mixer.jump(-mixer.song.length)
         elif key in "123456":
             number = int(key) - 1
-            if number < len(mixer.stems):
-                mixer.lanes[mixer.stems[number]].solo.click()
+            if number < len(mixer.mix.stems):
+                mixer.lanes[mixer.mix.stems[number]].solo.click()
         elif key.lower() in mixer.keys:
             button = mixer.keys[key.lower()]
             if not button.disabled and not button.hidden:

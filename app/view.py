@@ -112,7 +112,3 @@ def focus(node):
 
 def press(button, yes):
     button.setAttribute("aria-pressed", "true" if yes else "false")
-
-
-def is_pressed(button):
-    return button.getAttribute("aria-pressed") == "true"

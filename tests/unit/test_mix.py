@@ -1,0 +1,202 @@
+"""What is heard of a song, and what is repeated."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mix import PRESETS, SHORTEST_LOOP, Mix, heard_in
+
+STEMS = ["vocals", "drums", "bass", "melody"]
+
+
+@pytest.fixture
+def mix() -> Mix:
+    mix = Mix()
+    mix.lay_out(STEMS, True)
+    return mix
+
+
+# Stems
+
+
+def test_everything_is_heard_as_it_is(mix: Mix) -> None:
+    assert mix.gains() == dict.fromkeys(STEMS, 1)
+    assert mix.recipe() == dict.fromkeys(STEMS, (1, 0))
+    assert mix.chosen() == ["everything"]
+
+
+def test_solo_goes_before_mute(mix: Mix) -> None:
+    mix.toggle_mute("drums")
+    assert mix.heard() == ["vocals", "bass", "melody"]
+    mix.toggle_solo("drums")
+    mix.toggle_solo("bass")
+    assert mix.heard() == ["drums", "bass"]
+    mix.toggle_solo("drums")
+    mix.toggle_solo("bass")
+    assert mix.heard() == ["vocals", "bass", "melody"]
+
+
+def test_gain_and_place_are_those_of_the_stem(mix: Mix) -> None:
+    mix.volumes["bass"], mix.pans["bass"] = 1.5, -0.5
+    mix.volumes["vocals"] = 0
+    mix.toggle_mute("drums")
+    assert mix.gains() == {"vocals": 0, "drums": 0, "bass": 1.5, "melody": 1}
+    assert mix.recipe() == {"bass": (1.5, -0.5), "melody": (1, 0)}
+
+
+# Presets
+
+
+@pytest.mark.parametrize(
+    ("preset", "heard"),
+    [
+        ("everything", STEMS),
+        ("karaoke", ["drums", "bass", "melody"]),
+        ("acapella", ["vocals"]),
+        ("drumless", ["vocals", "bass", "melody"]),
+        ("bass", ["bass"]),
+        ("original", []),
+    ],
+)
+def test_presets(mix: Mix, preset: str, heard: list[str]) -> None:
+    mix.toggle_solo("drums")
+    mix.toggle_mute("bass")
+    mix.choose(preset)
+    assert mix.heard() == heard
+    assert mix.chosen() == [preset]
+    assert mix.is_original == (preset == "original")
+    assert list(mix.recipe()) == heard
+
+
+def test_what_sounds_like_a_preset_is_one(mix: Mix) -> None:
+    for stem in ("drums", "bass", "melody"):
+        assert mix.chosen() == ["everything"] * (stem == "drums")
+        mix.toggle_solo(stem)
+    assert mix.chosen() == ["karaoke"]
+    mix.volumes["bass"] = 0
+    assert mix.chosen() == []
+
+
+@pytest.mark.parametrize(
+    ("stems", "offered"),
+    [
+        (STEMS, {"everything", "karaoke", "acapella", "drumless", "bass", "original"}),
+        (["vocals", "karaoke"], {"everything", "karaoke", "acapella", "original"}),
+        (["drums", "rest"], {"everything", "drumless", "original"}),
+        (["bass"], {"everything", "original"}),
+    ],
+)
+def test_presets_are_offered_where_they_differ(stems: list[str], offered: set[str]) -> None:
+    mix = Mix()
+    mix.lay_out(stems, True)
+    assert {preset for preset in PRESETS if mix.is_offered(preset)} == offered
+    mix.lay_out(stems, False)
+    assert {preset for preset in PRESETS if mix.is_offered(preset)} == offered - {"original"}
+
+
+def test_the_original_ends_with_a_choice_of_stems(mix: Mix) -> None:
+    mix.choose("original")
+    mix.volumes["bass"] = 0.5  # which is for later
+    assert mix.is_original
+    mix.toggle_solo("bass")
+    assert not mix.is_original
+    assert mix.gains() == {"vocals": 0, "drums": 0, "bass": 0.5, "melody": 0}
+    mix.choose("original")
+    mix.toggle_mute("drums")
+    assert not mix.is_original
+    assert mix.heard() == ["drums"]
+
+
+# Other stems
+
+
+def test_what_was_set_stays(mix: Mix) -> None:
+    mix.toggle_solo("drums")
+    mix.toggle_solo("vocals")
+    mix.toggle_mute("bass")
+    mix.volumes["drums"], mix.pans["bass"] = 0.3, 1.0
+    mix.lay_out(["drums", "bass", "rest"], True)
+    assert mix.heard() == ["drums"]
+    mix.toggle_solo("drums")
+    assert mix.recipe() == {"drums": (0.3, 0), "rest": (1, 0)}
+    assert mix.pans["bass"] == 1.0
+    # But not what was set of stems that are gone meanwhile.
+    mix.lay_out(["vocals"], True)
+    mix.lay_out(STEMS, True)
+    assert mix.volumes == dict.fromkeys(STEMS, 1)
+
+
+def test_a_preset_stays_chosen_with_other_stems() -> None:
+    mix = Mix()
+    mix.lay_out(["vocals", "drums"], True)
+    mix.choose("karaoke")
+    mix.lay_out(STEMS, True)
+    assert mix.heard() == ["drums", "bass", "melody"]
+    mix.choose("bass")
+    mix.lay_out(["vocals", "karaoke"], True)
+    assert mix.heard() == ["karaoke"]  # there is no bass alone; the voice stays mute
+    mix.choose("original")
+    mix.lay_out(STEMS, True)
+    assert mix.is_original
+    mix.lay_out(STEMS, False)
+    assert mix.chosen() == ["everything"]
+
+
+def test_something_is_heard_at_first() -> None:
+    mix = Mix()
+    mix.lay_out(["vocals", "karaoke"], True)
+    mix.toggle_mute("karaoke")
+    mix.lay_out(["karaoke"], True)
+    assert mix.heard() == ["karaoke"]
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("choose"), st.sampled_from(PRESETS)),
+    st.tuples(st.sampled_from(["toggle_solo", "toggle_mute"]), st.sampled_from(STEMS)),
+)
+
+
+@given(st.lists(STEPS, max_size=12), st.lists(st.sampled_from(STEMS), unique=True, min_size=1))
+def test_what_is_said_is_what_is_heard(steps: list[tuple[str, str]], other: list[str]) -> None:
+    mix = Mix()
+    mix.lay_out(STEMS, True)
+    for do, what in steps:
+        getattr(mix, do)(what)
+        heard = [stem for stem, gain in mix.gains().items() if gain]
+        assert mix.heard() == list(mix.recipe()) == heard
+        assert not (mix.is_original and heard)
+        for preset in mix.chosen():
+            assert heard_in(preset, STEMS) == heard
+    mix.lay_out(other, True)
+    assert mix.heard() or mix.is_original
+    assert set(mix.heard()) <= set(other)
+
+
+# The loop
+
+
+def test_a_loop_is_begun_ended_and_left(mix: Mix) -> None:
+    mix.mark(0)
+    assert (mix.loop, mix.loop_begin) == (None, 0)
+    mix.mark(SHORTEST_LOOP)
+    assert (mix.loop, mix.loop_begin) == ((0, SHORTEST_LOOP), None)
+    mix.mark(3 * SHORTEST_LOOP)
+    assert (mix.loop, mix.loop_begin) == (None, None)
+
+
+@given(st.integers(0, 1 << 40), st.integers(-3 * SHORTEST_LOOP, 3 * SHORTEST_LOOP))
+def test_a_loop_has_two_ends_in_either_order(one: int, length: int) -> None:
+    mix, other = Mix(), max(0, one + length)
+    mix.mark(one)
+    mix.mark(other)
+    long = abs(other - one) >= SHORTEST_LOOP
+    assert mix.loop == ((min(one, other), max(one, other)) if long else None)
+    assert mix.loop_begin is None
+
+
+def test_no_loop_outlives_the_stems(mix: Mix) -> None:
+    mix.repeat(0, SHORTEST_LOOP)
+    mix.lay_out(STEMS, True)
+    assert mix.loop is None
+    mix.mark(5)
+    mix.lay_out(STEMS, True)
+    assert mix.loop_begin is None
