@@ -34,9 +34,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umx import stft
-from umx.audio import read
 from umx.kernels import Engine, choose
 from umx.separator import Separator
+from umx.song import read
 from umx.types import Complex, Float
 from umx.weights import Model, find_model, load_model
 

@@ -30,13 +30,14 @@ def main() -> None:
     sys.path.insert(0, str(environment.ROOT))
     import numpy as np
 
-    from umx import audio, segments
+    from umx import segments
     from umx.separator import Separator
+    from umx.song import read
     from umx.types import Float
     from umx.weights import find_model, load_model
 
     separator = Separator(load_model(find_model(args.model)))
-    songs = [audio.read(path, RATE)[:, : round(args.seconds * RATE)] for path in args.songs]
+    songs = [read(path, RATE)[:, : round(args.seconds * RATE)] for path in args.songs]
     wholes = [next(separator.process(song[np.newaxis])) for song in songs]
     print("| frames | overlap | SNR | work |\n| --- | --- | --- | --- |")
     for frames in LENGTHS:

@@ -1,6 +1,7 @@
-"""Audio on a desktop: reading songs, resampling, writing stems. Arrays are float32 (channels, samples)."""
+"""Audio: channels, sample rates, writing stems. Arrays are float32 (channels, samples)."""
 
 import math
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from numbers import Real
@@ -9,15 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .layout import WAV, downmix
 from .types import Float
 
-HALF = np.float32(np.sqrt(0.5))
-DOWNMIX: Mapping[int, Float] = {
-    # Web Audio's down-mixing of quad and 5.1 (left, right, centre, low, side left, side right) to stereo, so that a
-    # file sounds the same from the command line and in the page.
-    4: np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5]], np.float32),
-    6: np.array([[1, 0, HALF, 0, HALF, 0], [0, 1, HALF, 0, 0, HALF]], np.float32),
-}
 LOUDEST = 1e6
 """Beyond it, squares of spectra would be too much for 32-bit floats."""
 
@@ -27,10 +22,9 @@ class AudioError(ValueError):
 
 
 def to_stereo(audio: Float) -> Float:
-    """(samples,) or (channels, samples) to (2, samples).
+    """(samples,) or (channels, samples) to (2, samples); more than two channels are in the order of WAV files.
 
-    Quad and 5.1 are mixed down as browsers do it; of any other count, the odd channels' mean goes to the left and the
-    even ones' to the right. Raises ValueError for other shapes.
+    Raises ValueError for other shapes.
     """
     if audio.ndim == 1:
         audio = audio[np.newaxis]
@@ -39,13 +33,7 @@ def to_stereo(audio: Float) -> Float:
             f"Audio should be (samples,) or (channels, samples), not of shape {audio.shape}."
         )
     channels = len(audio)
-    if channels == 1:
-        return np.repeat(audio, 2, axis=0)
-    if channels == 2:
-        return audio
-    if channels in DOWNMIX:
-        return DOWNMIX[channels] @ audio
-    return np.stack([audio[0::2].mean(axis=0), audio[1::2].mean(axis=0)])
+    return audio if channels == 2 else downmix(WAV.get(channels), channels) @ audio
 
 
 def to_float(audio: ArrayLike) -> Float:
@@ -112,28 +100,10 @@ def to_int16(audio: Float) -> tuple[NDArray[np.int16], int]:
     return np.clip(scaled, -32768, 32767).astype(np.int16), loud
 
 
-def read(path: Path, sample_rate: int) -> Float:
-    """Read any file that libsndfile knows, as stereo at `sample_rate`: float32 (2, samples).
-
-    Raises AudioError, naming the file.
-    """
-    import soundfile
-
-    try:
-        audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        # TypeError: it is called .raw, so it says nothing of its rate.
-        raise AudioError(f"{path} can't be read as audio: {error}") from error
-    if len(audio) == 0:
-        raise AudioError(f"{path} holds no audio.")
-    make_finite(audio)
-    return resample(to_stereo(np.ascontiguousarray(audio.T)), rate, sample_rate)
-
-
 def write_stems(
-    paths: Mapping[str, Path], stretches: Iterable[Mapping[str, Float]], rate: int
+    paths: Mapping[str, Path], stretches: Iterable[Mapping[str, Float]], samples: int, rate: int
 ) -> int:
-    """Write stems as 16-bit WAV while they come in, stretch by stretch: each (2, n) by name.
+    """Write stems as 16-bit WAV while they come in, stretch by stretch: each (2, n) by name, `samples` in all.
 
     A file appears under its name only when it is whole. Returns how many samples had to be limited to full scale.
     Raises AudioError, naming the folder, where there is no writing to it.
@@ -142,27 +112,35 @@ def write_stems(
 
     loud = 0
     parts = {name: path.with_name(path.name + ".part") for name, path in paths.items()}
+    # WAV has 32 bits for its length; RF64 is the same file with 64.
+    kind = "WAV" if samples * 4 < 1 << 32 - 1 else "RF64"
     try:
         with ExitStack() as stack:
-            files = {
-                name: stack.enter_context(
-                    soundfile.SoundFile(part, "w", rate, 2, "PCM_16", format="WAV")
-                )
-                for name, part in parts.items()
-            }
+            files = {}
+            for name, part in parts.items():
+                part.touch()  # says why it can't be, which libsndfile doesn't
+                sound = soundfile.SoundFile(_address(part), "w", rate, 2, "PCM_16", format=kind)
+                files[name] = stack.enter_context(sound)
             for stretch in stretches:
                 for name, file in files.items():
-                    samples, limited = to_int16(stretch[name].T)
+                    block, limited = to_int16(stretch[name].T)
                     loud += limited
-                    file.write(samples)
+                    file.write(block)
         for name, part in parts.items():
             part.replace(paths[name])
-    except soundfile.LibsndfileError as error:
+    except (OSError, soundfile.LibsndfileError) as error:
         folders = ", ".join(sorted({str(path.parent) for path in paths.values()}))
+        why = f" ({error.strerror})" if isinstance(error, OSError) else ""
         raise AudioError(
-            f"The stems can't be written to {folders}: see that it is there and has room left."
+            f"The stems can't be written to {folders}{why}: see that it is there and has room left."
         ) from error
     finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+        with ExitStack() as stack:
+            for part in parts.values():
+                stack.callback(part.unlink, missing_ok=True)
     return loud
+
+
+def _address(path: Path) -> str | bytes:
+    """A path as soundfile takes it: names may hold bytes that are no text, which it fails at as a str."""
+    return str(path) if os.name == "nt" else os.fsencode(path)

@@ -2,20 +2,27 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 
-from . import audio
-from .level import Meter
+from .audio import AudioError, write_stems
 from .separator import DEFAULT_MODEL, Separator
+from .song import Song
 from .stems import RESIDUAL, TITLES, named, targets_for, titles_of
 from .types import Float
 from .version import VERSION
 from .weights import Model, WeightsError, find_model, load_model
+
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,16 +69,23 @@ def separate(args: argparse.Namespace) -> int:
     try:
         model = load_model(find_model(args.model))
         separator, titles = prepare(model, args.stems, args.residual)
-        args.output.mkdir(parents=True, exist_ok=True)
     except (WeightsError, ValueError, OSError) as error:
-        print(f"umx: {error}", file=sys.stderr)
+        say(f"umx: {error}", sys.stderr)
+        return 2
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        say(f"umx: {args.output} can't be made a folder: {error.strerror}.", sys.stderr)
         return 2
     failures = 0
     for song, paths in zip(args.songs, places(args.songs, args.output, titles), strict=True):
         try:
             write(song, separator, paths)
-        except (audio.AudioError, OSError) as error:
-            print(f"umx: {error}", file=sys.stderr)
+        except AudioError as error:
+            say(f"umx: {error}", sys.stderr)
+            failures += 1
+        except Exception as error:  # whatever it is, the next song may be without it
+            say(f"umx: {song} can't be separated: {type(error).__name__}: {error}", sys.stderr)
             failures += 1
     return 1 if failures else 0
 
@@ -99,34 +113,73 @@ def _identity(path: Path) -> str:
     return os.path.realpath(path).casefold()
 
 
-def write(song: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
-    """Separate one song into files by title."""
+def write(path: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
+    """Separate one song into files by title. Raises AudioError."""
     rate = separator.manifest.sample_rate
-    mixture = audio.read(song, rate)
-    meter = Meter()
-    meter.add(mixture)
     available = tuple(separator.manifest.targets)
+    with Song(path, rate) as song:
 
-    def stretches() -> Iterator[dict[str, Float]]:
-        layout = "{desc} {percentage:3.0f}% |{bar}| {remaining} left"
-        with tqdm(desc=song.stem, total=1.0, bar_format=layout, disable=None) as bar:
-            for estimates in separator.stream(
-                [mixture], mixture.shape[-1], meter.level, lambda done: bar.update(done - bar.n)
-            ):
-                stems = named(estimates, separator.targets, available)
-                yield {TITLES.get(name, name): stem for name, stem in stems.items()}
+        def stretches() -> Iterator[dict[str, Float]]:
+            layout = "{desc} {percentage:3.0f}% |{bar}| {remaining} left"
+            with tqdm(desc=path.stem, total=1.0, bar_format=layout, disable=None) as bar:
+                for estimates in separator.stream(
+                    song.blocks(), song.samples, song.level, lambda done: bar.update(done - bar.n)
+                ):
+                    stems = named(estimates, separator.targets, available)
+                    yield {TITLES.get(name, name): stem for name, stem in stems.items()}
 
-    loud = audio.write_stems(paths, stretches(), rate)
-    for path in paths.values():
-        print(path)
+        loud = write_stems(paths, stretches(), song.samples, rate)
+    for stem in paths.values():
+        say(str(stem), sys.stdout)
+    if song.broken is not None:
+        minutes, seconds = divmod(int(song.broken), 60)
+        say(f"umx: {path} is damaged: it was read up to {minutes}:{seconds:02}.", sys.stderr)
     if loud:
-        print(
-            f"umx: {song}: {loud} samples were louder than 16 bits can hold and were limited.",
-            file=sys.stderr,
+        say(
+            f"umx: {path}: {loud} samples were louder than 16 bits can hold and were limited.",
+            sys.stderr,
         )
 
 
+def say(line: str, stream: TextIO) -> None:
+    """Print a line, if anybody still listens."""
+    try:
+        print(line, file=stream, flush=True)
+    except OSError:
+        # A pipe without a reader: the line is still in the stream, which would fail again when Python ends.
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def open_streams() -> None:
+    """Make the standard streams fit to print any name of a file: its bytes, which need not be text.
+
+    A closed one is opened to nowhere: otherwise the next file that is opened gets its number, and messages as content.
+    """
+    for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(
+            encoding=sys.getfilesystemencoding(), errors=sys.getfilesystemencodeerrors()
+        )
+
+
+def stop(number: int, frame: object) -> None:
+    """End as programs do that a signal ends, after tidying up, in which no other signal may interfere."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
+    open_streams()
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, stop)
     args = parser().parse_args(argv)
     code: int = args.run(args)
+    for number, handler in before.items():
+        signal.signal(number, handler)
     return code

@@ -220,8 +220,9 @@ def separate(
     sample rate that is none.
     """
     source_rate = audio_files.checked_rate(sample_rate)
-    mixture = audio_files.to_stereo(audio_files.to_float(audio))
-    audio_files.make_finite(mixture)
+    channels = audio_files.to_float(audio)
+    audio_files.make_finite(channels)  # before they are mixed: no gain takes NaN out of a sum
+    mixture = audio_files.to_stereo(channels)
     separator = Separator(
         load_model(find_model(model)), targets=targets, residual=residual or bool(targets)
     )

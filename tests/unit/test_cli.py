@@ -1,4 +1,9 @@
+import itertools
+import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +16,7 @@ import tqdm
 import umx
 from tests.music import band
 from umx.cli import main, places, write
+from umx.separator import Separator
 
 
 @pytest.fixture
@@ -158,3 +164,253 @@ def test_a_choice_of_stems_sounds_like_all_of_them(tmp_path: Path, stems: str) -
     if "karaoke" not in stems:
         parts = np.sum([some[name] for name in some], axis=0)
         assert snr(parts, mixture.T) > 60
+
+
+IDLE = """
+import os, signal, sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from umx import cli, headers, song
+from umx.separator import Separator
+
+
+def stream(self, blocks, samples, level, progress=None):
+    for block in blocks:
+        yield np.repeat(block[np.newaxis], len(self.targets), axis=0)
+
+
+Separator.stream = stream
+"""
+"""A command line whose every stem is the song."""
+
+
+def run(
+    script: str, *arguments: object, shell: str = "", **streams: int
+) -> subprocess.CompletedProcess:
+    """`umx separate` in a process of its own, after a script that prepares it; shell: what to add to the command."""
+    code = f"{IDLE}\n{script}\nsys.exit(cli.main(['separate', *sys.argv[1:]]))"
+    command = [sys.executable, "-c", code, *map(os.fsencode, arguments), "--stems", "bass"]
+    if shell:
+        command = ["sh", "-c", f'exec "$@" {shell}', "sh", *command]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    return subprocess.run(command, timeout=60, **streams)
+
+
+@pytest.fixture
+def noise(tmp_path: Path) -> Path:
+    path = tmp_path / "noise.wav"
+    sound = np.random.default_rng(6).uniform(-0.5, 0.5, (300_000, 2))
+    soundfile.write(path, sound, 44100)
+    return path
+
+
+def samples_of(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return soundfile.read(file, dtype="int16")[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file"),
+        ("folder", "that is a folder"),
+        (b"not a song", "none of WAV"),
+        (b"RIFF\xff\xff\xff\xffWAVE", "can't be read"),
+        (b"", "can't be read"),
+    ],
+)
+def test_one_song_s_error_is_its_own(
+    noise: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | str | None,
+    message: str,
+) -> None:
+    bad, out = tmp_path / "bad.mp3", tmp_path / "out"
+    if content == "folder":
+        bad.mkdir()
+    elif isinstance(content, bytes):
+        bad.write_bytes(content)
+    assert main(["separate", str(bad), str(noise), "-o", str(out), "--stems", "bass"]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith(f"umx: {bad} ")
+    assert message in errors[0]
+    assert [path.name for path in out.iterdir()] == ["noise - bass.wav"]
+    assert len(samples_of(out / "noise - bass.wav")) == 300_000
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("odd"), IndexError(1), OSError(5, "x")]
+)
+def test_any_error_of_one_song_is_its_own(
+    noise: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    other, count = tmp_path / "other.wav", itertools.count()
+    shutil.copy(noise, other)
+
+    def stream(self, blocks, samples, level, progress=None):
+        for block in blocks:
+            yield block[np.newaxis].repeat(len(self.targets), axis=0)
+            if next(count) == 0:
+                raise error
+
+    monkeypatch.setattr(Separator, "stream", stream)
+    out = tmp_path / "out"
+    songs = [str(noise), str(other)]
+    assert main(["separate", *songs, "-o", str(out), "--stems", "bass"]) == 1
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert "Traceback" not in errors[0]
+    assert [path.name for path in out.iterdir()] == ["other - bass.wav"]
+    np.testing.assert_array_equal(samples_of(out / "other - bass.wav"), samples_of(other))
+
+
+def test_a_damaged_song_is_done_as_far_as_it_goes_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, whole = tmp_path / "cut.flac", tmp_path / "whole.flac"
+    sound = np.random.default_rng(7).uniform(-0.5, 0.5, (10 * 44100, 2))
+    soundfile.write(whole, sound, 44100)
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    def stream(self, blocks, samples, level, progress=None):
+        return (block[np.newaxis].repeat(len(self.targets), axis=0) for block in blocks)
+
+    monkeypatch.setattr(Separator, "stream", stream)
+    assert main(["separate", str(path), "-o", str(tmp_path), "--stems", "drums"]) == 0
+    assert f"umx: {path} is damaged: it was read up to 0:0" in capsys.readouterr().err
+    found = samples_of(tmp_path / "cut - drums.wav")
+    assert len(found) > 4 * 44100
+    np.testing.assert_array_equal(found, samples_of(whole)[: len(found)])
+
+
+def test_names_may_hold_bytes_that_are_no_text(noise: Path, tmp_path: Path) -> None:
+    name = tmp_path / os.fsdecode(b"bad\xff\xe9name.wav")
+    shutil.copy(noise, name)
+    ended = run("", name, tmp_path / os.fsdecode(b"gone\xff.wav"), noise, "-o", tmp_path / "out")
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines() == [
+        os.fsencode(tmp_path / "out") + b"/bad\xff\xe9name - bass.wav",
+        os.fsencode(tmp_path / "out" / "noise - bass.wav"),
+    ]
+    assert ended.stderr.count(b"\n") == 1
+    assert b"gone\\udcff.wav can't be read: there is no such file." in ended.stderr
+    for path in (tmp_path / "out").iterdir():
+        np.testing.assert_array_equal(samples_of(path), samples_of(noise))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a matter of POSIX shells")
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_spoil_nothing(noise: Path, tmp_path: Path, closed: str) -> None:
+    ended = run("", tmp_path / "gone.wav", noise, "-o", tmp_path / "out", shell=closed)
+    assert ended.returncode == 1
+    assert (b"noise - bass.wav" in ended.stdout) == (">&-" not in closed.replace("2>&-", ""))
+    assert b"gone" not in ended.stdout
+    assert (b"there is no such file" in ended.stderr) == ("2>&-" not in closed)
+    found = samples_of(tmp_path / "out" / "noise - bass.wav")
+    np.testing.assert_array_equal(found, samples_of(noise))
+
+
+@pytest.mark.parametrize("gone", [("stdout",), ("stderr",), ("stdout", "stderr")])
+def test_nobody_need_listen(noise: Path, tmp_path: Path, gone: tuple[str, ...]) -> None:
+    """Both songs are done, and nothing is said of the pipe that has no reader, where something is still heard."""
+    other = tmp_path / "other.wav"
+    shutil.copy(noise, other)
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **dict.fromkeys(gone, writer)}
+    ended = run("", tmp_path / "gone.wav", noise, other, "-o", tmp_path / "out", **streams)
+    os.close(writer)
+    assert ended.returncode == 1
+    assert not ended.stderr or ended.stderr.count(b"\n") == 1
+    assert not ended.stdout or ended.stdout.count(b"\n") == 2
+    for path in (tmp_path / "out").iterdir():
+        np.testing.assert_array_equal(samples_of(path), samples_of(noise))
+
+
+STOPS = {
+    "between stretches": """
+def stopped(self, blocks, samples, level, progress=None):
+    for estimates in stream(self, blocks, samples, level):
+        yield estimates
+        os.kill(os.getpid(), NUMBER)
+        os.kill(os.getpid(), NUMBER)
+Separator.stream = stopped
+""",
+    "while a file is read": """
+inner = headers.Patched.readinto
+def stopped(self, buffer):
+    if self.position > 100_000:
+        os.kill(os.getpid(), NUMBER)
+    return inner(self, buffer)
+headers.Patched.readinto = stopped
+""",
+    "while files are opened": """
+inner = headers.read_headers
+def stopped(file):
+    os.kill(os.getpid(), NUMBER)
+    return inner(file)
+song.read_headers = stopped
+""",
+    "while files get their names": """
+inner = Path.replace
+def stopped(self, target):
+    os.kill(os.getpid(), NUMBER)
+    return inner(self, target)
+Path.replace = stopped
+""",
+    "while the model is loaded": """
+def stopped(path):
+    os.kill(os.getpid(), NUMBER)
+cli.load_model = stopped
+""",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals there")
+@pytest.mark.parametrize(
+    ("name", "code", "when"),
+    [
+        *(("SIGINT", 130, when) for when in STOPS),
+        *((name, code, next(iter(STOPS))) for name, code in (("SIGTERM", 143), ("SIGHUP", 129))),
+    ],
+)
+def test_signals_leave_nothing_half_written(
+    noise: Path, tmp_path: Path, name: str, code: int, when: str
+) -> None:
+    out = tmp_path / "out"
+    script = STOPS[when].replace("NUMBER", f"signal.{name}")
+    ended = run(script, noise, noise, "-o", out)
+    assert ended.returncode == code
+    assert (ended.stdout, ended.stderr) == (b"", b"")
+    assert not out.exists() or list(out.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals there")
+def test_what_nohup_ignores_stays_ignored(noise: Path, tmp_path: Path) -> None:
+    script = STOPS["between stretches"].replace("NUMBER", "signal.SIGHUP")
+    ended = run("signal.signal(signal.SIGHUP, signal.SIG_IGN)" + script, noise, "-o", tmp_path)
+    assert ended.returncode == 0
+    found = samples_of(tmp_path / "noise - bass.wav")
+    np.testing.assert_array_equal(found, samples_of(noise))
+
+
+def test_a_folder_that_can_not_be_made_is_said(
+    noise: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["separate", str(noise), "-o", str(noise)]) == 2
+    assert capsys.readouterr().err == f"umx: {noise} can't be made a folder: File exists.\n"
+
+
+def test_handlers_are_as_before_afterwards(noise: Path, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["separate", str(noise), "-o", str(tmp_path), "--stems", "bass"]) == 0
+    assert signal.getsignal(signal.SIGINT) is before

@@ -84,6 +84,16 @@ def test_separate_survives_what_is_no_number() -> None:
         np.testing.assert_array_equal(stem, expected[name])
 
 
+def test_what_is_no_number_stays_in_its_channel() -> None:
+    mixture = noise(5000, 6)
+    mixture[3] = np.nan  # low frequencies, which stereo goes without
+    clean = np.nan_to_num(mixture)
+    stems, expected = umx.separate(mixture, 44100), umx.separate(clean, 44100)
+    for name, stem in expected.items():
+        assert np.abs(stem).max() > 0
+        np.testing.assert_array_equal(stems[name], stem)
+
+
 @pytest.mark.parametrize(
     ("integers", "full", "middle"),
     [(np.int16, 2**15, 0), (np.int32, 2**31, 0), (np.uint8, 2**7, 2**7), (np.int64, 2**63, 0)],

@@ -1,0 +1,202 @@
+"""Songs in files, on a desktop."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Self, cast
+
+import numpy as np
+import soundfile
+import soxr
+
+from .audio import AudioError, make_finite
+from .headers import Header, Patched, read_headers
+from .layout import downmix
+from .level import Meter
+from .types import Float
+
+BLOCK = 1 << 17
+"""How many samples, of all channels together, are decoded at a time; and about as many resampled."""
+KEPT = 1 << 24
+"""Samples of the longest song that is kept in memory, so as to be decoded once: 6 minutes, 134 MB."""
+UNRECOGNISED = 1  # SF_ERR_UNRECOGNISED_FORMAT
+
+
+class DamagedError(AudioError):
+    """A file that can't be decoded, or not to its end."""
+
+
+class Song:
+    """A song in a file, in any format that libsndfile knows: stereo, at the sample rate that is asked for.
+
+    It is decoded block by block, first to measure it and then as often as it is asked for; only short ones are kept.
+    It ends where the file does, whatever its header says of its length.
+
+    samples: how many of each channel.
+    level: how loud it is, as Meter has it.
+    broken: the second after which it is too damaged to be read on; None if it isn't.
+    """
+
+    def __init__(self, path: Path, rate: int) -> None:
+        """Reads it once. Raises AudioError, naming the file."""
+        self.path, self.rate = path, rate
+        self.samples = 0
+        self.broken: float | None = None
+        self.kept: list[Float] = []
+        # libsndfile calls back into Python to read the file. If that happened in the main thread, an exception that a
+        # signal raises could come up in such a call, where it would be printed and lost.
+        self.thread = ThreadPoolExecutor(1)
+        self.file = _open(path)
+        meter = Meter()
+        try:
+            for block in self._blocks():
+                self.samples += block.shape[1]
+                meter.add(block)
+                if self.samples <= KEPT:
+                    self.kept.append(block)
+                else:
+                    self.kept.clear()
+            if not self.samples:
+                raise AudioError(f"{path} holds no audio.")
+        except BaseException:
+            self.close()
+            raise
+        self.level = meter.level
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.thread.shutdown()
+        self.file.close()
+
+    def blocks(self) -> Iterator[Float]:
+        """float32 (2, n); the n add up to `samples`.
+
+        Raises AudioError if the file has changed since it was measured.
+        """
+        if self.kept:
+            yield from self.kept
+            return
+        count = 0
+        for block in self._blocks():
+            count += block.shape[1]
+            yield block
+        if count != self.samples:
+            raise AudioError(f"{self.path} was changed while it was read.")
+
+    def _blocks(self) -> Iterator[Float]:
+        try:
+            headers = read_headers(self.file)
+        except OSError as error:
+            raise AudioError(f"{self.path} can't be read: {reason(error)}.") from error
+        seconds, broken = 0.0, None
+        for header in headers:
+            resampler = None
+            try:
+                for rate, stereo in self._decode(header):
+                    seconds += len(stereo) / rate
+                    if rate != self.rate:
+                        resampler = resampler or soxr.ResampleStream(rate, self.rate, 2)
+                        stereo = resampler.resample_chunk(stereo)
+                    yield stereo.T
+            except DamagedError:
+                if not seconds:
+                    raise
+                broken = seconds
+            if resampler:
+                yield resampler.resample_chunk(np.zeros((0, 2), np.float32), last=True).T
+            if broken:
+                break
+        self.broken = broken
+
+    def _decode(self, header: Header) -> Iterator[tuple[int, Float]]:
+        """Yields the sample rate of the file, and samples (n, 2)."""
+        source = Patched(self.file, header)
+        try:
+            sound = self.thread.submit(_Sound, source).result()
+        except soundfile.LibsndfileError as error:
+            raise self._failure(source, error) from error
+        channels = sound.channels
+        mix = np.ascontiguousarray(downmix(header.layout, channels).T)
+        size = max(1, min(BLOCK, BLOCK * sound.samplerate // self.rate) // channels)
+        last = np.zeros((0, channels), np.float32)  # what may be padding
+        count, failure = 0, None
+        while not failure:
+            block, failure = self.thread.submit(sound.next, size).result()
+            if source.error:
+                raise self._failure(source, failure)
+            if not len(block):
+                break
+            count += len(block)
+            if header.padding:
+                block = np.concatenate([last, block])
+                end = max(0, len(block) - header.padding)
+                block, last = block[:end], block[end:]
+            make_finite(block)
+            yield sound.samplerate, block @ mix
+        # Tags may follow the samples that were promised, and FLAC's decoder takes them for damage.
+        if failure and not 0 < header.samples <= count:
+            raise self._failure(source, failure)
+
+    def _failure(self, source: Patched, error: Any) -> AudioError:
+        """What to raise for an error of libsndfile's that may be one in reading the file."""
+        if source.error:
+            return AudioError(f"{self.path} can't be read: {reason(source.error)}.")
+        why = error.error_string
+        if error.code == UNRECOGNISED:
+            why = "it is none of WAV, AIFF, FLAC, MP3, Ogg Vorbis, Opus and their kind."
+        return DamagedError(f"{self.path} can't be read as audio: {why}")
+
+
+class _Sound(soundfile.SoundFile):  # type: ignore[misc]
+    """Samples one after the other, from a file whose end need not be known.
+
+    It closes itself when it isn't referenced any more, and so not while the thread is reading from it.
+    """
+
+    def seekable(self) -> bool:
+        return False  # soundfile would seek after each block, which costs time and fails where the end isn't known
+
+    def next(self, size: int) -> tuple[Float, Exception | None]:
+        """Up to `size` samples, (n, channels), and the error that they end with; none if it is at the end."""
+        block = np.full((size, self.channels), np.nan, np.float32)
+        try:
+            return self.read(out=block), None
+        except soundfile.LibsndfileError as error:
+            # How many samples came before the error isn't said. Decoders that can fail don't give NaN.
+            return block[: np.count_nonzero(~np.isnan(block[:, 0]))], error
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file to be read more than once: what comes through a pipe is put aside. Raises AudioError, naming it."""
+    try:
+        file = path.open("rb")
+        if file.seekable():
+            return file
+        spool = cast(BinaryIO, TemporaryFile())  # noqa: SIM115  # for the caller to close
+        with file:
+            shutil.copyfileobj(file, spool)
+        return spool
+    except OSError as error:
+        raise AudioError(f"{path} can't be read: {reason(error)}.") from error
+
+
+def reason(error: OSError) -> str:
+    """Why a file can't be opened or read, to put into a sentence."""
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "that is a folder"
+    return error.strerror or str(error)
+
+
+def read(path: Path, rate: int) -> Float:
+    """A whole song in memory: float32 (2, samples). Raises AudioError, naming the file."""
+    with Song(path, rate) as song:
+        return np.concatenate([*song.blocks()], axis=1)
