@@ -112,8 +112,8 @@ def write_stems(
 
     loud = 0
     parts = {name: path.with_name(path.name + ".part") for name, path in paths.items()}
-    # WAV has 32 bits for its length; RF64 is the same file with 64.
-    kind = "WAV" if samples * 4 < 1 << 32 - 1 else "RF64"
+    # WAV has 32 bits for its length, header included, of which some programs take one for a sign; RF64 has 64.
+    kind = "WAV" if 4 * samples < (1 << 31) - 1000 else "RF64"
     try:
         with ExitStack() as stack:
             files = {}
