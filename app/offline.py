@@ -54,7 +54,13 @@ async def keep(*prefixes):
         workers = js.navigator.serviceWorker
         await settle(workers.register(js.URL.new(SCRIPT, js.document.baseURI).href))
         registration = await workers.ready
-        return await ask(registration.active, "keep", prefixes)
+        if await ask(registration.active, "keep", prefixes):
+            return True
+        # A model that has come since is known to a newer version, which starts at the next visit.
+        await settle(registration.update())
+        if registration.installing:
+            await event(lambda listener: setattr(registration.installing, "onstatechange", listener))
+        return bool(registration.waiting) and await ask(registration.waiting, "keep", prefixes)
     except Exception:
         return False
 

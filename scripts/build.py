@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "dist"
 PARTS = ("index.html", "app", "weights")
 SERVICE_WORKER = "service-worker.js"
+INDEX = "weights/index.json"
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
 
 

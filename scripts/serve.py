@@ -1,17 +1,25 @@
-"""Serve the page from this checkout and open it: `python3 scripts/serve.py`."""
+"""Serve the page from this checkout and open it: `python3 scripts/serve.py`.
+
+At the first start UMX-L comes in the background, 452 MB from its makers, and the page uses it as soon as it is here.
+"""
 
 import argparse
 import io
+import json
+import signal
+import sys
 import webbrowser
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, AnyStr, BinaryIO
+from urllib.parse import urlsplit
 
 import required_python  # noqa: F401
-from build import ROOT, SERVICE_WORKER, prepare, service_worker
+from build import INDEX, ROOT, SERVICE_WORKER, prepare, service_worker
+from coming import Coming
 from vendor import run
 
 if TYPE_CHECKING:
@@ -44,10 +52,13 @@ class Handler(SimpleHTTPRequestHandler):
             super().copyfile(source, outputfile)
 
 
-def server(folder: Path, port: int = 0, prefix: str = "/") -> ThreadingHTTPServer:
+def server(
+    folder: Path, port: int = 0, prefix: str = "/", coming: Coming | None = None
+) -> ThreadingHTTPServer:
     """A server of `folder` on this computer alone, on a free port if `port` is taken or 0.
 
     prefix: the path under which it lies, such as "/some/where/"; everything else is not found.
+    coming: a model that the index of models also names, as long as it is on its way.
     """
 
     class Prefixed(Handler):
@@ -57,15 +68,25 @@ def server(folder: Path, port: int = 0, prefix: str = "/") -> ThreadingHTTPServe
             return super().translate_path("/" + path[len(prefix) :])
 
         def send_head(self) -> BinaryIO | None:
+            address = urlsplit(self.path)
+            # A service worker asks by sha256 for the file as it is, without what is on its way.
+            if address.path == prefix + INDEX and not address.query.startswith("sha256="):
+                with suppress(FileNotFoundError):
+                    return self.send_now(".json", index(folder, coming))
             # A checkout has no service worker until its files are listed; a built site has one.
-            if self.path != prefix + SERVICE_WORKER or (folder / SERVICE_WORKER).exists():
-                return super().send_head()
-            script = service_worker(folder).encode()
+            if self.path == prefix + SERVICE_WORKER and not (folder / SERVICE_WORKER).exists():
+                return self.send_now(".js", service_worker(folder))
+            return super().send_head()
+
+        def send_now(self, suffix: str, text: str) -> BinaryIO:
+            """Begin an answer that browsers must not keep."""
+            data = text.encode()
             self.send_response(200)
-            self.send_header("Content-Type", self.extensions_map[".js"])
-            self.send_header("Content-Length", str(len(script)))
+            self.send_header("Content-Type", self.extensions_map[suffix])
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Cache-Control", "no-cache")
             self.end_headers()
-            return io.BytesIO(script)
+            return io.BytesIO(data)
 
     handler: Callable[..., Prefixed] = partial(Prefixed, directory=str(folder))
     try:
@@ -74,22 +95,47 @@ def server(folder: Path, port: int = 0, prefix: str = "/") -> ThreadingHTTPServe
         return ThreadingHTTPServer(("127.0.0.1", 0), handler)
 
 
+def index(folder: Path, coming: Coming | None) -> str:
+    """The index of the site's models, with the one that is on its way. Raises FileNotFoundError."""
+    text = (folder / INDEX).read_text("utf-8")
+    entry = coming and coming.entry()
+    if not entry:
+        return text
+    models = json.loads(text)
+    if all(model["name"] != entry["name"] for model in models):
+        models.append(entry)
+    return json.dumps(models, ensure_ascii=False)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--no-open", action="store_true", help="don't open a browser")
+    parser.add_argument("--without-umxl", action="store_true", help="don't bring UMX-L")
     args = parser.parse_args()
     prepare()
-    with server(ROOT, args.port) as http:
+    coming = None if args.without_umxl else Coming("umxl", ROOT / "weights")
+    with server(ROOT, args.port, coming=coming) as http:
         url = f"http://localhost:{http.server_port}/"
         print(f"The page is at {url} (stop with Ctrl-C).", flush=True)
-        if not args.no_open:
-            webbrowser.open(url)
         try:
-            http.serve_forever()
+            with coming or nullcontext():
+                if not args.no_open:
+                    webbrowser.open(url)
+                http.serve_forever()
         except KeyboardInterrupt:
             print()
 
 
+def end_in_order() -> None:
+    """Have the process clean up when it is told to end, or its terminal is closed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one of them
+            signal.signal(number, lambda number, frame: sys.exit(128 + number))
+
+
 if __name__ == "__main__":
+    end_in_order()
     run(main)

@@ -13,21 +13,34 @@ makes the smallest files that don't hurt, "best" spends all eight bits a weight.
 """
 
 import argparse
+import fcntl
+import json
+import math
+import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import environment
 import required_python  # noqa: F401
-from download import DownloadError, fetch, matches, sha256, terminal_report
+from download import DownloadError, Report, fetch, matches, sha256, terminal_report
 from index import WEIGHTS, models, write_index
 
 if TYPE_CHECKING:
     from umx.official import Official
 
 EMBEDDED = "umx-mini"
+DOWNLOAD = 0.9
+"""The share of downloads in the progress of `get`; converting is the rest."""
+CONVERSION_SECONDS = 4.0
+"""For a target of UMX-L's size on one core, until the first one's time is known."""
+PAUSE = 0.5
+"""Seconds between two lines for a program, at least."""
 
 
 class UsageError(Exception):
@@ -38,8 +51,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     environment.need("numpy")
     sys.path.insert(0, str(environment.ROOT))
+    changes = args.run in (get, convert, remove)
     try:
-        args.run(args)
+        with alone(args.weights) if changes else nullcontext():
+            args.run(args)
     except (UsageError, DownloadError, ValueError) as error:
         print(f"weights.py: {error}", file=sys.stderr)
         return 1
@@ -55,6 +70,21 @@ def main(argv: list[str] | None = None) -> int:
         print("\nStopped; the same command goes on from here.", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def alone(weights: Path) -> Iterator[None]:
+    """Wait until no other process changes the models in a folder, and keep others waiting meanwhile."""
+    folder = os.open(weights, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"Waiting for another weights.py that changes {weights} …", flush=True)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)  # which ends the lock
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +103,9 @@ def parser() -> argparse.ArgumentParser:
         type=existing_folder,
         metavar="DIR",
         help="take its .pth files from here",
+    )
+    get_parser.add_argument(
+        "--as-json", action="store_true", help="print progress as JSON lines, for programs"
     )
     get_parser.set_defaults(run=get)
     convert_parser = commands.add_parser("convert", help="convert a model of your own")
@@ -121,25 +154,88 @@ def get(args: argparse.Namespace) -> None:
         return
     official = OFFICIAL[args.name]
     work = work_folder(args)
+    progress = JsonProgress(len(official.checkpoints)) if args.as_json else Progress()
     if args.folder:
         checkpoints = find(official, args.folder)
     else:
         checkpoints = {t: work / name for t, name in official.checkpoints.items()}
         try:
             for target, path in checkpoints.items():
-                bring(official.url(target), path, official.digest(target))
+                bring(official.url(target), path, official.digest(target), progress)
         except DownloadError as error:
             raise UsageError(by_hand(official, args.name, error)) from error
     print(f"{official.title} is licensed {official.licence}: {official.source}")
-    build(args, args.name, checkpoints, official.fields())
+    build(args, args.name, checkpoints, official.fields(), progress)
 
 
-def bring(url: str, path: Path, expected: str) -> None:
+def bring(url: str, path: Path, expected: str, progress: "Progress") -> None:
     """Have the file at `path`: it is there already, or is downloaded."""
-    if path.exists() and matches(sha256(path), expected):
-        return
-    fetch(url, path, expected, report=terminal_report(path.name))
-    print(f"{path.name} is here.", flush=True)
+    if not (path.exists() and matches(sha256(path), expected)):
+        fetch(url, path, expected, report=progress.download(path.name))
+    progress.downloaded(path.name)
+
+
+class Progress:
+    """Tells people how far `get` is."""
+
+    def download(self, name: str) -> Report:
+        return terminal_report(name)
+
+    def downloaded(self, name: str) -> None:
+        print(f"{name} is here.", flush=True)
+
+    def converting(self, target: str) -> None:
+        print(f"Converting {target} …", flush=True)
+
+
+class JsonProgress(Progress):
+    """Tells programs: a line has the fraction that is done and the seconds left, null while nobody knows."""
+
+    def __init__(self, count: int) -> None:
+        """count: of targets, whose files are taken to be of one size."""
+        self.count = count
+        self.here = self.converted = 0  # files
+        self.got = 0  # bytes, in this run
+        self.begun: float | None = None  # the stage
+        self.told = -math.inf
+
+    def download(self, name: str) -> Report:
+        before: int | None = None  # the first report has what an interrupted run left
+
+        def report(have: int, total: int) -> None:
+            nonlocal before
+            self.got += max(0, have - before) if before is not None else 0
+            before = have
+            left = (self.count - self.here) * total - have
+            seconds = None
+            if self.got:
+                conversion = self.count * CONVERSION_SECONDS
+                seconds = self.elapsed() * left / self.got + conversion
+            if monotonic() > self.told + PAUSE:
+                self.tell(DOWNLOAD * (self.here + have / total) / self.count, seconds)
+
+        self.elapsed()
+        return report
+
+    def downloaded(self, name: str) -> None:
+        self.here += 1
+
+    def converting(self, target: str) -> None:
+        if not self.converted:
+            self.begun = None
+        each = self.elapsed() / self.converted if self.converted else CONVERSION_SECONDS
+        share = self.converted / self.count
+        self.tell(DOWNLOAD + (1 - DOWNLOAD) * share, each * (self.count - self.converted))
+        self.converted += 1
+
+    def elapsed(self) -> float:
+        """Seconds since the stage began, which is now if it hasn't yet."""
+        self.begun = monotonic() if self.begun is None else self.begun
+        return monotonic() - self.begun
+
+    def tell(self, fraction: float, seconds_left: float | None) -> None:
+        self.told = monotonic()
+        print(json.dumps({"fraction": fraction, "seconds_left": seconds_left}), flush=True)
 
 
 def by_hand(official: "Official", name: str, error: DownloadError) -> str:
@@ -172,11 +268,15 @@ def convert(args: argparse.Namespace) -> None:
 
     checkpoints, signal = read_folder(args.folder)
     fields = {"title": args.name, "licence": "not stated", "credit": "", "source": ""}
-    build(args, args.name, checkpoints, fields | signal)
+    build(args, args.name, checkpoints, fields | signal, Progress())
 
 
 def build(
-    args: argparse.Namespace, name: str, checkpoints: dict[str, Path], fields: dict[str, Any]
+    args: argparse.Namespace,
+    name: str,
+    checkpoints: dict[str, Path],
+    fields: dict[str, Any],
+    progress: Progress,
 ) -> None:
     """Convert into a folder beside the others, and then give it its name."""
     from umx.convert import SIGNAL
@@ -188,7 +288,7 @@ def build(
         checkpoints,
         work,
         args.preset,
-        lambda target: print(f"Converting {target} …", flush=True),
+        progress.converting,
         **SIGNAL | {"name": name} | fields,
     )
     place, old = args.weights / name, work_folder(args) / "old"

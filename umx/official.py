@@ -19,6 +19,8 @@ class Official:
     record: int  # at Zenodo
     checkpoints: Mapping[str, str]
     """File by target; the eight hex digits before ".pth" begin the file's sha256."""
+    size: int
+    """Bytes of the converted model, nearly: the network's shape decides, see docs/quantising.md."""
     quality: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -60,6 +62,7 @@ OFFICIAL = {
             "bass": "bass-2ca1ce51.pth",
             "other": "other-c8c5b3e6.pth",
         },
+        size=42_700_000,
         quality={"vocals": 7.21, "drums": 7.15, "bass": 6.02, "other": 4.89},
     ),
     "umxhq": Official(
@@ -72,6 +75,7 @@ OFFICIAL = {
             "bass": "bass-8d85a5bd.pth",
             "other": "other-b52fbbf7.pth",
         },
+        size=13_600_000,
         quality={"vocals": 6.25, "drums": 6.04, "bass": 5.07, "other": 4.28},
     ),
 }
