@@ -59,7 +59,9 @@ async def keep(*prefixes):
         # A model that has come since is known to a newer version, which starts at the next visit.
         await settle(registration.update())
         if registration.installing:
-            await event(lambda listener: setattr(registration.installing, "onstatechange", listener))
+            await event(
+                lambda listener: setattr(registration.installing, "onstatechange", listener)
+            )
         return bool(registration.waiting) and await ask(registration.waiting, "keep", prefixes)
     except Exception:
         return False

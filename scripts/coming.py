@@ -1,8 +1,8 @@
 """An official model that weights.py brings while the page is served.
 
-A process of its own does it, not a thread. Converting needs numpy, for which weights.py may start itself again in .venv;
-it would slow down the threads that serve; and a process can be ended at any time: a model that isn't whole is in a
-`.part` folder, from which the next run goes on.
+A process of its own does it, not a thread. Converting needs numpy, for which weights.py may start itself again in
+.venv, and it would slow down the threads that serve. A process can also be ended at any time: a model that isn't whole
+is in a `.part` folder, from which the next run goes on.
 """
 
 import json

@@ -1,3 +1,4 @@
+import json
 import re
 import socket
 import sys
@@ -9,6 +10,8 @@ from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPResponse
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import serve
@@ -47,8 +50,8 @@ def start(site: Path) -> Iterator[Serve]:
     """Serves the site; returns its URL."""
     with ExitStack() as stack:
 
-        def run(prefix: str = "/") -> str:
-            http = stack.enter_context(serve.server(site, 0, prefix))
+        def run(prefix: str = "/", coming: Any = None) -> str:
+            http = stack.enter_context(serve.server(site, 0, prefix, coming))
             threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
             stack.callback(http.shutdown)
             return f"http://127.0.0.1:{http.server_port}{prefix}"
@@ -139,6 +142,37 @@ def test_a_checkout_s_service_worker_lists_its_files(start: Serve, site: Path, p
     assert '"app/main.py"' in script
 
 
+@pytest.mark.parametrize("prefix", ["/", "/some/where/"])
+def test_the_index_names_a_model_that_is_on_its_way(start: Serve, site: Path, prefix: str) -> None:
+    (site / "weights").mkdir()
+    file = site / "weights" / "index.json"
+    file.write_text('[{"name": "small"}]')
+    fractions = iter([0.25, 0.5])
+    coming = SimpleNamespace(entry=lambda: {"name": "large", "coming": next(fractions)})
+    url = start(prefix, coming) + "weights/index.json"
+    for address, fraction in ((url, 0.25), (url + "?now", 0.5)):
+        with get(address) as response:
+            assert response.headers["Content-Type"] == "application/json"
+            assert response.headers["Cache-Control"] == "no-cache"
+            small, large = json.load(response)
+        assert (small, large) == ({"name": "small"}, {"name": "large", "coming": fraction})
+    # Who asks by the hash wants the file.
+    with get(url + "?sha256=0") as response:
+        assert response.read() == file.read_bytes()
+
+    # Whole before anyone has noticed that nothing is on its way any more.
+    file.write_text('[{"name": "large"}]')
+    coming.entry = lambda: {"name": "large", "coming": 1}
+    with get(url) as response:
+        assert json.load(response) == [{"name": "large"}]
+    # At last nothing is: within the same second, which is all that Last-Modified can tell.
+    coming.entry = lambda: None
+    with get(url) as response:
+        assert response.headers["Cache-Control"] == "no-cache"
+        assert response.headers["Last-Modified"] is None
+        assert response.read() == file.read_bytes()
+
+
 @pytest.fixture
 def main(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Runs the script with nothing to prepare, until Ctrl-C; returns the pages that it opened."""
@@ -148,7 +182,7 @@ def main(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]
 
     def run(*words: str) -> list[str]:
         opened: list[str] = []
-        monkeypatch.setattr(sys, "argv", ["serve.py", *words])
+        monkeypatch.setattr(sys, "argv", ["serve.py", "--without-umxl", *words])
         monkeypatch.setattr(serve.webbrowser, "open", opened.append)
         serve.main()
         return opened

@@ -1,9 +1,11 @@
 """scripts/weights.py, against a server on this computer that behaves as the worst do."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +42,7 @@ def server(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[Ser
     files = {path(target): data for target, data in CHECKPOINTS.items()}
     with Server(files) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        model = Local("UMX-T", "none", 1, {t: path(t) for t in TARGETS}, {"bass": 1.5})
+        model = Local("UMX-T", "none", 1, {t: path(t) for t in TARGETS}, 1, {"bass": 1.5})
         monkeypatch.setattr(Local, "server", http.url)
         monkeypatch.setitem(official.OFFICIAL, "umxl", model)
         tiny = {"sample_rate": 44100, "n_fft": 128, "hop": 32}
@@ -188,6 +190,101 @@ def test_no_network_is_said_at_once_with_the_files_to_get(
     for target in TARGETS:
         assert f"http://127.0.0.1:9/files/{path(target)}" in message
     assert "can't be reached" in message
+
+
+def test_programs_read_how_far_it_is(
+    server: Server,
+    run: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(weights, "PAUSE", 0)
+    server.answers = ["cut", "honest", "no length"]
+    assert run("get", "umxl", "--as-json") == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    fractions = [line["fraction"] for line in told]
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] < 0.9 / 4
+    assert fractions[-4:] == [pytest.approx(0.9 + 0.1 * done / 4) for done in range(4)]
+
+
+def test_programs_read_the_seconds_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(weights, "monotonic", lambda: now)
+    progress = weights.JsonProgress(4)
+
+    def at(time: float, act: Callable[[], object]) -> tuple[float, float | None]:
+        nonlocal now
+        now = time
+        act()
+        said = json.loads(capsys.readouterr().out)
+        return round(said["fraction"], 4), said["seconds_left"]
+
+    report = progress.download("first")
+    # An earlier run has left 50 bytes, or nearly: how long they took, nobody knows.
+    assert at(1, lambda: report(50, 100)) == (0.1125, None)
+    # 25 bytes in 10 seconds, 325 to go, and 4 seconds a target to convert them.
+    assert at(10, lambda: report(75, 100)) == (0.1688, 130 + 16)
+    # The server began anew: what it sends again comes at the same rate.
+    report(0, 100)
+    assert at(20, lambda: report(25, 100)) == (0.0563, 150 + 16)
+    report(100, 100)
+    progress.downloaded("first")
+    capsys.readouterr()
+    report = progress.download("second")
+    report(25, 100)
+    assert capsys.readouterr().out == ""  # too soon
+    assert at(125, lambda: report(50, 100)) == (0.3375, 125 / 150 * 250 + 16)
+    for name in ("second", "third", "fourth"):
+        progress.downloaded(name)
+    assert at(200, lambda: progress.converting("vocals")) == (0.9, 16)
+    assert at(203, lambda: progress.converting("drums")) == (0.925, 9)
+    assert at(204, lambda: progress.converting("bass")) == (0.95, 4)
+
+
+def test_one_waits_until_another_has_changed_the_models(
+    run: Callable[..., int], folder: Path, tmp_path: Path
+) -> None:
+    source = training_folder(tmp_path / "mine")
+    command = [sys.executable, weights.__file__, "--weights", folder, "convert", source]
+    with weights.alone(folder):
+        other = subprocess.Popen([*command, "--name", "mine"], stdout=subprocess.PIPE, text=True)
+        assert other.stdout
+        assert "Waiting for another" in other.stdout.readline()
+        assert run("list") == 0
+        assert names(folder) == set()
+    assert "Converting bass" in other.stdout.readline()
+    assert other.communicate()
+    assert other.returncode == 0
+    assert names(folder) == {"mine", "index.json"}
+
+
+@pytest.mark.parametrize(("name", "mean"), [("umxl", 6.3175), ("umxhq", 5.41)])
+def test_a_converted_official_model_says_how_good_it_is(
+    run: Callable[..., int],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    mean: float,
+) -> None:
+    """In its manifest and in the index, which the page orders models by."""
+    (tmp_path / "files").mkdir()
+    for target, data in CHECKPOINTS.items():
+        (tmp_path / "files" / f"{target}.pth").write_bytes(data)
+    model = dataclasses.replace(official.OFFICIAL[name], checkpoints={t: path(t) for t in TARGETS})
+    monkeypatch.setitem(official.OFFICIAL, name, model)
+    monkeypatch.setattr(convert, "SIGNAL", {"sample_rate": 44100, "n_fft": 128, "hop": 32})
+    assert run("get", name, "--from", tmp_path / "files") == 0
+    (entry,) = json.loads((folder / "index.json").read_text())
+    manifest = load_model(folder / name).manifest
+    for said in (entry["quality"], manifest.quality):
+        assert said.keys() == set(TARGETS)
+        assert sum(said.values()) / len(said) == pytest.approx(mean)
+    assert (entry["title"], entry["licence"]) == (model.title, model.licence)
 
 
 def test_get_from_a_folder_knows_files_by_their_hash(
