@@ -196,7 +196,7 @@ class JsonProgress(Progress):
         self.count = count
         self.here = self.converted = 0  # files
         self.got = 0  # bytes, in this run
-        self.begun: float | None = None  # the stage
+        self.begun = monotonic()  # the stage
         self.told = -math.inf
 
     def download(self, name: str) -> Report:
@@ -210,28 +210,23 @@ class JsonProgress(Progress):
             seconds = None
             if self.got:
                 conversion = self.count * CONVERSION_SECONDS
-                seconds = self.elapsed() * left / self.got + conversion
+                seconds = (monotonic() - self.begun) * left / self.got + conversion
             if monotonic() > self.told + PAUSE:
                 self.tell(DOWNLOAD * (self.here + have / total) / self.count, seconds)
 
-        self.elapsed()
         return report
 
     def downloaded(self, name: str) -> None:
         self.here += 1
 
     def converting(self, target: str) -> None:
-        if not self.converted:
-            self.begun = None
-        each = self.elapsed() / self.converted if self.converted else CONVERSION_SECONDS
+        if self.converted:
+            each = (monotonic() - self.begun) / self.converted
+        else:
+            each, self.begun = CONVERSION_SECONDS, monotonic()
         share = self.converted / self.count
         self.tell(DOWNLOAD + (1 - DOWNLOAD) * share, each * (self.count - self.converted))
         self.converted += 1
-
-    def elapsed(self) -> float:
-        """Seconds since the stage began, which is now if it hasn't yet."""
-        self.begun = monotonic() if self.begun is None else self.begun
-        return monotonic() - self.begun
 
     def tell(self, fraction: float, seconds_left: float | None) -> None:
         self.told = monotonic()
