@@ -77,6 +77,7 @@ class Coming:
             "licence": self.official.licence,
             "quality": dict(self.official.quality),
             "size": self.official.size,
+            "unpacked": self.official.unpacked,
             "coming": self.fraction,
             "seconds_left": self.seconds_left,
         }

@@ -20,7 +20,9 @@ class Official:
     checkpoints: Mapping[str, str]
     """File by target; the eight hex digits before ".pth" begin the file's sha256."""
     size: int
-    """Bytes of the converted model, nearly: the network's shape decides, see docs/quantising.md."""
+    """Bytes of the converted model as it travels, nearly: its network's shape decides, see docs/quantising.md."""
+    unpacked: int
+    """Bytes of its weights in memory, nearly."""
     quality: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -63,6 +65,7 @@ OFFICIAL = {
             "other": "other-c8c5b3e6.pth",
         },
         size=42_700_000,
+        unpacked=113_700_000,
         quality={"vocals": 7.21, "drums": 7.15, "bass": 6.02, "other": 4.89},
     ),
     "umxhq": Official(
@@ -76,6 +79,7 @@ OFFICIAL = {
             "other": "other-b52fbbf7.pth",
         },
         size=13_600_000,
+        unpacked=36_000_000,
         quality={"vocals": 6.25, "drums": 6.04, "bass": 5.07, "other": 4.28},
     ),
 }

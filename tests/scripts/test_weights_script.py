@@ -42,7 +42,7 @@ def server(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[Ser
     files = {path(target): data for target, data in CHECKPOINTS.items()}
     with Server(files) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        model = Local("UMX-T", "none", 1, {t: path(t) for t in TARGETS}, 1, {"bass": 1.5})
+        model = Local("UMX-T", "none", 1, {t: path(t) for t in TARGETS}, 1, 1, {"bass": 1.5})
         monkeypatch.setattr(Local, "server", http.url)
         monkeypatch.setitem(official.OFFICIAL, "umxl", model)
         tiny = {"sample_rate": 44100, "n_fft": 128, "hop": 32}

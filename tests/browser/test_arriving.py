@@ -1,0 +1,111 @@
+"""A model that comes to a checkout while its page is open: the page sees it, uses it, and has it without a network."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from build import SERVICE_WORKER
+from index import write_index
+from pages import build_site, serving
+from playwright.sync_api import Browser, Page, expect
+from serve import server
+from songs import PATIENCE, card, compose, drop, expect_state, wav
+from test_offline import KEPT
+
+INDEX = "fetch('weights/index.json').then(response => response.json())"
+COMING = {"name": "umxl", "title": "UMX-L", "licence": "none", "size": 1, "quality": {}}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A site that has no service worker of its own, so that its server lists the files."""
+    site = build_site(tmp_path / "site")
+    (site / SERVICE_WORKER).unlink()
+    return site
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    context = browser.new_context()
+
+    def open_page(url: str) -> Page:
+        page = context.new_page()
+        page.goto(url)
+        expect_state(page, "ready")
+        expect(page.locator("#offline")).to_be_visible(timeout=PATIENCE)
+        return page
+
+    yield open_page
+    context.close()
+
+
+def arrive(checkout: Path, name: str) -> set[str]:
+    """Have another model in the checkout; returns the paths of its files."""
+    folder = checkout / "weights" / name
+    shutil.copytree(checkout / "weights" / "umx-mini", folder)
+    write_index(checkout / "weights")
+    return {path.relative_to(checkout).as_posix() for path in folder.iterdir()}
+
+
+def listed(page: Page) -> dict[str, Any]:
+    return {model["name"]: model.get("coming") for model in page.evaluate(INDEX)}
+
+
+def test_a_page_sees_what_is_on_its_way_and_what_is_here(
+    checkout: Path, open_page: Callable[..., Page]
+) -> None:
+    coming: dict[str, Any] = {"entry": COMING | {"coming": 0.25, "seconds_left": 3}}
+    http = server(checkout, coming=SimpleNamespace(entry=lambda: coming["entry"]))  # type: ignore[arg-type]
+    with serving(http) as url:
+        # It is kept meanwhile: its service worker asks for the index as it is on the disk.
+        page = open_page(url + "?workers=1")
+        page.reload()
+        expect_state(page, "ready")
+        assert page.evaluate("Boolean(navigator.serviceWorker.controller)")
+        assert listed(page) == {"umx-mini": None, "umxl": 0.25}
+        coming["entry"] = COMING | {"coming": 0.5, "seconds_left": 2}
+        assert listed(page) == {"umx-mini": None, "umxl": 0.5}
+        arrive(checkout, "umxl")
+        coming["entry"] = None
+        assert listed(page) == {"umx-mini": None, "umxl": None}
+    # Its version of the page knows no other model than that which came with it, and none that is on its way.
+    assert listed(page) == {"umx-mini": None}
+
+
+def test_an_error_page_and_silence_are_no_index(
+    checkout: Path, open_page: Callable[..., Page]
+) -> None:
+    with serving(server(checkout)) as url:
+        page = open_page(url + "?workers=1")
+        page.reload()
+        expect_state(page, "ready")
+        index = checkout / "weights" / "index.json"
+        index.write_text("<!doctype html><title>Sign in to the hotel's network</title>")
+        assert listed(page) == {"umx-mini": None}
+        (worker,) = page.context.service_workers
+        worker.evaluate(
+            """() => {
+              self.fetch = (url, { signal }) => new Promise((done, fail) => (signal.onabort = fail));
+            }"""
+        )
+        assert listed(page) == {"umx-mini": None}
+
+
+def test_what_has_come_works_without_a_network(
+    checkout: Path, open_page: Callable[..., Page]
+) -> None:
+    with serving(server(checkout)) as url:
+        first = open_page(url + "?workers=1")
+        paths = arrive(checkout, "umxl")
+        # As long as the first page is open, no newer version of the site may start.
+        second = open_page(url + "?workers=1&model=umxl")
+        assert paths <= second.evaluate(KEPT).keys()
+        first.close()
+    second.reload()
+    expect_state(second, "ready")
+    assert listed(second) == {"umx-mini": None, "umxl": None}
+    drop(second, ("song.wav", wav(compose(3))))
+    expect(card(second, "song").locator("a[download]")).to_have_count(5, timeout=PATIENCE)
