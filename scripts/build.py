@@ -18,6 +18,8 @@ SITE = ROOT / "dist"
 PARTS = ("index.html", "app", "weights")
 SERVICE_WORKER = "service-worker.js"
 INDEX = "weights/index.json"
+FALLBACK = "openblas-"
+"""What only the engine for browsers without SIMD loads; app/service-worker.js and app/offline.py leave it out too."""
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
 
 
@@ -75,10 +77,19 @@ def hashes(path: Path) -> list[str]:
     return [hashlib.sha256(form).hexdigest() for form in forms]
 
 
+def first_visit(site: Path) -> int:
+    """Bytes that a first visit loads, but for its model: all that every visitor needs, as it lies on the disk."""
+    paths = [path for path in site_files(site) if path.parent.parent != site / "weights"]
+    return sum(path.stat().st_size for path in paths if not path.name.startswith(FALLBACK))
+
+
 def main() -> None:
-    print(f"The site is in {build()}. It hands out:")
+    site = build()
+    sizes = [path.stat().st_size for path in site.rglob("*") if path.is_file()]
+    print(f"The site is in {site}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB.")
+    print(f"A first visit loads {first_visit(site) / 1e6:.1f} MB and one of these models:")
     for model in models():
-        print(f"  {model['title']}, licence {model['licence']}")
+        print(f"  {model['title']}, {model['size'] / 1e6:.1f} MB, licence {model['licence']}")
 
 
 if __name__ == "__main__":

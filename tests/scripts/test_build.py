@@ -1,6 +1,8 @@
 """The site as built is whole: whatever one of its files names is there."""
 
 import ast
+import functools
+import gzip
 import hashlib
 import json
 import os
@@ -16,6 +18,7 @@ import index
 import pytest
 import vendor
 
+from umx.official import OFFICIAL
 from umx.weights import load_model
 
 APP = build.ROOT / "app"
@@ -189,6 +192,45 @@ def test_what_is_unfinished_stays_out(stand_in: Path, tmp_path: Path) -> None:
     built = files(build.build(tmp_path / "site"))
     assert not [name for name in built if "part" in name or "pycache" in name]
     assert "umxl" not in built["service-worker.js"].decode()
+
+
+def test_a_build_says_what_is_uploaded_and_what_a_visitor_loads(
+    stand_in: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (stand_in / "weights" / "umxl").mkdir()
+    (stand_in / "weights" / "umxl" / "bass.safetensors.gz").write_bytes(gzip.compress(b"", 9))
+    (stand_in / "weights" / "index.json").write_text("[]")
+    vendored = stand_in / "app" / "vendor" / "pyodide"
+    vendored.mkdir(parents=True)
+    (vendored / "openblas-1.zip").write_bytes(bytes(40_000_000))
+    (vendored / "python.zip").write_bytes(bytes(20_000_000))
+    monkeypatch.setattr(build, "build", functools.partial(build.build, tmp_path / "site"))
+    large = {"title": "UMX-L", "size": 42_700_000, "licence": "CC BY-NC-SA 4.0"}
+    monkeypatch.setattr(build, "models", lambda: [large])
+    build.main()
+    first, second, model = capsys.readouterr().out.splitlines()
+    there = files(tmp_path / "site")
+    size = sum(map(len, there.values())) / 1e6
+    assert first.endswith(f"site: {len(there)} files, {size:.1f} MB.")
+    assert 60 < size < 61
+    assert re.fullmatch(r"A first visit loads 20\.\d MB and one of these models:", second)
+    assert model == "  UMX-L, 42.7 MB, licence CC BY-NC-SA 4.0"
+
+
+def test_the_readme_says_of_the_official_models_what_their_manifests_say() -> None:
+    text = (build.ROOT / "README.md").read_text()
+    (table,) = re.findall(r"^\| \| UMX-L \| UMX-HQ \|\n(?:\|.*\n)+", text, re.MULTILINE)
+    rows = [[cell.strip() for cell in line.split("|")[2:4]] for line in table.splitlines()]
+    for column, model in enumerate(OFFICIAL[name] for name in ("umxl", "umxhq")):
+        titles, _, quality, size, licence, _ = (row[column] for row in rows)
+        assert titles == model.title
+        targets = ("vocals", "drums", "bass", "other")
+        assert quality == ", ".join(f"{model.quality[target]:.2f}" for target in targets)
+        assert size == f"{model.size / 1e6:.0f} MB"
+        assert licence == model.licence
 
 
 def manifest(weights: Path, name: str, /, **fields: Any) -> None:
