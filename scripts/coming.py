@@ -6,10 +6,13 @@ is in a `.part` folder, from which the next run goes on.
 """
 
 import json
+import os
 import runpy
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,7 @@ class Coming:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            process_group=0,  # Ctrl-C and a closed terminal reach us alone, and we end it
         )
         self.reader.start()
         return self
@@ -60,12 +64,19 @@ class Coming:
         if not self.process:
             return
         self.is_stopped = True
-        self.process.terminate()
+        self.send(signal.SIGTERM)
         try:
             self.process.wait(PATIENCE)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            self.process.kill()
+            self.send(signal.SIGKILL)
         self.reader.join(PATIENCE)
+
+    def send(self, number: int) -> None:
+        """Send a signal to weights.py, if it is still at work, and to the pip that it may have started."""
+        assert self.process
+        with suppress(ProcessLookupError):
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, number)
 
     def entry(self) -> dict[str, Any] | None:
         """What the index says of the model while it is on its way; after that None."""
