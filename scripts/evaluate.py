@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Score a model on songs whose stems are known.
 
-    python3 scripts/evaluate.py SONGS --model umx-mini
+    python3 scripts/evaluate.py SONGS… --model umx-mini
 
-SONGS is a folder with one folder a song, as in MUSDB18-HQ: mixture.wav, vocals.wav, drums.wav, bass.wav, other.wav.
-Targets whose file is missing or silent are not scored. The signal-to-distortion ratio in dB is given for
+SONGS are folders with one folder a song, as in MUSDB18-HQ: mixture.wav, vocals.wav, drums.wav, bass.wav, other.wav; or
+with one folder an artist, in which there is one a song. Targets whose file is missing or silent are not scored. The
+signal-to-distortion ratio in dB is given for
 
   mixture  the mixture taken for the estimate
   mask     the model's masks with the mixture's phase
@@ -13,15 +14,18 @@ Targets whose file is missing or silent are not scored. The signal-to-distortion
 
 in two measures: "plain" is 10·log10(|s|²/|s − ŝ|²) over a whole song; "bss" is the median over seconds of BSS eval v4,
 as published scores are. Tables show the mean over songs of the first and the median of the
-second, with the smallest and the largest.
+second, with the smallest and the largest. Where there are artists, means of the first follow that are taken over each
+artist's songs and then over artists, with the interval that holds 95 of 100 means over songs drawn anew from each
+artist's; and for targets whose file is there and silent, how far below the mixture the level is of what is taken for
+them.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import environment
 import required_python  # noqa: F401
@@ -44,6 +48,10 @@ SILENCE = 1e-4  # a stem with no sample above this is not there
 METHODS = ("mixture", "mask", "wiener", "oracle")
 Ratios = NDArray[np.float64]  # in dB
 MEASURES = ("plain", "bss")
+BELOW = (
+    "below"  # the measure of targets that are silent: the mixture's energy over their estimate's
+)
+DRAWS = 2000  # of songs, for an interval
 Scores = dict[str, dict[str, dict[str, float]]]  # method, target, measure
 
 
@@ -64,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("songs", type=Path)
+    parser.add_argument("songs", type=Path, nargs="+")
     parser.add_argument("--model", default="umx-mini", help="a model's name or folder")
     parser.add_argument(
         "--seconds", type=float, help="score only so much from the middle of each song"
@@ -72,24 +80,32 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write every song's scores to this file")
     options = parser.parse_args()
     model = load_model(find_model(options.model))
-    folders = sorted(path.parent for path in options.songs.glob("*/mixture.wav"))
-    if not folders:
-        parser.error(f"{options.songs} has no song: no folder in it holds a mixture.wav.")
     targets = list(model.targets)
-    songs = {}
-    for folder in folders:
-        found = score(load(folder, model, options.seconds), model)
-        songs[folder.name] = found
-        print(f"{folder.name}\n{table({folder.name: found}, targets)}\n", flush=True)
-    print(f"{len(songs)} songs, model {model.manifest.name}")
-    print(table(songs, targets))
+    scores = {}
+    for root in options.songs:
+        paths = [*root.glob("*/mixture.wav"), *root.glob("*/*/mixture.wav")]
+        folders = sorted(path.parent for path in paths)
+        if not folders:
+            parser.error(f"{root} has no song: no folder in it holds a mixture.wav.")
+        songs = {}
+        for folder in folders:
+            name = folder.relative_to(root).as_posix()
+            songs[name] = score(load(folder, model, options.seconds), model)
+            print(f"{name}\n{table({name: songs[name]}, targets)}\n", flush=True)
+        print(f"{root.name}: {len(songs)} songs, model {model.manifest.name}")
+        print(table(songs, targets))
+        artists = by_artist(songs)
+        if artists:
+            print(f"\n{artists_table(artists, targets)}")
+        print(flush=True)
+        scores |= {f"{root.name}/{name}": found for name, found in songs.items()}
     if options.json:
-        result = {"model": model.manifest.name, "songs": songs}
+        result = {"model": model.manifest.name, "songs": scores}
         options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
 
 def load(folder: Path, model: Model, seconds: float | None) -> dict[str, Float]:
-    """The mixture and those stems that are there and sound, each float32 (2, samples)."""
+    """The mixture and those stems that are there, each float32 (2, samples)."""
     audio = {}
     for name in ("mixture", *model.targets):
         path = folder / f"{name}.wav"
@@ -98,14 +114,21 @@ def load(folder: Path, model: Model, seconds: float | None) -> dict[str, Float]:
     samples = min(x.shape[1] for x in audio.values())
     length = min(samples, round(seconds * model.manifest.sample_rate)) if seconds else samples
     start = (samples - length) // 2
-    audio = {name: x[:, start : start + length] for name, x in audio.items()}
-    return {name: x for name, x in audio.items() if name == "mixture" or np.abs(x).max() > SILENCE}
+    return {name: x[:, start : start + length] for name, x in audio.items()}
+
+
+def sounding(audio: dict[str, Float]) -> dict[str, Float]:
+    """What of it is no silence."""
+    return {name: x for name, x in audio.items() if np.abs(x).max() > SILENCE}
 
 
 def score(audio: dict[str, Float], model: Model) -> Scores:
     """One song's scores."""
     mixture = audio["mixture"]
     stems = {name: x for name, x in audio.items() if name != "mixture"}
+    complete = len(stems) == len(model.targets)
+    silent = stems.keys() - sounding(stems).keys()
+    stems = sounding(stems)
     if not stems:
         return {method: {} for method in METHODS}
     engine = choose()
@@ -113,7 +136,7 @@ def score(audio: dict[str, Float], model: Model) -> Scores:
         "mixture": dict.fromkeys(stems, mixture),
         "mask": separate(model, cast(Engine, MixturePhase(engine)), mixture),
         "wiener": separate(model, engine, mixture),
-        "oracle": oracle(mixture, stems, complete=len(stems) == len(model.targets)),
+        "oracle": oracle(mixture, stems, complete),
     }
     true = np.stack(list(stems.values()))
     scores: Scores = {}
@@ -125,6 +148,10 @@ def score(audio: dict[str, Float], model: Model) -> Scores:
             target: {name: float(v[i]) for name, v in values.items() if np.isfinite(v[i])}
             for i, target in enumerate(stems)
         }
+        if method in ("mask", "wiener"):
+            for target in sorted(silent):
+                ratio = plain(mixture[np.newaxis], mixture - estimates[method][target][np.newaxis])
+                scores[method][target] = {BELOW: float(ratio[0])}
     return scores
 
 
@@ -186,7 +213,7 @@ def table(songs: dict[str, Scores], targets: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def column(songs: dict[str, Scores], method: str, target: str, measure: str) -> np.ndarray:
+def column(songs: Mapping[Any, Scores], method: str, target: str, measure: str) -> np.ndarray:
     """The scores of the songs that have them, (songs,)."""
     scores = [song[method].get(target, {}).get(measure) for song in songs.values()]
     return np.array([score for score in scores if score is not None])
@@ -196,6 +223,69 @@ def summary(values: np.ndarray, measure: str) -> float:
     if not len(values):
         return np.nan
     return float(np.median(values) if measure == "bss" else np.mean(values))
+
+
+def by_artist(songs: dict[str, Scores]) -> dict[str, list[Scores]]:
+    """The songs that lie in a folder of their artist's, by its name."""
+    artists: dict[str, list[Scores]] = {}
+    for name, found in songs.items():
+        artist, _, song = name.rpartition("/")
+        if artist and song:
+            artists.setdefault(artist, []).append(found)
+    return artists
+
+
+def artists_table(artists: dict[str, list[Scores]], targets: Sequence[str]) -> str:
+    """Plain ratios: a line for every method and artist, and the mean over artists with its interval; then the levels
+    of what is taken for silent targets."""
+    lines = [f"{'':34}" + "".join(f"{name:>22}" for name in targets) + f"{'mean':>22}"]
+    for method in METHODS:
+        columns = [
+            {a: column(dict(enumerate(songs)), method, t, "plain") for a, songs in artists.items()}
+            for t in targets
+        ]
+        for artist in artists:
+            cells = "".join(
+                f"{c[artist].mean():22.2f}" if len(c[artist]) else f"{'–':>22}" for c in columns
+            )
+            lines.append(f"{method + ' ' + artist:34}" + cells)
+        drawn = np.stack([draws(list(c.values())) for c in columns])
+        means = [np.mean([v.mean() for v in c.values() if len(v)] or np.nan) for c in columns]
+        cells = "".join(
+            f"{interval(mean, values):>22}"
+            for mean, values in zip(
+                [*means, np.nanmean(means)], [*drawn, np.nanmean(drawn, axis=0)], strict=True
+            )
+        )
+        lines.append(f"{method + ' over artists':34}" + cells)
+    for method in ("mask", "wiener"):
+        for target in targets:
+            for artist, songs in artists.items():
+                below = column(dict(enumerate(songs)), method, target, BELOW)
+                if len(below):
+                    what = f"{method} {artist}, without {target}"
+                    lines.append(f"{what}: {below.mean():.2f} dB below the mixture")
+    return "\n".join(lines)
+
+
+def draws(artists: Sequence[np.ndarray]) -> np.ndarray:
+    """Means over artists of means over songs that are drawn anew, (DRAWS,); nan where there are no songs."""
+    r = np.random.default_rng(0)
+    known = [songs for songs in artists if len(songs)]
+    if not known:
+        return np.full(DRAWS, np.nan)
+    means = [
+        songs[r.integers(len(songs), size=(DRAWS, len(songs)))].mean(axis=1) for songs in known
+    ]
+    return np.asarray(np.mean(means, axis=0))
+
+
+def interval(mean: float, drawn: np.ndarray) -> str:
+    """The mean, and the interval that holds 95 of 100 of what was drawn; a dash where there is none."""
+    if not np.isfinite(mean):
+        return "–"
+    low, high = np.percentile(drawn[np.isfinite(drawn)], [2.5, 97.5])
+    return f"{mean:.2f} ({low:.2f} … {high:.2f})"
 
 
 def cell(values: np.ndarray, measure: str) -> str:

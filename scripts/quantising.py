@@ -21,7 +21,7 @@ if __name__ == "__main__":
 sys.path.insert(0, str(environment.ROOT))
 
 import numpy as np
-from evaluate import load
+from evaluate import load, sounding
 
 from umx import checkpoint
 from umx.convert import TARGETS, describe, read_folder
@@ -59,7 +59,7 @@ def main() -> None:
     folders = sorted(path.parent for path in options.songs.glob("*/mixture.wav"))
     if not folders:
         parser.error(f"{options.songs} has no song: no folder in it holds a mixture.wav.")
-    songs = [load(folder, Model(manifest, exact), options.seconds) for folder in folders]
+    songs = [sounding(load(folder, Model(manifest, exact), options.seconds)) for folder in folders]
     effects(manifest, exact, songs)
     curve(manifest, exact, {t: mean_inputs(state) for t, state in states.items()}, songs)
 

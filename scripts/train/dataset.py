@@ -1,4 +1,4 @@
-"""Mixtures for training, new in every batch: crops of songs and remixes across songs, as spectra."""
+"""Mixtures for training, new in every batch: crops of songs, recorded stems among them, and remixes across songs."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,15 @@ from .mix import RATE
 from .model import MAX_BIN
 
 N_FFT, HOP = 4096, 1024
+VOCALS, OTHER = TARGETS.index("vocals"), TARGETS.index("other")
 SPEED = 0.15  # at most, up or down, as a logarithm
+RECORDED = 0.4  # of the stems are exchanged for a recorded one, where there are any
+BACKED = 0.15  # of the examples are a voice over music whose stems nobody knows
+TRIES, AUDIBLE = 4, 0.01  # how often a stem is looked for that sounds, and its rms then
+LOUDNESS = (
+    0.05,
+    0.2,
+)  # rms to which recorded stems are brought, about that of the songs' own stems
 CLOSE, SPARSE = 512, 4  # there is little power above 5.5 kHz: one bin of four will do at a time
 
 
@@ -27,51 +35,90 @@ class Batch(NamedTuple):
     mixture: Tensor  # magnitudes, float32 (size, 2, frames, bins)
     stems: Tensor  # magnitudes, float32 (size, 4, 2, frames, bins)
     products: Tensor  # Re(stem · conj(mixture)), as stems
+    judged: Tensor  # whether a target's stem is known, float32 (size, 4)
 
 
 class Songs:
-    """The rendered songs of a folder, read where they are needed; `look` finds those that came later.
+    """The songs of a folder, read where they are needed; `look` finds those that came later.
 
-    Raises FileNotFoundError where there are none.
+    recorded: a folder that holds `stems` and `backing`, as `scripts.train.recorded` writes them.
+    Raises FileNotFoundError where there are no songs.
     """
 
-    def __init__(self, folder: Path, seed: int | Sequence[int]):
+    def __init__(self, folder: Path, seed: int | Sequence[int], recorded: Path | None = None):
         self.folder = folder
         self.r = np.random.default_rng(seed)
+        stems = [_arrays(recorded / "stems" / target) if recorded else [] for target in TARGETS]
+        self.stems = dict(enumerate(stems))
+        self.backing = _arrays(recorded / "backing") if recorded else []
         self.look()
 
     def look(self) -> None:
-        paths = sorted(p for p in self.folder.glob("*.npy") if not p.name.endswith(".part.npy"))
-        if not paths:
+        self.songs = _arrays(self.folder)
+        if not self.songs:
             raise FileNotFoundError(f"{self.folder} has no songs; run scripts.train.render first.")
-        self.songs = [np.load(path, mmap_mode="r") for path in paths]
 
     def batches(self, size: int, frames: int) -> Iterator[Batch]:
         """Without end: stems as they were mixed, then the same stems each from another song."""
         while True:
-            crops = [self.crop((frames - 1) * HOP) for _ in range(size)]
-            spectra = spectrogram(torch.from_numpy(np.stack(crops)))
-            yield self.mixed(spectra)
-            shuffled = [spectra[self.r.permutation(size), i] for i in range(len(TARGETS))]
-            yield self.mixed(torch.stack(shuffled, dim=1))
+            crops, backed = zip(
+                *(self.example((frames - 1) * HOP) for _ in range(size)), strict=True
+            )
+            spectra, known = spectrogram(torch.from_numpy(np.stack(crops))), ~np.array(backed)
+            yield self.mixed(spectra, known)
+            orders = [self.r.permutation(size) for _ in TARGETS]
+            shuffled = torch.stack([spectra[order, i] for i, order in enumerate(orders)], dim=1)
+            known = known[orders[OTHER]]
+            for i in {*range(len(TARGETS))} - {VOCALS, OTHER}:
+                shuffled[torch.from_numpy(~known), i] = 0  # backing has drums and a bass of its own
+            yield self.mixed(shuffled, known)
 
-    def crop(self, samples: int) -> np.ndarray:
-        """A piece of a song, faster or slower than it was, which makes other voices and drums of those in it; here and
-        there a stem with its sides swapped: float32 (4, 2, samples)."""
+    def example(self, samples: int) -> tuple[np.ndarray, bool]:
+        """Stems, some of them recorded, float32 (4, 2, samples), and whether they are a voice over backing instead,
+        which then takes the place of other."""
         r = self.r
-        song = self.songs[int(r.integers(len(self.songs)))]
-        speed = np.exp(r.uniform(-SPEED, SPEED))
-        length = min(round(samples * speed), song.shape[-1])
-        start = int(r.integers(song.shape[-1] - length + 1))
-        crop = np.array(song[..., start : start + length])
-        swapped = r.random(len(crop)) < 0.5
-        crop[swapped] = crop[swapped, ::-1]
-        audio = torch.from_numpy(crop.astype(np.float32) / 32767)
-        return functional.interpolate(audio, samples, mode="linear").numpy()
+        stems = self.crop(self.songs, samples)
+        for i, recorded in self.stems.items():
+            if recorded and r.random() < RECORDED:
+                stems[i] = self.stem(recorded, samples)
+        backed = bool(self.backing) and r.random() < BACKED
+        if backed:
+            stems[np.arange(len(stems)) != VOCALS] = 0
+            stems[OTHER] = self.stem(self.backing, samples)
+        swapped = r.random(len(stems)) < 0.5
+        stems[swapped] = stems[swapped, ::-1]
+        return stems, backed
 
-    def mixed(self, spectra: Tensor) -> Batch:
+    def stem(self, recorded: Sequence[np.ndarray], samples: int) -> np.ndarray:
+        """A piece of a recorded stem, at a level of its own, and mostly not of its rests: float32 (2, samples)."""
+        for _ in range(TRIES):
+            crop = self.crop(recorded, samples)
+            level = float(np.sqrt(np.square(crop).mean()))
+            if level > AUDIBLE:
+                return crop * np.float32(self.r.uniform(*LOUDNESS) / level)
+        return crop
+
+    def crop(self, arrays: Sequence[np.ndarray], samples: int) -> np.ndarray:
+        """A piece of one of the arrays, faster or slower than it was, which makes other voices and drums of those in
+        it: float32 (…, samples). Long recordings are drawn more often; what is too short is followed by silence."""
+        r = self.r
+        lengths = np.array([array.shape[-1] for array in arrays], float)
+        array = arrays[int(r.choice(len(arrays), p=lengths / lengths.sum()))]
+        speed = np.exp(r.uniform(-SPEED, SPEED))
+        length = round(samples * speed)
+        start = int(r.integers(max(1, array.shape[-1] - length + 1)))
+        crop = np.array(array[..., start : start + length], np.float32) / 32767
+        crop = np.pad(crop, [(0, 0)] * (crop.ndim - 1) + [(0, length - crop.shape[-1])])
+        audio = torch.from_numpy(crop.reshape(-1, 2, length))
+        return (
+            functional.interpolate(audio, samples, mode="linear")
+            .numpy()
+            .reshape(*crop.shape[:-1], samples)
+        )
+
+    def mixed(self, spectra: Tensor, known: np.ndarray) -> Batch:
         """A batch of complex stems (size, 4, 2, frames, MAX_BIN), each at a level of its own and equalised, and all of
-        them as a lossy codec may leave them."""
+        them as a lossy codec may leave them. Where they are not known, only the vocals are judged."""
         size, targets = spectra.shape[:2]
         gains = self.levels(size, targets) * self.equaliser((size, targets)) * self.codec(size)
         stems = spectra * gains[:, :, None, None]
@@ -83,7 +130,9 @@ class Songs:
         stems, mixture = stems[..., bins] * weight, mixture[..., bins] * weight
         products = stems.real * mixture.real[:, None]
         products.addcmul_(stems.imag, mixture.imag[:, None])
-        return Batch(heard, bins, magnitude(mixture), magnitude(stems), products)
+        judged = torch.from_numpy(known).float()[:, None].repeat(1, targets)
+        judged[:, VOCALS] = 1
+        return Batch(heard, bins, magnitude(mixture), magnitude(stems), products, judged)
 
     def levels(self, size: int, targets: int) -> Tensor:
         """Gains (size, targets, 1), some of them nothing."""
@@ -107,6 +156,11 @@ class Songs:
         """Now and then nothing above 10 to 16 kHz, as lossy codecs leave it: (size, 1, MAX_BIN)."""
         edge = np.where(self.r.random(size) < 0.15, self.r.integers(930, MAX_BIN, size), MAX_BIN)
         return torch.from_numpy(np.arange(MAX_BIN) < edge[:, None]).float()[:, None]
+
+
+def _arrays(folder: Path) -> list[np.ndarray]:
+    paths = sorted(p for p in folder.glob("*.npy") if not p.name.endswith(".part.npy"))
+    return [np.load(path, mmap_mode="r") for path in paths]
 
 
 def spectrogram(audio: Tensor) -> Tensor:

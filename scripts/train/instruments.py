@@ -57,6 +57,32 @@ LOUDNESS = {
     "high tom": 0.7, "low tom": 0.75, "percussion": 0.35,
 }  # fmt: skip
 
+SAMPLED = {
+    # Folder and pattern of an instrument's samples, and by how many octaves their names are wrong
+    "growlybass": ("karoryfer.growlybass/sustain/*.ogg", -1),
+    "double-bass": ("dsmolken.double-bass/pizz/*.ogg", 0),
+    "emilyguitar": ("karoryfer.emilyguitar/notes/*.ogg", 0),
+    "shinyguitar": ("karoryfer.shinyguitar/Samples/electric/*.ogg", 0),
+    "weresax": ("karoryfer.weresax/Samples/alto/*_cnd.ogg", 1),
+}
+PITCHES = ("c", "db", "d", "eb", "e", "f", "gb", "g", "ab", "a", "bb", "b")
+DYNAMICS = {
+    "pp": 0.3,
+    "p": 0.45,
+    "mp": 0.6,
+    "mf": 0.75,
+    "f": 0.85,
+    "ff": 1.0,
+    "vl2": 0.5,
+    "vl4": 0.9,
+}
+DRUMGIZMO = "drumgizmo.muldjordkit/DrumGizmo/MuldjordKit/Samples"
+GIZMO_PIECES = {
+    "KdrumL": "kick", "KdrumR": "kick", "Snare": "snare", "HihatClosed": "hat", "HihatOpen": "open", "RideL": "ride",
+    "RideR": "ride", "CrashL": "crash", "CrashR": "crash", "China": "crash", "Tom1": "high tom", "Tom2": "high tom",
+    "Tom3": "low tom", "Tom4": "low tom",
+}  # fmt: skip
+
 Kit = dict[str, list[tuple[float, Audio]]]  # piece: (strength, sound) of every sample
 
 
@@ -104,6 +130,82 @@ class Fonts:
             elif kind == 0:
                 synth.noteoff(0, value)
         return np.ascontiguousarray(out.T)
+
+
+class Sampled:
+    """A recorded instrument: every note is played by the sample that is nearest in pitch, then in loudness."""
+
+    def __init__(self, folder: Path, name: str):
+        pattern, octaves = SAMPLED[name]
+        self.samples: dict[int, list[tuple[float, Path]]] = {}
+        self.read: dict[Path, Audio] = {}
+        for path in sorted(folder.glob(pattern)):
+            pitch, strength = pitch_of(path.stem)
+            self.samples.setdefault(pitch + 12 * octaves, []).append((strength, path))
+
+    def play(self, r: Rng, notes: list[Note], seconds: float) -> Audio:
+        """Float32 (2, samples)."""
+        out = np.zeros((2, round(seconds * RATE)), np.float32)
+        for note in notes:
+            pitch = min(self.samples, key=lambda p: (abs(p - note.pitch), p))
+            wanted = note.velocity / 127
+            _, path = min(self.samples[pitch], key=lambda s: abs(s[0] - wanted) + r.uniform(0, 0.1))
+            if path not in self.read:
+                self.read[path] = read(path)
+            sound = mix.faster(self.read[path], 2 ** ((note.pitch - pitch) / 12))
+            start = round(note.start * RATE)
+            length = min(
+                sound.shape[1], round((note.end - note.start + 0.08) * RATE), out.shape[1] - start
+            )
+            if length < 1000:
+                continue
+            fade = min(3000, length)
+            sound = sound[:, :length].copy()
+            sound[:, -fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
+            out[:, start : start + length] += sound * np.float32(wanted)
+        return out
+
+
+def pitch_of(name: str) -> tuple[int, float]:
+    """The MIDI number and the strength, 0 to 1, of a sample by its file name, as in pizz_bb1_pa or a2_mf_rr1.
+
+    Raises ValueError for a name without a pitch.
+    """
+    found = re.search(r"(?:^|_)([a-g]b?)(\d)_([a-z]+\d?)", name)
+    if not found:
+        raise ValueError(f"{name} names no pitch.")
+    loud = found[3]
+    strength = DYNAMICS.get(loud) or DYNAMICS.get(loud[0], 0.7)
+    return 12 * (int(found[2]) + 1) + PITCHES.index(found[1]), strength
+
+
+def gizmo_kit(r: Rng, folder: Path) -> Kit:
+    """A kit of DrumGizmo's: microphones of a hit are its files, mixed in a way that is drawn once for all hits."""
+    levels: dict[str, tuple[float, float]] = {}
+    kit: Kit = {}
+    for piece_folder in sorted((folder / DRUMGIZMO).glob("*")):
+        piece = GIZMO_PIECES.get(piece_folder.name)
+        hits: dict[str, list[Path]] = {}
+        for path in sorted(piece_folder.glob("*.ogg")):
+            hits.setdefault(path.stem.split("-")[0], []).append(path)
+        for number, paths in sorted(hits.items()) if piece else ():
+            parts = []
+            for path in paths:
+                microphone = path.stem.split("-")[-1]
+                if microphone == "Trigger":
+                    continue
+                side = {"L": -0.8, "R": 0.8}.get(microphone[-1], 0.0)
+                room = microphone.startswith(("Amb", "OH"))
+                level = mix.gain(r.uniform(-10, 4) if room else r.uniform(-6, 2))
+                gain, position = levels.setdefault(
+                    microphone, (level, side if room else r.uniform(-0.3, 0.3))
+                )
+                parts.append(mix.pan(read(path), position) * np.float32(gain))
+            length = max(part.shape[1] for part in parts)
+            total = sum(np.pad(part, ((0, 0), (0, length - part.shape[1]))) for part in parts)
+            strength = min(1.0, 0.4 + 0.04 * int(re.sub(r"\D", "", number) or 0))
+            add_hit(kit, piece, strength, total)
+    return kit
 
 
 def oscillator(r: Rng, frequency: Audio, kind: str, detune: float = 0, voices: int = 1) -> Audio:

@@ -34,7 +34,9 @@ def backward(
         masks = torch.stack([x @ matrix for x, matrix in zip(seen, matrices, strict=True)]).float()
         masks += biases
         masks.relu_()
-        error, slopes = errors(masks, batch.mixture[i], batch.stems[i], batch.products[i])
+        error, slopes = errors(
+            masks, batch.mixture[i], batch.stems[i], batch.products[i], batch.judged[i]
+        )
         slopes *= masks > 0
         found.append(error)
         for x, matrix, slope, (hidden, weight, bias) in zip(
@@ -48,11 +50,12 @@ def backward(
 
 
 def errors(
-    found: Tensor, mixture: Tensor, stems: Tensor, products: Tensor
+    found: Tensor, mixture: Tensor, stems: Tensor, products: Tensor, judged: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Both errors of masks (targets, 2, frames, bins), as (2, targets), and the gradient of their logarithms' sum.
 
-    mixture: (2, frames, bins); stems and products: as `dataset.Batch`'s, of one example.
+    mixture: (2, frames, bins); stems, products and judged: as `dataset.Batch`'s, of one example. What is not judged
+    has errors of 1, so that means are comparable, and no part in the gradient.
     """
     power = mixture.square()
     total = power.sum() + 1e-3
@@ -61,7 +64,7 @@ def errors(
     missed -= stems
     own = missed.square().sum(dim=axes) / total
     gradient = missed.mul_(mixture)  # of half the error
-    gradient *= (1 / (own + FLOOR) / total)[:, None, None, None]
+    gradient *= (judged / (own + FLOOR) / total)[:, None, None, None]
 
     shares = found.square().add_(FAINT)
     shares /= shares.sum(dim=0)
@@ -69,11 +72,12 @@ def errors(
     slope -= products  # half the derivative with respect to a share
     weighed = (shares * (slope - products)).sum(dim=axes) + stems.square().sum(dim=axes)
     weighed /= total
-    slope *= (1 / (weighed + FLOOR) / total)[:, None, None, None]
+    slope *= (judged / (weighed + FLOOR) / total)[:, None, None, None]
     common = (slope * shares).sum(dim=0)
     slope -= common
     # d share / d mask = 2 mask / Σ squares; Σ squares = (mask² + FAINT) / share
     slope *= shares
     slope *= 2 * found / (found.square().add_(FAINT))
     gradient += slope
-    return torch.stack([own, weighed]), gradient.mul_(2)
+    found_errors = torch.stack([own, weighed])
+    return torch.where(judged > 0, found_errors, 1.0), gradient.mul_(2)

@@ -1,6 +1,6 @@
 """Songs in stems.
 
-    python3 -m scripts.train.render WORK --first 0 --count 300
+    python3 -m scripts.train.render WORK --recorded SONGS --first 0 --count 300
     python3 -m scripts.train.render WORK --held-out --first 100000 --count 10
 
 writes WORK/songs/<seed>.npy (or WORK/validation/), int16 (4, 2, samples): vocals, drums, bass, other. A song is made
@@ -9,6 +9,7 @@ from its seed alone. Several processes may share the work: each skips songs that
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from . import compose, instruments, mix, voices
 from .compose import ROCK, Song
-from .instruments import Fonts, Kit
+from .instruments import Fonts, Kit, Sampled
 from .mix import RATE, Audio, Rng, biquad
 from .sources import HELD_OUT
 
@@ -36,6 +37,9 @@ FAMILIES = {
     "mallets": ((6, 11, 12, 13, 15, 45, 46, 104, 107, 108), ("arpeggio", "riff", "stab")),
     "fiddle": ((21, 22, 23, 40, 41, 42, 109, 110), ("lead", "riff")),
 }
+BASSES_SAMPLED = ("growlybass", "growlybass", "double-bass")
+GUITARS_SAMPLED = ("emilyguitar", "shinyguitar")
+SAMPLED_OF = {"clean guitar": GUITARS_SAMPLED, "reed": ("weresax",)}
 BASSES = (32, 33, 33, 34, 34, 35, 36, 37, 38, 39)
 
 
@@ -46,10 +50,14 @@ class Studio:
     fonts: Fonts
     kits: dict[str, Kit]
     singers: dict[str, dict[str, np.ndarray]]
+    sampled: dict[str, Sampled]
 
     @classmethod
-    def open(cls, work: Path, held_out: bool) -> "Studio":
-        """The sounds for training, or those kept for validation."""
+    def open(cls, work: Path, held_out: bool, recorded: Path | None = None) -> "Studio":
+        """The sounds for training, or those kept for validation.
+
+        recorded: the folder of recorded songs, in which there are sampled instruments for training.
+        """
 
         def ours(kind: str, name: str) -> bool:
             return (name in HELD_OUT[kind]) == held_out
@@ -58,10 +66,20 @@ class Studio:
         kits = instruments.sampled_kits(work / "sources", fonts)
         kits = {name: kit for name, kit in kits.items() if ours("kits", name)}
         singers = voices.load(work / "voices")
+        sampled = {}
+        if recorded and not held_out:
+            folder = recorded / "instruments"
+            sampled = {name: Sampled(folder, name) for name in instruments.SAMPLED}
+            # Twice, so that there is a dry one and one with much of the room.
+            kits |= {
+                f"muldjord-{i}": instruments.gizmo_kit(np.random.default_rng(i), folder)
+                for i in range(2)
+            }
         return cls(
             fonts,
             kits | instruments.font_kits(fonts),
             {name: voice for name, voice in singers.items() if ours("voices", name)},
+            sampled,
         )
 
 
@@ -72,8 +90,8 @@ def song(seed: int, studio: Studio) -> Audio:
     stems = [
         voices.vocals(r, plan, studio.singers),
         drums(r, plan, studio),
-        bass(r, plan, studio.fonts),
-        other(r, plan, studio.fonts),
+        bass(r, plan, studio),
+        other(r, plan, studio),
     ]
     return mix.master(r, np.stack([mix.level(stem) for stem in stems]))
 
@@ -129,11 +147,16 @@ def drums(r: Rng, plan: Song, studio: Studio) -> Audio:
     return out
 
 
-def bass(r: Rng, plan: Song, fonts: Fonts) -> Audio:
+def bass(r: Rng, plan: Song, studio: Studio) -> Audio:
     """A bass guitar, clean or dirty, or a synthesiser."""
+    fonts = studio.fonts
     notes = compose.bass(r, plan)
-    if r.random() < 0.65:
-        x = fonts.play(_font(r, fonts), int(r.choice(BASSES)), notes, plan.seconds)
+    real = _real(r, studio, BASSES_SAMPLED)
+    if real or r.random() < 0.65:
+        if real:
+            x = real.play(r, notes, plan.seconds)
+        else:
+            x = fonts.play(_font(r, fonts), int(r.choice(BASSES)), notes, plan.seconds)
         x = mix.level(mix.width(x, 0))
         if (
             r.random() < 0.5
@@ -163,38 +186,44 @@ def bass(r: Rng, plan: Song, fonts: Fonts) -> Audio:
     return mix.sometimes(r, 0.12, lambda y: mix.reverb(r, y, r.uniform(0.02, 0.1), 0.4), x)
 
 
-def other(r: Rng, plan: Song, fonts: Fonts) -> Audio:
+def other(r: Rng, plan: Song, studio: Studio) -> Audio:
     """One to five parts: guitars through amplifiers, synthesisers, everything in the sound font."""
     rock = plan.style in ROCK
     out = np.zeros((2, round(plan.seconds * RATE)), np.float32)
     for _ in range(int(r.choice([1, 2, 3, 4, 5], p=[0.12, 0.28, 0.3, 0.2, 0.1]))):
         draw = r.random()
         if draw < (0.6 if rock else 0.2):
-            part = guitar(r, plan, fonts)
+            part = guitar(r, plan, studio)
         elif draw < (0.68 if rock else 0.42):
             part = synthesiser(r, plan)
         else:
-            part = instrument(r, plan, fonts)
+            part = instrument(r, plan, studio)
         out += mix.level(part) * np.float32(mix.gain(r.uniform(-9, 0)))
     return mix.sometimes(r, 0.4, lambda y: mix.compress(mix.level(y), 0, 2), out)
 
 
-def guitar(r: Rng, plan: Song, fonts: Fonts) -> Audio:
+def guitar(r: Rng, plan: Song, studio: Studio) -> Audio:
     """An amplified guitar; rhythm guitars are played twice and set left and right."""
     manners = ["chug", "power", "riff", "lead", "strum", "arpeggio"]
     manner = str(r.choice(manners, p=[0.25, 0.25, 0.15, 0.2, 0.1, 0.05]))
     notes = compose.accompaniment(r, plan, manner, int(r.choice([57, 60, 64, 69])))
     program = int(r.choice([25, 26, 27, 27, 28, 28, 29, 30]))
     amount = float(np.exp(r.uniform(np.log(2), np.log(60))))
-    font = _font(r, fonts)
-    driven = program < 29 or r.random() < 0.5
+    font = _font(r, studio.fonts)
+    real = _real(r, studio, GUITARS_SAMPLED)
+    driven = real or program < 29 or r.random() < 0.5
 
     def take() -> Audio:
         late = [
             n._replace(start=n.start + abs(r.normal(0, 0.008)), end=n.end + 0.02) for n in notes
         ]
         bends = _bends(r, late) if manner in ("lead", "riff") else []
-        x = mix.width(fonts.play(font, program, late, plan.seconds, bends), 0)
+        x = (
+            real.play(r, late, plan.seconds)
+            if real
+            else studio.fonts.play(font, program, late, plan.seconds, bends)
+        )
+        x = mix.width(x, 0)
         return instruments.amplifier(r, x, amount) if driven else instruments.cabinet(r, x)
 
     if manner in ("chug", "power") and r.random() < 0.8:
@@ -230,11 +259,16 @@ def synthesiser(r: Rng, plan: Song) -> Audio:
     return mix.sometimes(r, 0.7, lambda y: mix.reverb(r, y, r.uniform(0.05, 0.5)), x)
 
 
-def instrument(r: Rng, plan: Song, fonts: Fonts) -> Audio:
+def instrument(r: Rng, plan: Song, studio: Studio) -> Audio:
+    fonts = studio.fonts
     family = str(r.choice(list(FAMILIES)))
     programs, manners = FAMILIES[family]
     notes = compose.accompaniment(r, plan, str(r.choice(manners)), int(r.choice([55, 60, 64, 67])))
-    x = mix.level(fonts.play(_font(r, fonts), int(r.choice(programs)), notes, plan.seconds))
+    real = _real(r, studio, SAMPLED_OF.get(family, ()))
+    if real:
+        x = mix.level(real.play(r, notes, plan.seconds))
+    else:
+        x = mix.level(fonts.play(_font(r, fonts), int(r.choice(programs)), notes, plan.seconds))
     x = mix.pan(mix.width(x, r.uniform(0.3, 1.5)), r.uniform(-0.5, 0.5))
     if (
         family in ("organ", "electric piano", "clean guitar") and r.random() < 0.4
@@ -260,6 +294,13 @@ def _font(r: Rng, fonts: Fonts) -> str:
     return str(r.choice(fonts.names))
 
 
+def _real(r: Rng, studio: Studio, names: Sequence[str]) -> Sampled | None:
+    """One of the recorded instruments by these names, half of the time, if they are there."""
+    if not names or not studio.sampled or r.random() < 0.5:
+        return None
+    return studio.sampled[str(r.choice(names))]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
@@ -268,10 +309,13 @@ def main() -> None:
     parser.add_argument(
         "--held-out", action="store_true", help="validation songs, of sounds kept for them"
     )
+    parser.add_argument(
+        "--recorded", type=Path, help="the folder of recorded songs, with sampled instruments"
+    )
     options = parser.parse_args()
     folder = options.work / ("validation" if options.held_out else "songs")
     folder.mkdir(exist_ok=True)
-    studio = Studio.open(options.work, options.held_out)
+    studio = Studio.open(options.work, options.held_out, options.recorded)
     for seed in range(options.first, options.first + options.count):
         path = folder / f"{seed:06}.npy"
         claim = path.with_suffix(".claim")
@@ -279,7 +323,11 @@ def main() -> None:
             continue
         claim.touch()
         start = time.monotonic()
-        stems = song(seed, studio)
+        try:
+            stems = song(seed, studio)
+        except BaseException:
+            claim.unlink()  # another attempt is free to make it
+            raise
         unfinished = path.with_suffix(".part.npy")
         np.save(unfinished, np.rint(32767 * stems).astype(np.int16))
         unfinished.replace(path)

@@ -12,6 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from umx.convert import TARGETS
+
 
 class Source(NamedTuple):
     """A package, its licence, what it is good for."""
@@ -30,6 +32,7 @@ DEBIAN = (
     Source("libflite1", "BSD-like", "the voices slt, awb, rms, kal"),
     Source("flite", "BSD-like", "the program that speaks with them"),
     Source("festvox-ru", "BSD-like", "620 recorded sentences of one man"),
+    Source("hyperrogue-music", "CC-BY-SA-3.0", "music without voices, as backing"),
 )
 
 VALIDATION = (
@@ -58,6 +61,85 @@ KITS = {
     "rumpf_kit_z01_h2": "CC-BY-3.0",
 }
 """The Hydrogen kits whose licences are not the GPL."""
+
+
+class Recording(NamedTuple):
+    """A recording in stems."""
+
+    artist: str
+    song: str
+    licence: str
+    stems: dict[
+        str, tuple[str, ...]
+    ]  # by target, files below the folder of recorded songs that add up to the stem
+    whole: bool = True  # the stems are all that sounds
+    silent: tuple[str, ...] = ()  # targets that are known not to be in it
+
+
+def _everything_is_free(song: str, *targets: str, whole: bool = True) -> Recording:
+    stems = {target: (f"everything-is-free/{song}/{target}.ogg",) for target in targets}
+    silent = ("bass",) if whole and "bass" not in targets else ()
+    return Recording("software-entwicklungskit", song, "CC0-1.0", stems, whole, silent)
+
+
+SO_LONG = "instruments/so-long/200404-song-idea-ardour-files"
+RECORDED = (
+    _everything_is_free("hydrogen", "vocals", "drums", "other"),
+    _everything_is_free("sodium", *TARGETS),
+    _everything_is_free("rubidium", *TARGETS),
+    _everything_is_free("caesium", "vocals", "drums", whole=False),
+    *(
+        Recording(
+            "vocadito", f"{n}", "CC-BY-4.0", {"vocals": (f"vocadito/vocadito_{n}.wav",)}, False
+        )
+        for n in (10, 14)
+    ),
+    Recording(
+        "lorenzos-music",
+        "fiesta-beat",
+        "CC-BY-SA-4.0",
+        {"drums": (f"{SO_LONG}/externals/fiesta-beat-142.ogg",)},
+        False,
+    ),
+)
+"""Trained on."""
+
+GUITAR_TAKES = f"{SO_LONG}/interchange/*/audiofiles/*.ogg"
+"""CC-BY-SA-4.0, trained on: direct signals without an amplifier."""
+
+_FUNK = "funk/multi-track"
+JUDGED = (
+    *(_everything_is_free(song, *TARGETS) for song in ("lithium", "potassium", "francium")),
+    Recording(
+        "mark-boas",
+        "funk",
+        "CC0-1.0",
+        {
+            "drums": (f"{_FUNK}/drums.mp3",),
+            "bass": (f"{_FUNK}/bassguitar.mp3",),
+            "other": tuple(f"{_FUNK}/{name}.mp3" for name in ("leadguitar", "horns", "clav")),
+        },
+        silent=("vocals",),
+    ),
+    Recording(
+        "dave-torre",
+        "nov2",
+        "none stated: to score with, for whoever fetches it",
+        {
+            target: (f"nov2/audio/{name}.mp3",)
+            for target, name in zip(TARGETS, ("vox", "drums", "bass", "chords"), strict=True)
+        },
+    ),
+)
+"""Never trained on."""
+
+BACKING = (
+    "mixtures/digabi/common/muzak/music_*.mp3",  # CC-BY-3.0, music_1 CC-BY-SA-3.0
+    "mixtures/librosa/audio/Kevin_MacLeod*.ogg",  # CC-BY-3.0
+    "mixtures/librosa/audio/Hungarian*.ogg",  # public domain
+    "usr/share/hyperrogue/music/*.ogg",  # CC-BY-SA-3.0
+)
+"""Music without a voice, below the folder of recorded songs or that of the Debian packages."""
 
 HELD_OUT = {
     "voices": {"kokoro-jf_nezumi", "joe"},

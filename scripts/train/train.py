@@ -167,7 +167,7 @@ def train(work: Path, steps: int, hidden: int, start: Path | None) -> None:
     if not fresh:
         for training in trainings:
             training.load()
-    songs = Songs(work / "songs", trainings[0].step)
+    songs = Songs(work / "songs", trainings[0].step, recorded=work)
     batches = songs.batches(BATCH, FRAMES)
     if fresh:
         mixture = next(songs.batches(*FIRST_LOOK)).heard.float()

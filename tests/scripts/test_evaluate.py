@@ -88,10 +88,13 @@ def test_scores_of_a_folder_of_songs(
 ) -> None:
     result = tmp_path / "scores.json"
     run(monkeypatch, songs, "--json", result)
-    scores = json.loads(result.read_text())["songs"]["tones"]
+    scores = json.loads(result.read_text())["songs"]["songs/tones"]
     assert set(scores) == set(evaluate.METHODS)
-    for targets in scores.values():
-        assert set(targets) == {"vocals", "bass"}  # silent stems are not scored
+    for method, targets in scores.items():
+        judged = {target for target, measures in targets.items() if "plain" in measures}
+        assert judged == {"vocals", "bass"}  # silent stems are not scored
+        below = {target for target, measures in targets.items() if evaluate.BELOW in measures}
+        assert below == (SILENT if method in ("mask", "wiener") else set())
     # The mixture is each of two stems of the same level plus the other.
     assert scores["mixture"]["vocals"]["plain"] == pytest.approx(0, abs=0.01)
     assert scores["oracle"]["bass"]["plain"] > 20
@@ -107,7 +110,7 @@ def test_seconds_are_cut_from_the_middle(songs: Path) -> None:
     part = evaluate.load(songs / "tones", model, 0.5)
     start = (2 * RATE - RATE // 2) // 2
     np.testing.assert_array_equal(part["bass"], whole["bass"][:, start : start + RATE // 2])
-    assert set(part) == {"mixture", "vocals", "bass"}
+    assert set(part) == {"mixture", "vocals", "bass", *SILENT}
 
 
 def test_folder_without_songs_is_named(
@@ -126,3 +129,71 @@ def test_table_shows_mean_and_range() -> None:
     assert "2.00 (1.00 … 4.00)" in text  # the mean
     assert "1.00 (1.00 … 4.00)" in text  # the median
     assert len(text.splitlines()) == 1 + 2 * len(evaluate.METHODS)
+
+
+def plain(**targets: float) -> evaluate.Scores:
+    """A song's scores, the same by every method."""
+    return {
+        method: {target: {"plain": score} for target, score in targets.items()}
+        for method in evaluate.METHODS
+    }
+
+
+def row(text: str, name: str) -> str:
+    (line,) = (line for line in text.splitlines() if line.startswith(name))
+    return line.removeprefix(name).strip()
+
+
+def test_an_artist_with_many_songs_counts_as_one_with_one() -> None:
+    songs = {f"a/{i}": plain(bass=2, other=5) for i in range(9)} | {"b/0": plain(bass=6)}
+    artists = evaluate.by_artist(songs)
+    assert {name: len(found) for name, found in artists.items()} == {"a": 9, "b": 1}
+    text = evaluate.artists_table(artists, ["bass", "other", "drums"])
+    assert row(text, "wiener over artists").split()[0] == "4.00"
+    assert row(text, "wiener b").split() == ["6.00", "–", "–"]
+    assert "5.00 (5.00 … 5.00)" in row(text, "wiener over artists")
+    assert row(text, "wiener over artists").endswith("4.50 (4.50 … 4.50)")
+    assert evaluate.by_artist({"song": plain(bass=2)}) == {}
+
+
+def test_interval_is_that_of_means_of_songs_drawn_anew() -> None:
+    """With half the songs at 0 and half at 10, a mean of n has a deviation of 5 / √n."""
+    songs = np.repeat([0.0, 10.0], 50)
+    drawn = evaluate.draws([songs, np.array([5.0])])
+    assert drawn.shape == (evaluate.DRAWS,)
+    assert drawn.mean() == pytest.approx(5, abs=0.05)
+    assert drawn.std() == pytest.approx(5 / 10 / 2, rel=0.1)
+    low, high = (float(x.strip("()")) for x in evaluate.interval(5, drawn).split()[1::2])
+    assert low == pytest.approx(5 - 1.96 / 4, abs=0.06)
+    assert high == pytest.approx(5 + 1.96 / 4, abs=0.06)
+
+
+def test_what_is_taken_for_a_silent_target_is_told_by_its_level(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a tenth of the mixture for every estimate, a silent target's is 20 dB below the mixture."""
+
+    def tenth(model: object, engine: object, mixture: np.ndarray) -> dict[str, np.ndarray]:
+        return dict.fromkeys((*SILENT, "vocals", "bass"), 0.1 * mixture)
+
+    monkeypatch.setattr(evaluate, "separate", tenth)
+    (tmp_path / "all").mkdir()
+    songs.rename(tmp_path / "all" / "somebody")
+    run(monkeypatch, tmp_path / "all")
+    printed = capsys.readouterr().out
+    assert "wiener somebody, without drums: 20.00 dB below the mixture" in printed
+    assert "somebody/tones" in printed
+    assert "without bass" not in printed
+
+
+def test_several_folders_are_scored_apart(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "scores.json"
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / "artist").symlink_to(songs)
+    monkeypatch.setattr(evaluate, "score", lambda *_: plain(bass=1))
+    run(monkeypatch, songs, second, "--json", result)
+    assert set(json.loads(result.read_text())["songs"]) == {"songs/tones", "second/artist/tones"}
+    assert capsys.readouterr().out.count("1 songs, model umx-mini") == 2

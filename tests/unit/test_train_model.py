@@ -11,7 +11,17 @@ pytest.importorskip("scipy")
 
 from scripts.train import loss, train  # noqa: E402
 from scripts.train.average import average  # noqa: E402
-from scripts.train.dataset import CLOSE, SPEED, Batch, Songs  # noqa: E402
+from scripts.train.dataset import (  # noqa: E402
+    BACKED,
+    CLOSE,
+    LOUDNESS,
+    OTHER,
+    RECORDED,
+    SPEED,
+    VOCALS,
+    Batch,
+    Songs,
+)
 from scripts.train.model import BINS, MAX_BIN, OpenUnmix, official  # noqa: E402
 from umx.convert import TARGETS, convert  # noqa: E402
 from umx.quantize import fold, quantize  # noqa: E402
@@ -95,14 +105,14 @@ def batch() -> Batch:
     mixture = stems.sum(dim=1)
     products = (stems * mixture.conj()[:, None]).real
     heard = torch.rand(5, 2, 2, MAX_BIN, generator=r).bfloat16()
-    return Batch(heard, torch.arange(7), mixture.abs(), stems.abs(), products)
+    return Batch(heard, torch.arange(7), mixture.abs(), stems.abs(), products, torch.ones(2, 4))
 
 
 def test_errors_are_those_of_the_sounds(batch: Batch) -> None:
     """The second error is that of the complex spectrum, the first of magnitudes, over the mixture's power."""
     mixture, stems, products = batch.mixture[0], batch.stems[0], batch.products[0]
     masks = torch.rand(stems.shape, generator=torch.Generator().manual_seed(3))
-    found, _ = loss.errors(masks, mixture, stems, products)
+    found, _ = loss.errors(masks, mixture, stems, products, torch.ones(4))
     power = mixture.square().sum()
     own = (masks * mixture - stems).square().sum(dim=(1, 2, 3)) / power
     shares = masks.square() / masks.square().sum(dim=0)
@@ -114,7 +124,7 @@ def test_errors_are_those_of_the_sounds(batch: Batch) -> None:
 
 
 def test_gradient_is_that_of_the_errors(batch: Batch) -> None:
-    parts = [part[0].double() for part in (batch.mixture, batch.stems, batch.products)]
+    parts = [part[0].double() for part in batch[2:]]
     masks = torch.rand(4, 2, 5, 7, generator=torch.Generator().manual_seed(4)).double()
     _, gradient = loss.errors(masks, *parts)
     for place in ((0, 0, 0, 0), (1, 1, 4, 6), (3, 0, 2, 3)):
@@ -125,6 +135,20 @@ def test_gradient_is_that_of_the_errors(batch: Batch) -> None:
             for sign in (-1, 1)
         )
         assert gradient[place].item() == pytest.approx((high - low).item() / 2e-5, rel=1e-4)
+
+
+def test_what_is_not_judged_has_no_part(batch: Batch) -> None:
+    """With the vocals alone judged, gradients are those of their errors, whatever the other stems hold."""
+    masks = torch.rand(4, 2, 5, 7, generator=torch.Generator().manual_seed(4))
+    judged = torch.tensor([1.0, 0, 0, 0])
+    mixture, stems, products = batch.mixture[0], batch.stems[0], batch.products[0]
+    found, gradient = loss.errors(masks, mixture, stems, products, judged)
+    others = torch.tensor([1.0, 5, 5, 5])[:, None, None, None]
+    again, same = loss.errors(masks, mixture, stems * others, products * others, judged)
+    torch.testing.assert_close(gradient, same)
+    assert torch.equal(found, again)
+    assert (found[:, 1:] == 1).all()
+    assert gradient[0].abs().max() > 0
 
 
 def test_gradients_reach_every_layer(batch: Batch) -> None:
@@ -287,7 +311,7 @@ def test_crops_are_faster_or_slower_than_their_song(tmp_path: Path) -> None:
     tone = 9000 * np.sin(2 * np.pi * np.arange(60000) / 64)
     np.save(tmp_path / "0.npy", np.broadcast_to(tone, (4, 2, 60000)).astype(np.int16))
     songs = Songs(tmp_path, 0)
-    crops = [songs.crop(8192) for _ in range(20)]
+    crops = [songs.crop(songs.songs, 8192) for _ in range(20)]
     assert all(crop.shape == (4, 2, 8192) and crop.dtype == np.float32 for crop in crops)
     assert all(np.abs(crop).max() == pytest.approx(9000 / 32767, rel=0.02) for crop in crops)
     pitches = [64 / 8192 * np.abs(np.fft.rfft(crop[0, 0])).argmax() for crop in crops]
@@ -305,3 +329,62 @@ def test_seed_decides_the_batches(work: Path) -> None:
     first, second, other = (next(Songs(work / "songs", seed).batches(2, 4)) for seed in (1, 1, 2))
     assert torch.equal(first.heard, second.heard)
     assert not torch.equal(first.heard, other.heard)
+
+
+def recorded(folder: Path) -> Path:
+    """Songs of silence, a recorded voice of ones, and backing that is louder on the left."""
+    arrays = {
+        "songs/0": np.zeros((4, 2, 60000)),
+        "stems/vocals/a": np.full((2, 60000), 9000),
+        "backing/b": np.stack([np.full(60000, 9000), np.full(60000, 3000)]),
+    }
+    for name, array in arrays.items():
+        path = folder / f"{name}.npy"
+        path.parent.mkdir(parents=True)
+        np.save(path, array.astype(np.int16))
+    return folder
+
+
+def test_recorded_stems_take_the_place_of_others(tmp_path: Path) -> None:
+    songs = Songs(recorded(tmp_path) / "songs", 0, recorded=tmp_path)
+    found = [songs.example(8192) for _ in range(300)]
+    sung = [stems[VOCALS].any() for stems, _ in found]
+    assert np.mean(sung) == pytest.approx(RECORDED, abs=0.1)
+    levels = [float(stems[VOCALS].mean()) for stems, _ in found if stems[VOCALS].any()]
+    assert LOUDNESS[0] * 0.99 < min(levels) < 0.08
+    assert 0.17 < max(levels) < LOUDNESS[1] * 1.01
+    assert not any(stems[1:3].any() for stems, _ in found)
+
+
+def test_backing_takes_the_place_of_all_but_the_voice(tmp_path: Path) -> None:
+    songs = Songs(recorded(tmp_path) / "songs", 0, recorded=tmp_path)
+    found = [songs.example(8192) for _ in range(300)]
+    assert np.mean([backed for _, backed in found]) == pytest.approx(BACKED, abs=0.07)
+    assert all(stems[OTHER].any() == backed for stems, backed in found)
+    left, right = next(stems[OTHER].mean(axis=-1) for stems, backed in found if backed)
+    assert max(left / right, right / left) == pytest.approx(3, rel=0.01)
+
+
+def test_only_the_voice_over_backing_is_judged(tmp_path: Path) -> None:
+    """Also where stems are shuffled: what is judged goes with the backing, beside which there are no drums and bass."""
+    recorded(tmp_path)
+    noise = np.random.default_rng(0).integers(-9000, 9000, (4, 2, 60000))
+    np.save(tmp_path / "songs" / "0.npy", noise.astype(np.int16))
+    np.save(tmp_path / "backing" / "b.npy", np.full((2, 60000), 9000, np.int16))
+    batches = Songs(tmp_path / "songs", 0, recorded=tmp_path).batches(40, 4)
+    for batch in islice(batches, 2):
+        assert (batch.judged[:, VOCALS] == 1).all()
+        known = batch.judged[:, OTHER] == 1
+        assert 0 < (~known).sum() < 20
+        assert (batch.judged[:, 1:] == known[:, None]).all()
+        energy = batch.stems.square().sum(dim=(2, 3, 4))
+        assert (energy[~known][:, 1:3] == 0).all()
+        assert (energy[known][:, 1:3] > 0).any()
+
+
+def test_short_recordings_are_followed_by_silence(tmp_path: Path) -> None:
+    songs = Songs(recorded(tmp_path) / "songs", 0)
+    crop = songs.crop([np.full((2, 1000), 9000, np.int16)], 8192)
+    assert crop.shape == (2, 8192)
+    assert crop[:, :800].min() > 0.2
+    assert not crop[:, 1300:].any()

@@ -1,15 +1,12 @@
 """What needs the packages that play sounds."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import soundfile
 
 for package in ("scipy", "tinysoundfont", "pyworld", "onnxruntime"):
     pytest.importorskip(package)
 
-from scripts.train import instruments, speech, validation, voices  # noqa: E402
+from scripts.train import instruments, speech, voices  # noqa: E402
 from scripts.train.compose import Hit, Note  # noqa: E402
 from scripts.train.mix import RATE  # noqa: E402
 from scripts.train.sources import HELD_OUT, KITS  # noqa: E402
@@ -94,27 +91,3 @@ def test_singer_hits_the_note() -> None:
     middle = audio[RATE // 2 : RATE] * np.hanning(RATE // 2)
     assert np.argmax(np.abs(np.fft.rfft(middle))) * 2 % 440 == pytest.approx(0, abs=12)
     assert np.abs(audio[:2000]).max() < 0.01 * np.abs(audio).max()
-
-
-def test_real_song_is_the_guitar_and_the_band(tmp_path: Path) -> None:
-    r = np.random.default_rng(0)
-    for name, samples in (("guitar", 9000), ("song", 8000)):
-        audio = 0.5 * r.uniform(-1, 1, (samples, 2))
-        soundfile.write(tmp_path / f"{name}.ogg", audio, RATE, format="OGG", subtype="VORBIS")
-    stems, band = validation.real(tmp_path)
-    assert set(stems) == {"other"}
-    assert stems["other"].shape == band.shape == (2, 8000)
-    validation.write(tmp_path / "song", {"other": 2 * stems["other"]}, band)
-    mixture, other = (
-        soundfile.read(tmp_path / "song" / f"{name}.wav")[0].T for name in ("mixture", "other")
-    )
-    assert np.abs(mixture).max() == pytest.approx(0.99, abs=1e-3)
-    gain = np.linalg.norm(other) / np.linalg.norm(2 * stems["other"])
-    np.testing.assert_allclose(mixture, gain * (2 * stems["other"] + band), atol=1e-3)
-
-
-def test_real_song_of_another_rate_is_refused(tmp_path: Path) -> None:
-    for name in ("guitar", "song"):
-        soundfile.write(tmp_path / f"{name}.ogg", np.zeros((800, 2)), 22050, format="OGG")
-    with pytest.raises(ValueError, match=r"guitar\.ogg"):
-        validation.real(tmp_path)

@@ -1,0 +1,92 @@
+"""Recorded music to train on.
+
+    python3 -m scripts.train.recorded WORK SONGS
+
+reads what `sources` names from the folder SONGS and from WORK/sources, and writes int16 arrays:
+
+  WORK/songs/<song>-<number>.npy  (4, 2, samples)  pieces of whole songs, mixed and mastered anew
+  WORK/stems/<target>/<name>.npy  (2, samples)     single stems, all at one loudness
+  WORK/backing/<name>.npy         (2, samples)     music without a voice, of which no stems are known
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from umx.convert import TARGETS
+
+from . import instruments, mix
+from .mix import RATE, Audio, Rng
+from .sources import BACKING, GUITAR_TAKES, RECORDED, Recording
+
+PIECE = 40 * RATE
+LOUDNESS = 0.05  # leaves drums room for their peaks
+DRIVES = (2.0, 15.0)  # of the amplifiers that a guitar take is played through
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("work", type=Path)
+    parser.add_argument("songs", type=Path)
+    options = parser.parse_args()
+    work, songs = options.work, options.songs
+    for recording in RECORDED:
+        name = f"{recording.artist}-{recording.song}"
+        stems = read(songs, recording)
+        for target, audio in stems.items():
+            save(work / "stems" / target / f"{name}.npy", mix.level(audio, LOUDNESS))
+        if recording.whole:
+            for number, piece in enumerate(pieces(np.random.default_rng(0), stems)):
+                save(work / "songs" / f"{name}-{number:02}.npy", piece)
+    for path in sorted(songs.glob(GUITAR_TAKES)):
+        for number, audio in enumerate(amplified(np.random.default_rng(0), path)):
+            save(work / "stems" / "other" / f"{path.stem}-{number}.npy", audio)
+    for pattern in BACKING:
+        for path in sorted([*songs.glob(pattern), *(work / "sources").glob(pattern)]):
+            audio = mix.level(instruments.read(path), LOUDNESS)
+            save(work / "backing" / f"{path.stem}.npy", audio)
+
+
+def read(songs: Path, recording: Recording) -> dict[str, Audio]:
+    """The stems that sound, float32 (2, samples) each and all of one length."""
+    tracks = {
+        target: [instruments.read(songs / path) for path in paths]
+        for target, paths in recording.stems.items()
+    }
+    samples = min(track.shape[1] for parts in tracks.values() for track in parts)
+    return {
+        target: np.sum([track[:, :samples] for track in parts], axis=0)
+        for target, parts in tracks.items()
+    }
+
+
+def pieces(r: Rng, stems: dict[str, Audio]) -> list[Audio]:
+    """A song in pieces (4, 2, samples), each with a balance and a master of its own; missing stems are silent."""
+    silence = np.zeros_like(next(iter(stems.values())))
+    song = np.stack([mix.level(stems.get(target, silence)) for target in TARGETS])
+    return [
+        mix.master(r, song[..., start : start + PIECE])
+        for start in range(0, song.shape[-1] - PIECE // 2, PIECE)
+    ]
+
+
+def amplified(r: Rng, path: Path) -> list[Audio]:
+    """A guitar's direct signal through some amplifiers."""
+    take = instruments.read(path)
+    return [mix.level(instruments.amplifier(r, take, drive), LOUDNESS) for drive in DRIVES]
+
+
+def save(path: Path, audio: Audio) -> None:
+    """As int16, quieter where that would clip; the file appears when it is whole."""
+    audio = audio / max(1.0, float(np.abs(audio).max()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part.npy")
+    np.save(unfinished, np.rint(32767 * audio).astype(np.int16))
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    main()
