@@ -9,6 +9,7 @@ very weights: export once, evaluate, and export again to have the scores in the 
 import argparse
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from umx.convert import SIGNAL, TARGETS, convert
@@ -40,23 +41,38 @@ def main() -> None:
 
 
 def quality(path: Path) -> dict[str, Any]:
-    """The manifest's fields on quality: means over songs of the plain SDR with the Wiener filter."""
-    songs = json.loads(path.read_text("utf-8"))["songs"].values()
+    """The manifest's fields on quality: plain SDR with the Wiener filter on recorded songs, the mean over artists.
+
+    Raises ValueError where no scores are of songs in folders of their artists.
+    """
+    artists: dict[str, list[Any]] = {}
+    for name, scores in json.loads(path.read_text("utf-8"))["songs"].items():
+        folders = name.split("/")
+        if len(folders) == 3:  # the set, the artist, the song; others are synthesised
+            artists.setdefault(folders[1], []).append(scores)
+    if not artists:
+        raise ValueError(f"{path} has no scores of recorded songs, in a folder an artist.")
 
     def mean(method: str, target: str) -> float:
-        scores = [song[method][target]["plain"] for song in songs if target in song[method]]
-        known = [score for score in scores if score is not None]
-        return float(sum(known) / len(known))
+        known = [
+            [
+                song[method][target]["plain"]
+                for song in songs
+                if "plain" in song[method].get(target, {})
+            ]
+            for songs in artists.values()
+        ]
+        return fmean(fmean(scores) for scores in known if scores)
 
     figures = {target: round(mean("wiener", target), 2) for target in TARGETS}
     averages = {
-        method: sum(mean(method, target) for target in TARGETS) / len(TARGETS)
+        method: fmean(mean(method, target) for target in TARGETS)
         for method in ("wiener", "mixture", "oracle")
     }
     note = (
-        f"SDR in dB on {len(songs)} synthesised songs of sounds never trained on; mean {averages['wiener']:.2f}, "
-        f"mixture as the estimate {averages['mixture']:.2f}, oracle ratio mask {averages['oracle']:.2f}. "
-        "UMX-L is far better: use it where you can."
+        f"SDR in dB on windows of recorded songs, the mean over {len(artists)} artists; "
+        f"mean {averages['wiener']:.2f}, mixture as the estimate {averages['mixture']:.2f}, oracle ratio mask "
+        f"{averages['oracle']:.2f}. UMX-L is far better: use it where you can."
     )
     return {"quality": figures, "quality_note": note}
 

@@ -9,29 +9,39 @@ from umx.convert import TARGETS, convert
 from umx.weights import load_model
 
 
-def scores(path: Path, *songs: dict[str, float]) -> Path:
+def scores(path: Path, songs: dict[str, dict[str, float]]) -> Path:
     """What evaluate.py --json writes: the oracle 5 dB better than the model, the mixture 5 dB worse."""
     methods = {"wiener": 0, "mask": 0, "oracle": 5, "mixture": -5}
     content = {
-        f"song {i}": {
+        name: {
             method: {target: {"plain": value + shift} for target, value in song.items()}
             for method, shift in methods.items()
         }
-        for i, song in enumerate(songs)
+        for name, song in songs.items()
     }
     path.write_text(json.dumps({"model": "umx-mini", "songs": content}))
     return path
 
 
-def test_quality_is_the_mean_over_the_songs_that_have_the_target(tmp_path: Path) -> None:
-    first = dict.fromkeys(TARGETS, 2.0)
-    second = {"vocals": 4.0}
-    fields = export.quality(scores(tmp_path / "scores.json", first, second))
+def test_quality_is_the_mean_over_the_artists_that_have_the_target(tmp_path: Path) -> None:
+    songs = {f"recorded/a/{i}": dict.fromkeys(TARGETS, 2.0) for i in range(3)}
+    songs |= {"recorded/b/0": {"vocals": 4.0}, "rendered/0": dict.fromkeys(TARGETS, 9.0)}
+    path = scores(tmp_path / "scores.json", songs)
+    content = json.loads(path.read_text())
+    content["songs"]["recorded/b/0"]["wiener"]["drums"] = {"below": 20.0}  # there are none
+    path.write_text(json.dumps(content))
+    fields = export.quality(path)
     assert fields["quality"] == {"vocals": 3.0, "drums": 2.0, "bass": 2.0, "other": 2.0}
     assert "mean 2.25" in fields["quality_note"]
     assert "estimate -2.75" in fields["quality_note"]
     assert "oracle ratio mask 7.25" in fields["quality_note"]
-    assert "2 songs" in fields["quality_note"].replace("synthesised songs", "songs")
+    assert "2 artists" in fields["quality_note"]
+
+
+def test_scores_without_recorded_songs_are_named(tmp_path: Path) -> None:
+    path = scores(tmp_path / "scores.json", {"rendered/0": dict.fromkeys(TARGETS, 9.0)})
+    with pytest.raises(ValueError, match=r"scores\.json"):
+        export.quality(path)
 
 
 def test_exported_model_can_be_loaded(tmp_path: Path) -> None:
@@ -39,7 +49,7 @@ def test_exported_model_can_be_loaded(tmp_path: Path) -> None:
     for target in TARGETS:
         checkpoints[target] = tmp_path / f"{target}.pth"
         checkpoints[target].write_bytes(pth(golden_state(target)))
-    found = scores(tmp_path / "scores.json", dict.fromkeys(TARGETS, 2.0))
+    found = scores(tmp_path / "scores.json", {"recorded/a/0": dict.fromkeys(TARGETS, 2.0)})
     signal = {"sample_rate": 44100, "n_fft": 128, "hop": 32}  # of the golden networks
     fields = export.CARD | signal | export.quality(found)
     convert(checkpoints, tmp_path / "out", "best", **fields)
