@@ -81,7 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model(find_model(options.model))
     targets = list(model.targets)
-    scores = {}
+    scores: dict[str, Scores] = {}
     for root in options.songs:
         paths = [*root.glob("*/mixture.wav"), *root.glob("*/*/mixture.wav")]
         folders = sorted(path.parent for path in paths)
