@@ -3,13 +3,20 @@
 // scripts/build.py puts the list before this text: `const FILES = {path: [sha256, …], …}`. Only bytes of a listed hash
 // are ever kept or answered with. Another version of the site has another list, so it is another service worker, which
 // browsers install beside this one and start when no page of this version is open any more: never within a job.
+//
+// The index of models is the exception: a page learns of a model that has come since, so it gets the network's index
+// where there is one. Ours is kept all the same, for visits without a network.
 "use strict";
 
 const SCOPE = self.registration.scope;
 const CACHE = "umx at " + SCOPE; // other sites may share the origin
+const INDEX = "weights/index.json";
+const PATIENCE = 2000; // milliseconds for the network's index
 
 // What only some visitors need: kept where a page asks for it.
 const isOptional = (path) => /^weights\/.+\/|\/openblas-/.test(path);
+// The engine checks weights itself, by the hashes in their manifest, so they pass as they come: the page sees how far they are.
+const isWeights = (path) => /^weights\/.+\.gz$/.test(path);
 const key = (path) => `${SCOPE}${path}?sha256=${FILES[path][0]}`;
 
 async function genuine(path, response) {
@@ -49,23 +56,37 @@ async function download(url, cache) {
 }
 
 async function fetched(path) {
+  // serve.py's index names a model that is on its way, except to who asks for the file by its hash.
+  const url = path === INDEX ? key(path) : SCOPE + path;
   for (const cache of ["default", "reload"]) {
-    const response = await genuine(path, await download(SCOPE + path, cache));
+    const response = await genuine(path, await download(url, cache));
     if (response) return response;
   }
   throw new Error(`${path} is not the file that this version of the site is made of.`);
 }
 
-async function keep(path) {
-  if (await kept(path)) return;
-  const cache = await caches.open(CACHE);
-  await cache.put(key(path), await fetched(path));
+// The network's index; rejects where no list comes in time, such as for want of a network or on an error page.
+async function current() {
+  const response = await fetch(SCOPE + INDEX, { cache: "no-cache", signal: AbortSignal.timeout(PATIENCE) });
+  if (!Array.isArray(await response.clone().json())) throw new Error("It is no index.");
+  return response;
 }
 
-// Keep what everybody needs, and the optional files that `isWanted` says.
-async function keepAll(isWanted) {
+async function answered(path, request) {
+  if (path === INDEX) return current().catch(async () => (await kept(path)) ?? fetched(path));
+  return (await kept(path)) ?? (isWeights(path) ? fetch(request) : fetched(path));
+}
+
+async function keep(path, file) {
+  if (await kept(path)) return;
+  const cache = await caches.open(CACHE);
+  await cache.put(key(path), (await genuine(path, file && new Response(file))) ?? (await fetched(path)));
+}
+
+// Keep what everybody needs, and the optional files that `isWanted` says. `files` has Blobs of some of them, by path.
+async function keepAll(isWanted, files = {}) {
   const paths = Object.keys(FILES).filter((path) => !isOptional(path) || isWanted(path));
-  await Promise.all(paths.map(keep));
+  await Promise.all(paths.map((path) => keep(path, files[path])));
 }
 
 // The optional files of which the version before has kept its own.
@@ -84,10 +105,12 @@ async function activate() {
 }
 
 const requests = {
-  // Keep what everybody needs, and the optional files whose paths begin as the page says.
-  async keep({ prefixes }) {
-    await keepAll((path) => prefixes.some((prefix) => path.startsWith(prefix)));
-    return true;
+  // Keep what everybody needs, and the optional files whose paths begin as the page says. A model that has come since
+  // is in the list of a newer version only.
+  async keep({ prefixes, files }) {
+    await keepAll((path) => prefixes.some((prefix) => path.startsWith(prefix)), files);
+    const isKnown = (prefix) => Object.keys(FILES).some((path) => path.startsWith(prefix));
+    return prefixes.every((prefix) => !prefix.startsWith("weights/") || isKnown(prefix));
   },
   // Take over from the version before, if the page that asks is the only one.
   async renew() {
@@ -109,5 +132,5 @@ self.addEventListener("fetch", (event) => {
   const [url] = event.request.url.split(/[?#]/);
   const path = url.slice(SCOPE.length) || "index.html";
   if (event.request.method !== "GET" || !url.startsWith(SCOPE) || !Object.hasOwn(FILES, path)) return;
-  event.respondWith(kept(path).then((response) => response ?? fetched(path)));
+  event.respondWith(answered(path, event.request));
 });
