@@ -12,7 +12,7 @@ class Card:
         find = self.node.querySelector
         self.title, self.status, self.bar = find(".title"), find(".status"), find("progress")
         self.cancel, self.retry, self.remove = find(".cancel"), find(".retry"), find(".remove")
-        self.earlier, self.by = find(".earlier"), find(".by")
+        self.earlier, self.by, self.way = find(".earlier"), find(".by"), find(".way")
         self.mixer, self.loud = find(".mixer"), find(".loud")
         self.downloads, self.files = find(".downloads"), find(".files")
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
@@ -51,6 +51,7 @@ class Card:
         self.retry.hidden = state not in (FAILED, CANCELLED)
         self.remove.hidden = state not in ENDED
         self.earlier.hidden = state != WAITING
+        self.way.hidden = True
         self.zip.hidden = state != DONE
         for control in (self.format, self.mix, self.folder):
             control.disabled = state != DONE
@@ -70,6 +71,23 @@ class Card:
     def progress(self, fraction, text):
         self.bar.value = fraction
         view.say(self.status, text)
+
+    def show_text(self, text):
+        """What goes with the song's state, when that has more to say."""
+        self.text = text
+        self.rest()
+
+    def offer_way(self, label="", name=""):
+        """Offer another model for the song by a button, or don't.
+
+        label: what it says; name: what screen readers say, to be filled with the title.
+        """
+        if not label and self.way.matches(":focus"):
+            view.focus(self.title)
+        if label:
+            view.say(self.way, label)
+            self.way.setAttribute("aria-label", name.format(self.title.textContent))
+        self.way.hidden = not label
 
     def rest(self):
         """Say what goes with the song's state, after the progress of something."""

@@ -13,6 +13,7 @@ from formats import FORMATS, possible
 from kept import megabytes
 from media_keys import MediaKeys
 from mixer import Mixer
+from model_choice import coming_in_words, is_better, short, waits
 from options import TARGETS
 from pool import Cancelled, WorkerError
 from progress import Progress, spoken
@@ -26,6 +27,7 @@ from song import (
     NAMES,
     RUNNING,
     WAITING,
+    Song,
     in_order,
     waveforms,
 )
@@ -47,12 +49,16 @@ def files(lanes):
 class Job:
     """One song, its card and its mixer."""
 
-    def __init__(self, song, kept, on_turn):
-        """on_turn: called with the mixer when it begins or stops to play."""
+    def __init__(self, song, kept, models, on_turn):
+        """models: as `Queue` takes it; on_turn: called with the mixer when it begins or stops to play."""
         self.song, self.kept, self.card = song, kept, Card(song.title)
+        self.models = models
+        self.wish = None  # whether the visitor wants it to wait for a better model
+        self.waits = False  # whether it does
+        self.before = None  # the job whose song this is to make again, better
         self.mixer = Mixer(song, self.card.mixer, on_turn)
         self.card.offer(possible(song.kind))
-        self.is_open = self.saved = False
+        self.is_open = self.saved = self.is_made_again = False
         self.writes = 0  # how often its files were to be written anew
         self.is_undrawn = False  # of an earlier visit, not opened yet: many waveforms take long
         self.fraction, self.progress = 0.0, Progress(1)
@@ -83,8 +89,10 @@ class Job:
             self.lay_out(song.lanes)
             if self.is_open:
                 self.open()
+            song.model = self.models.in_use()
             self.begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
+            self.models.learn(song, seconds() - self.begun)
             await self.kept.finish(song, pool)
             await self.finish()
         except Exception as error:
@@ -100,6 +108,35 @@ class Job:
             song.audio = None
         # Python knows nothing of the size of what it holds in the browser's memory, and would take its time.
         gc.collect()
+
+    def may_go(self):
+        """Whether it needn't wait for a better model any longer."""
+        awaited = self.models.awaited()
+        return not (awaited and waits(self.wish, awaited[1], awaited[2]))
+
+    def say_wait(self):
+        """What a song that waits, waits for; and offer the other way."""
+        self.waits = not self.may_go()
+        model, left, _ = self.models.awaited() or (None, None, 0)
+        text = tr("Waiting")
+        if model and self.waits:
+            text = tr("Waiting for {} ({})").format(model.title, coming_in_words(model.size, left))
+            self.card.offer_way(tr("Don't wait"), tr("Don't wait: {}"))
+        elif model:
+            label = tr("Wait for {}").format(model.title)
+            self.card.offer_way(label, label + ": {}")
+        else:
+            self.card.offer_way()
+        self.card.show_text(text)
+
+    def offer_again(self, model):
+        """Offer to make a song that is done again with a model that is better than its own."""
+        song = self.song
+        can = song.state == DONE and song.source and song.model and is_better(model, song.model)
+        if can and not self.is_made_again:
+            self.card.offer_way(tr("Again, better"), tr("Again, better: {}"))
+        elif song.state != WAITING:
+            self.card.offer_way()
 
     def check(self):
         """Raise Cancelled if it was cancelled meanwhile, even if it waits again by now."""
@@ -166,8 +203,8 @@ class Job:
             await self.offer(self.writing)
         spent = seconds() - self.begun
         speed = song.length / SAMPLE_RATE / max(spent, 0.001)
-        text = tr("Done in {:.0f} s, {:.1f} × real time").format(spent, speed)
-        self.to(DONE, text + note)
+        text = tr("Done in {:.0f} s, {:.1f} × real time, with {}")
+        self.to(DONE, text.format(spent, speed, short(song.model.title)) + note)
         view.announce(tr("{} is done.").format(song.title))
         js.performance.mark("umx:done")
 
@@ -191,6 +228,8 @@ class Job:
         self.card.say_by(self.song.tags)
         self.song.write_as(self.song.kind)
         text = tr("Kept on this device, {}").format(megabytes(self.song.kept))
+        if self.song.model:
+            text += tr(", made with {}").format(short(self.song.model.title))
         self.to(DONE, text)
         try:
             try:
@@ -342,9 +381,12 @@ class Job:
 class Queue:
     """Runs one job at a time, in the order in which they came."""
 
-    def __init__(self, pool, kept, on_change):
-        """on_change is called after a job's state has changed."""
-        self.pool, self.kept, self.on_change = pool, kept, on_change
+    def __init__(self, pool, kept, models, on_change):
+        """models: which model songs are separated with, and which they may wait for, a `Menu`.
+
+        on_change is called after a job's state has changed.
+        """
+        self.pool, self.kept, self.models, self.on_change = pool, kept, models, on_change
         self.on_turn = MediaKeys(self).turned
         self.jobs = []
         self.last = None  # the job that ended last
@@ -366,7 +408,7 @@ class Queue:
         self.insert(job)
 
     def job(self, song):
-        return Job(song, self.kept, self.on_turn)
+        return Job(song, self.kept, self.models, self.on_turn)
 
     def insert(self, job):
         """Let all be done about a job that can be."""
@@ -378,6 +420,7 @@ class Queue:
         view.on_click(card.cancel, lambda: self.cancel(job))
         view.on_click(card.retry, lambda: self.retry(job))
         view.on_click(card.earlier, lambda: self.earlier(job))
+        view.on_click(card.way, lambda: self.other_way(job))
         view.on_click(card.remove, lambda: self.remove(job))
         view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
         view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
@@ -391,24 +434,30 @@ class Queue:
 
     def start(self):
         self.on_change()
-        if not self.working:
+        for job in self.in_state(WAITING):
+            job.say_wait()
+        if not self.working and self.next():
             self.working = True
             asyncio.create_task(self.work())
 
     async def work(self):
         while True:
-            waiting = self.in_state(WAITING)
-            if not waiting:
+            job = self.next()
+            if not job:
                 break
-            job = waiting[0]
             if not self.opened() and not self.folded:
                 self.open(job)
             await job.run(self.pool)
             if job in self.jobs:
                 self.last = job
+            self.replace(job)
             self.pool.renew()
             self.on_change()
         self.working = False
+
+    def next(self):
+        """The first job that waits for nothing but its turn, or None."""
+        return next(iter([job for job in self.in_state(WAITING) if job.may_go()]), None)
 
     def in_state(self, *states):
         return [job for job in self.jobs if job.song.state in states]
@@ -463,6 +512,44 @@ class Queue:
     def retry(self, job):
         job.to(WAITING, tr("Waiting"))
         self.start()
+
+    def other_way(self, job):
+        """One that waits for a better model goes at once, or the other way round; one that is done is made again."""
+        if job.song.state == WAITING:
+            job.wish = not job.waits
+            self.start()
+        elif job.song.state == DONE:
+            self.again(job)
+
+    def again(self, job):
+        """Separate a song with a better model than before; its stems stay until the new ones are there."""
+        job.is_made_again = True
+        song = job.song
+        new = self.job(Song(song.title, song.source, song.targets, song.format))
+        new.before = job
+        self.insert(new)
+        job.card.node.before(new.card.node)
+        view.focus(new.card.title)
+        self.start()
+
+    def replace(self, job):
+        """Once a song that was to be made again has ended: remove the one before, unless something would be lost."""
+        old = job.before
+        if not old or old not in self.jobs:
+            return
+        old.is_made_again = False
+        is_heard = old.mixer.player and old.mixer.player.playing
+        if job.song.state == DONE and not is_heard and (job.song.kept or not old.song.kept):
+            job.before, was_open = None, old.is_open
+            if old.card.node.contains(js.document.activeElement):
+                view.focus(job.card.title)
+            self.remove(old)
+            if was_open:
+                self.open(job)
+
+    def offer_again(self, model):
+        for job in self.jobs:
+            job.offer_again(model)
 
     def earlier(self, job):
         """Let it change places with the one that waits before it."""

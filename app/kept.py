@@ -10,6 +10,7 @@ import js
 import private_files
 import settings
 import view
+from model_choice import Model
 from promises import RejectedError, attempt, outcome, settle
 from pyscript.ffi import create_proxy, to_js
 from song import Song
@@ -199,9 +200,14 @@ def described(song):
         "rate": song.own[0],
         "frames": song.own[1],
         "lanes": song.lanes,
+        "model": made_with(song.model),
         "loud": song.loud,
         "pieces": song.records,
     }
+
+
+def made_with(model):
+    return {"name": model.name, "title": model.title, "quality": model.quality}
 
 
 async def packed(cover):
@@ -254,6 +260,9 @@ async def read(root, name):
         # Lists of earlier versions of the page don't have all of this.
         song.own = getattr(text, "rate", SAMPLE_RATE), getattr(text, "frames", text.length)
         song.loud, song.tags = as_dict(text.loud), as_dict(text.tags)
+        model = getattr(text, "model", None)
+        if model:
+            song.model = Model(model.name, model.title, quality=model.quality)
         if getattr(text, "date", ""):
             song.tags["date"] = js.Date.new(text.date)
         for cover in getattr(text, "covers", None) or []:

@@ -18,7 +18,7 @@ from decode import decode, own_rate
 from jobs import Queue
 from kept import Kept, megabytes
 from options import Options
-from pool import Pool
+from pool import Cancelled, Pool, WorkerError
 from promises import RejectedError
 from pyscript.ffi import create_proxy
 from shortcuts import Shortcuts
@@ -54,8 +54,11 @@ def address(path):
 class Page:
     """Songs can be dropped at once; they wait for the engine."""
 
-    def __init__(self, model):
-        """model: a model's address, relative to the page's."""
+    def __init__(self, model, chosen, is_fixed):
+        """model: the address of the model to begin with, relative to the page's.
+
+        chosen, is_fixed: as `Menu` takes them.
+        """
         config = {
             "packages": ["numpy", address("app/vendor/umx/" + WHEEL)],
             "files": {
@@ -71,17 +74,19 @@ class Page:
         interpreter = address("app/interpreter.mjs")
         options = {"type": "pyodide", "version": interpreter, "config": config}
         size = settings.get("workers", settings.workers, default_size())
-        self.model_path = model
         self.pool = Pool(
             size, lambda: Worker(options), address(model), self.engine_changed, clock.seconds
         )
+        self.pool.on_failure = self.do_without
         js.setInterval(create_proxy(self.pool.tick), 1000)
-        self.menu = models.Menu(model, options, self.model_chosen)
+        self.menu = models.Menu(
+            model, chosen, is_fixed, self.pool, lambda: Worker(options), self.models_changed
+        )
         self.kept = Kept(self.say_what_is_kept, lambda folder: self.queue.gone(folder))
-        self.queue = Queue(self.pool, self.kept, self.refresh)
+        self.queue = Queue(self.pool, self.kept, self.menu, self.refresh)
         self.options = Options()
         self.wake_lock, self.notice = manners.WakeLock(), manners.Notice()
-        self.awake = False
+        self.awake = self.is_quick = False
         manners.warn_before_leaving(self.queue.unsaved)
         Shortcuts(self.queue.mixer)
 
@@ -99,21 +104,67 @@ class Page:
 
     # The engine
 
-    async def load(self):
+    async def start(self):
         self.pool.start()
         self.choose()  # what was chosen before anyone listened
+        await self.loaded()
+
+    async def loaded(self):
+        """All that is to be done once the pool has loaded its model."""
+        path = self.menu.address
         await self.pool.settled.wait()
-        if self.pool.model:
+        if self.pool.model and path == self.menu.address:
             js.performance.mark("umx:ready")
-            # Now that the engine has all that it needs of the network.
-            needed = offline.ENGINE_FILES.get(self.pool.engine, ())
-            kept = await offline.keep(self.model_path, models.INDEX, *needed)
-            view.element("offline").hidden = not kept
-            if kept:
+            self.menu.used()
+            self.advance()
+            if not self.queue.jobs and not self.menu.awaited():
+                asyncio.create_task(self.try_out())
+            await self.keep(path)
+
+    def do_without(self, reason):
+        """Have the site's own model loaded in place of one that can't be; whether there is one."""
+        other = self.menu.do_without(reason)
+        if other:
+            self.use(other, {})
+        return bool(other)
+
+    async def keep(self, path):
+        """Have the page and its model work offline, now that the engine has all that it needs of the network."""
+        prefixes = list(offline.ENGINE_FILES.get(self.pool.engine, ()))
+        if not path.startswith(models.ADDRESS):
+            prefixes.append(path)
+        files = {path + name: self.pool.files[name] for name in self.pool.files}
+        kept = await offline.keep(prefixes, files)
+        if path != self.menu.address:
+            return  # another model has taken its place
+        view.element("offline").hidden = not kept
+        if kept:
+            self.pool.files = {}
+            if not self.is_quick:
+                self.is_quick = True
                 await offline.quicken()
-                js.performance.mark("umx:kept")
-        elif self.model_path.startswith(models.ADDRESS):
-            self.use(self.menu.do_without(self.pool.failure))
+            js.performance.mark("umx:kept")
+
+    async def try_out(self):
+        try:  # noqa: SIM105 (MicroPython has no contextlib)
+            await self.menu.try_out()
+        except (Cancelled, WorkerError):
+            pass  # the workers have better things to do
+
+    def advance(self):
+        """Have the wanted model come nearer: it is fetched while songs are at work, and used between them."""
+        model = self.menu.wanted()
+        if not self.pool.settled.is_set() or not model or model.address == self.menu.address:
+            return
+        if self.pool.model and self.menu.brought(model) is None:
+            self.menu.bring(model)
+        elif not self.queue.in_state(DECODING, RUNNING):
+            self.use(*self.menu.use(model))
+
+    def models_changed(self):
+        self.menu.tell()
+        self.advance()
+        self.queue.start()
 
     def engine_changed(self):
         pool = self.pool
@@ -148,13 +199,10 @@ class Page:
         if not self.queue.in_state(RUNNING):
             self.pool.start()
 
-    def model_chosen(self, name, path):
-        settings.keep("model", name)
-        self.use(path)
-
-    def use(self, path):
-        self.model_path, self.pool.model_url = path, address(path)
-        asyncio.create_task(self.load())
+    def use(self, path, files):
+        """Between songs: have the pool load the model at an address, of which some files are here."""
+        self.pool.change(address(path), files)
+        asyncio.create_task(self.loaded())
 
     async def report(self):
         view.say(view.element("reported"), await report.copy(self.pool, self.queue.jobs))
@@ -204,10 +252,11 @@ class Page:
     def refresh(self):
         """Have the page's state follow the songs and the engine."""
         before, state = view.get_state(), self.state()
-        view.element("models").disabled = state == "running"
         view.state(state)
         if self.pool.model:
             self.introduce(self.pool.model)
+            self.queue.offer_again(self.menu.in_use())
+            self.advance()
         if state != "running":
             view.tab_title()
         if self.awake != (state == "running"):
@@ -256,11 +305,16 @@ async def main():
     await offline.renew(lambda: not page or page.is_free())
     await settings.find()
     await language.speak()
-    page = Page(await models.place(settings.get("model", settings.model, models.DEFAULT)))
+    asked = settings.first([settings.asked("model")], settings.model, "")
+    chosen, used = [
+        settings.first([settings.kept(n)], settings.model, "") for n in ("model", "used")
+    ]
+    first = await (models.place(asked) if asked else models.first(chosen, used))
+    page = Page(first, asked or chosen, bool(asked))
     page.listen()
     asyncio.create_task(page.restore())
     asyncio.create_task(page.menu.open())
-    await page.load()
+    await page.start()
 
 
 await main()

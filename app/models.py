@@ -1,16 +1,34 @@
-"""The models that the visitor can choose from: the site's, and those that were converted and kept on the device."""
+"""The models of the site and of this device: which is in use, which is wanted, how the visitor chooses one."""
 
 import asyncio
 
 import js
+import offline
 import private_files
+import settings
 import view
+from arrival import Arrival
+from clock import seconds
+from model_choice import (
+    Model,
+    Speeds,
+    about,
+    best,
+    coming_in_words,
+    is_better,
+    judged,
+    mean,
+    short,
+    time_taken,
+)
+from options import TARGETS
 from pool import Cancelled
-from promises import attempt, outcome
+from promises import RejectedError, attempt, outcome
 from pyscript.ffi import create_proxy, to_js
 from texts import tr
 from told import told
-from worker_client import Worker
+from wav import SAMPLE_RATE
+from worker_client import cores, memory
 
 ADDRESS = "opfs:"
 """What the address of a model on the device begins with, see `device`."""
@@ -18,17 +36,46 @@ FOLDER = "umx models"
 INDEX = "weights/index.json"
 RECOMMENDED = "umxl"
 DEFAULT = "umx-mini"
-"""The one that every site has."""
+"""The one that every site has. It stands in until a better one is here."""
 ENDING = ".pth"
 """Of checkpoints."""
+EVERY = 15
+"""Seconds after which an open page looks again for a better model, where it has none."""
+SHORTEST = 3
+"""Seconds between two looks where a model is about to be there."""
+LONGEST_LOOK = 3
+"""Seconds that songs wait for the index of models: who serves it so slowly would hold them up with a model, too."""
+
+
+def at_site(name):
+    return "weights/" + name + "/"
+
+
+def name_in(address):
+    """The name of the model at an address, which is its folder's."""
+    return address.split("/")[-2].split(":")[-1]
 
 
 async def place(name):
     """The address of a model, relative to the page's: on the device if it is there, else the site's."""
+    return await on_device(name) or at_site(name)
+
+
+async def on_device(name):
+    """The address of a model among those that were made on this device; None if it isn't one."""
     folder = await private_files.folder(FOLDER)
-    if folder and await manifest(folder, name):
-        return ADDRESS + name + "/"
-    return "weights/" + name + "/"
+    return ADDRESS + name + "/" if folder and await manifest(folder, name) else None
+
+
+async def first(*names):
+    """The address of the model to begin with: the first of these that is on this device, else the one of every site."""
+    for name in names:
+        address = name and await on_device(name)
+        if address:
+            return address
+        if name and await offline.has(at_site(name)):
+            return at_site(name)
+    return at_site(DEFAULT)
 
 
 async def parsed(text):
@@ -67,24 +114,40 @@ async def discard_unfinished(folder):
 
 async def hosted():
     """What the site's index says of its models; nothing without a network, or where it has none."""
-    response = await outcome(js.fetch(INDEX))
+    response = await outcome(js.fetch(INDEX, to_js({"cache": "no-store"})))
     text = await outcome(response.text()) if response and response.ok else None
-    return list((text and await parsed(text)) or [])
+    found = text and await parsed(text)
+    return list(found) if js.Array.isArray(found) else []
 
 
-def size(model):
-    """In bytes: the index has the sum, a manifest its parts."""
-    total = getattr(model, "size", None)
-    return total or sum(model.targets[target].size for target in js.Object.keys(model.targets))
+def described(entry, is_mine=False):
+    """What an index or a manifest says of a model; None if it says nothing of the kind."""
+    try:
+        name, title = settings.model(entry.name), told(entry.title)
+        targets = getattr(entry, "targets", None)
+        files = [getattr(targets, target) for target in js.Object.keys(targets)] if targets else []
+        ratios = getattr(entry, "quality", None)
+        model = Model(
+            name,
+            title,
+            getattr(entry, "licence", None) or "",
+            mean([float(ratio) for ratio in js.Object.values(ratios)]) if ratios else None,
+            # The index has the sums, a manifest their parts.
+            getattr(entry, "size", None) or sum(file.size for file in files),
+            getattr(entry, "unpacked", None) or sum(file.unpacked_size for file in files),
+            getattr(entry, "coming", None),
+            getattr(entry, "seconds_left", None),
+        )
+    except (AttributeError, TypeError, ValueError):
+        return None
+    model.is_mine = is_mine
+    if is_mine:
+        model.address = ADDRESS + name + "/"
+    return model
 
 
-def facts(model):
-    """What there is to know before choosing."""
-    text = tr("{:.1f} MB, {}").format(size(model) / 1e6, model.licence)
-    ratios = list(js.Object.values(model.quality))
-    if ratios:
-        text += tr(", SDR {:.1f} dB").format(sum(ratios) / len(ratios))
-    return text + (tr(", recommended") if model.name == RECOMMENDED else "")
+async def measured(worker):
+    return await worker.ask("try out")
 
 
 def pick():
@@ -96,81 +159,297 @@ def pick():
 
 
 class Menu:
-    """The list of models, and the way to more of them."""
+    """The models that there are, the one that is in use and the one that is wanted; their list, and the way to more."""
 
-    def __init__(self, chosen, options, on_choose):
-        """chosen: the address of the model in use; options: as `Worker` takes them.
+    def __init__(self, address, chosen, is_fixed, pool, make_worker, on_change):
+        """address: of the model that the pool begins with.
 
-        on_choose: called with the name and the address of the model that is wanted instead.
+        chosen: the name of the one that the visitor has chosen, or ""; is_fixed: whether no other may take its place.
+        make_worker: gives a worker of its own, which makes a model.
+        on_change: called when the model that is wanted, or how far it is, has changed.
         """
-        self.chosen, self.options, self.on_choose = chosen, options, on_choose
+        self.address, self.chosen, self.is_fixed = address, chosen, is_fixed
+        self.pool, self.make_worker, self.on_change = pool, make_worker, on_change
         self.list, self.status = view.element("model-list"), view.element("conversion-text")
         self.bar, self.pick = view.element("conversion"), view.element("checkpoints")
         self.fetch, self.cancel = view.element("fetch-official"), view.element("cancel-conversion")
-        self.folder, self.hosted = None, []
+        self.offer, self.news = view.element("offer"), view.element("model-news")
+        self.folder = None
+        self.models, self.rows = [], {}
+        self.is_known = False  # whether the index was looked at
+        self.opened = self.looked = seconds()
+        self.arrival = None  # of the model that is being fetched
+        self.files = {}  # by the address of a model that is here, Blobs of its files by name
+        self.failed = {}  # by the name of a model that is of no use, why
+        self.speeds = settings.get("speeds", Speeds, Speeds())
         self.worker = None  # that makes a model
 
     async def open(self):
         view.on_click(self.pick, pick)
         view.on_click(self.fetch, self.fetch_official)
         view.on_click(self.cancel, lambda: self.worker.end())
+        view.on_click(view.element("get"), self.show_how)
+        view.on(js.window, "online", lambda event: self.failed.clear())
         self.offer_to_fetch()
         self.folder = await private_files.folder(FOLDER)
         view.element("own-model").hidden = not self.folder
-        self.hosted = await hosted()
-        await self.show()
+        await self.look()
+        asyncio.create_task(self.watch())
         if self.folder:
             await discard_unfinished(self.folder)
 
-    async def show(self):
-        for node in list(self.list.children):
-            view.discard(node)
-        mine = await kept(self.folder) if self.folder else []
-        here = [model.name for model in mine]
-        for model in mine:
-            self.add(model, ADDRESS + model.name + "/", True)
-        for model in self.hosted:
-            if model.name not in here:
-                self.add(model, "weights/" + model.name + "/", False)
+    # What there is
 
-    def add(self, model, address, is_mine):
+    async def look(self):
+        """See which models there are by now."""
+        self.looked = seconds()
+        mine = await kept(self.folder) if self.folder else []
+        found = [described(entry, True) for entry in mine]
+        names = [model.name for model in found if model]
+        others = [described(entry) for entry in await hosted()]
+        found += [model for model in others if model and model.name not in names]
+        self.models = [model for model in found if model]
+        self.is_known = True
+        self.show()
+        self.on_change()
+
+    async def watch(self):
+        """Look again where there is no better model, as long as the visitor sees the page; let the seconds go by."""
+        while True:
+            await asyncio.sleep(1)
+            if self.awaited() or not self.is_known:
+                self.on_change()
+            coming = [model.left for model in self.models if model.coming is not None]
+            soon = [max(SHORTEST, left) for left in coming if left is not None]
+            lacks = coming or self.address == at_site(DEFAULT)
+            is_time = seconds() - self.looked >= min([EVERY] + soon)
+            is_seen = js.document.visibilityState == "visible" and js.navigator.onLine
+            if lacks and is_time and is_seen:
+                await self.look()
+
+    def in_use(self):
+        """The model that the pool has loaded or is to load, as far as it is known by now."""
+        if self.pool.model:
+            model = described(self.pool.model)
+            model.name = name_in(self.address)
+            return model
+        for model in self.models:
+            if model.address == self.address:
+                return model
+        name = name_in(self.address)
+        return Model(name, name)
+
+    def wanted(self):
+        """The model that is to be used: the visitor's choice as long as it is there, else the best; None if no other is
+        known than the one in use."""
+        there = [m for m in self.models if m.coming is None and m.name not in self.failed]
+        for model in there:
+            if model.name == self.chosen:
+                return model
+        if self.is_fixed or not self.is_known:
+            return None
+        if getattr(getattr(js.navigator, "connection", None), "saveData", None):
+            there = [m for m in there if m.is_mine or m.address == self.address]
+        return best(there, memory())
+
+    def awaited(self):
+        """The model that songs may wait for, the seconds until it is here, and those since it began to come.
+
+        The model is None as long as it isn't known which, the seconds left as long as nobody can tell. None if all that
+        is wanted is in use.
+        """
+        if not self.is_known and not self.is_fixed and seconds() - self.opened < LONGEST_LOOK:
+            return None, None, 0
+        if self.arrival:
+            return self.arrival.model, self.arrival.left(), self.arrival.spent()
+        wanted = self.wanted()
+        if wanted and wanted.address != self.address:
+            return wanted, None, 0
+        coming = best([m for m in self.models if m.coming is not None], memory())
+        is_free = not self.is_fixed and not self.chosen
+        if coming and is_free and is_better(coming, self.in_use()):
+            return coming, self.left(coming), seconds() - self.opened
+        return None
+
+    def left(self, model):
+        """Seconds until the site has a model that is on its way there, as far as that is known."""
+        if model.left is None:
+            return None
+        return max(0, model.left - (seconds() - self.looked))
+
+    # How it comes here
+
+    def brought(self, model):
+        """The files of a model that is here, Blobs by name as far as they aren't kept anyway; None if it isn't here."""
+        return {} if model.is_mine else self.files.get(model.address)
+
+    def bring(self, model):
+        """Have a model of the site come here."""
+        if self.arrival and self.arrival.model.address == model.address:
+            return
+        if self.arrival:
+            self.arrival.cancel()
+        self.arrival = Arrival(model, self.on_change)
+        asyncio.create_task(self.receive(self.arrival))
+
+    async def receive(self, arrival):
+        model = arrival.model
+        try:
+            files = {} if await offline.has(model.address) else await arrival.fetch()
+        except RejectedError as error:
+            if not arrival.is_cancelled:
+                self.failed[model.name] = str(error)
+        else:
+            self.files[model.address] = files
+        if self.arrival is arrival:
+            self.arrival = None
+        self.on_change()
+
+    def use(self, model):
+        """What the pool is to load, once it is here: address and files."""
+        self.address = model.address
+        return model.address, self.files.pop(model.address, {})
+
+    def used(self):
+        """The pool has loaded the model: the next visit begins with it."""
+        before, name = settings.kept("used"), name_in(self.address)
+        settings.keep("used", name)
+        if before and before != name:
+            view.announce(tr("Songs are separated with {}.").format(short(self.in_use().title)))
+        self.show()
+
+    def do_without(self, reason):
+        """The address of the site's own model, in place of one that can't be used; None where there is no other."""
+        if self.is_fixed or self.address == at_site(DEFAULT):
+            return None
+        self.failed[name_in(self.address)] = reason
+        if self.address.startswith(ADDRESS):
+            view.element("model-menu").open = True
+            text = tr(
+                "The model on this device can't be used: {} For now it is {}. "
+                "Delete it, and make it anew."
+            )
+            view.say(self.status, text.format(reason, DEFAULT))
+        self.address = at_site(DEFAULT)
+        return self.address
+
+    # How fast it is
+
+    def learn(self, song, spent):
+        """A song was separated in so many seconds. One of which some stems alone were wanted says nothing of others."""
+        if len(song.targets) == len(TARGETS):
+            self.speeds.add_song(
+                song.model, self.pool.engine, self.pool.size, song.length / SAMPLE_RATE, spent
+            )
+            self.remember_speeds()
+
+    async def try_out(self):
+        """Measure the engine where no song has told yet how fast it is."""
+        engine, size = self.pool.engine, self.pool.size
+        if not self.speeds.knows(engine, size):
+            alone = (await self.pool.run(measured)).seconds / min(size, cores())
+            self.speeds.add(self.in_use(), engine, size, alone, is_trial=True)
+            self.remember_speeds()
+
+    def remember_speeds(self):
+        settings.keep("speeds", self.speeds.text())
+        self.show()
+
+    def time_taken(self, model):
+        return self.speeds.of(model, self.pool.engine, self.pool.size)
+
+    # What the visitor sees of it
+
+    def show(self):
+        """Have the list show the models that there are; what stays keeps the focus."""
+        keys = [(model.name, model.address) for model in self.models]
+        if sorted(self.rows) != sorted(keys):
+            for node in list(self.list.children):
+                view.discard(node)
+            self.rows = {key: self.row(model) for key, model in zip(keys, self.models)}
+        for key, model in zip(keys, self.models):
+            self.say_of(model, self.rows[key])
+        self.tell()
+
+    def row(self, model):
         node = view.copy("model-choice")
         radio, delete = node.querySelector("input"), node.querySelector("button")
         node.dataset.model = model.name
-        node.querySelector(".name").textContent = told(model.title)
-        note = tr(", on this device") if is_mine else ""
-        node.querySelector(".facts").textContent = facts(model) + note
-        radio.checked = address == self.chosen
-        delete.hidden = not is_mine
-        delete.setAttribute("aria-label", tr("Delete {}").format(told(model.title)))
+        node.querySelector(".name").textContent = model.title
+        delete.hidden = not model.is_mine
+        delete.setAttribute("aria-label", tr("Delete {}").format(model.title))
 
         async def forget():
             await outcome(self.folder.removeEntry(model.name, to_js({"recursive": True})))
-            await self.show()
-            if address == self.chosen and self.hosted:
-                self.choose(self.hosted[0].name, "weights/" + self.hosted[0].name + "/")
+            if self.chosen == model.name:
+                self.chosen = ""
+                settings.keep("model", "")
+            await self.look()
 
-        view.on(radio, "change", lambda event: self.choose(model.name, address))
+        view.on(radio, "change", lambda event: self.choose(model.name))
         view.on_click(delete, lambda: asyncio.create_task(forget()))
         self.list.append(node)
+        return node
 
-    def choose(self, name, address):
-        self.chosen = address
-        for node in self.list.children:
-            node.querySelector("input").checked = node.dataset.model == name
-        self.on_choose(name, address)
+    def say_of(self, model, node):
+        radio, facts = node.querySelector("input"), node.querySelector(".facts")
+        wanted = self.wanted()
+        radio.checked = model.address == (wanted.address if wanted else self.address)
+        radio.disabled = model.coming is not None
+        if model.coming is None:
+            text = about(model, self.time_taken(model))
+            view.say(facts, text + (tr(", on this device") if model.is_mine else ""))
+        else:
+            view.say(facts, self.on_its_way(model))
 
-    def do_without(self, reason):
-        """The address of the site's own model, in place of the chosen one that can't be used; says why."""
-        self.chosen = "weights/" + DEFAULT + "/"
-        for node in self.list.children:
-            node.querySelector("input").checked = node.dataset.model == DEFAULT
+    def tell(self):
+        """Say beside the place for songs which model they are separated with, and which comes."""
+        used, awaited = self.in_use(), self.awaited()
+        if self.pool.model or used.quality is not None:
+            name = view.element("in-use")
+            view.say(name, tr("Model: {}").format(short(used.title) + " · " + judged(used.quality)))
+        names = [model.name for model in self.models] + [used.name]
+        lacks = self.is_known and self.folder and RECOMMENDED not in names
+        text = ""
+        if awaited and awaited[0] and awaited[0].coming is not None:
+            text = self.on_its_way(awaited[0])
+        elif awaited and awaited[0]:
+            text = self.until(awaited[0], awaited[1])
+        elif used.name == DEFAULT and self.failed:
+            failed = next(iter(self.failed))
+            text = tr("{} can't be used: {}").format(failed, self.failed[failed])
+        elif self.pool.model and not lacks:
+            parts = [tr("Songs are separated with {}.").format(short(used.title))]
+            taken = time_taken(self.time_taken(used))
+            text = " ".join(parts + ([taken + "."] if taken else []))
+        view.say(self.news, text)
+        self.news.hidden = not text
+        self.offer.hidden = bool(text) or not lacks
+        view.element("official").hidden = RECOMMENDED in names
+
+    def until(self, model, left):
+        coming = coming_in_words(model.size, left)
+        if self.address == at_site(DEFAULT):
+            return tr("Using the small model until {} is here ({}).").format(model.title, coming)
+        return tr("{} is on its way ({}).").format(model.title, coming)
+
+    def on_its_way(self, model):
+        left = coming_in_words(0, self.left(model))
+        text = tr("{} is on its way to this computer: {}%{}.")
+        return text.format(model.title, int(100 * model.coming), ", " + left if left else "")
+
+    def show_how(self):
+        """To a better model, where there is none."""
         view.element("model-menu").open = True
-        text = tr(
-            "The model on this device can't be used: {} For now it is {}. Delete it, and make it anew."
-        )
-        view.say(self.status, text.format(reason, DEFAULT))
-        return self.chosen
+        self.pick.focus()
+
+    def choose(self, name):
+        """Have a model be used from the next song on."""
+        self.chosen = name
+        settings.keep("model", name)
+        self.failed.pop(name, None)
+        self.show()
+        self.on_change()
 
     def offer_to_fetch(self):
         """Only where the site's security policy allows requests to the place that has the official files."""
@@ -192,13 +471,13 @@ class Menu:
             asyncio.create_task(self.make("convert", files=files))
 
     async def make(self, kind, **content):
-        """Have a worker make an official model, and use it if no song is at work.
+        """Have a worker make an official model, to be used from the next song on.
 
         kind, content: the request to the worker: to convert files, or to download them first.
         """
         if self.pick.disabled or not self.folder:
             return
-        self.worker = Worker(self.options)
+        self.worker = self.make_worker()
         self.busy(True)
         self.bar.value = 0
         view.element("model-menu").open = True
@@ -212,11 +491,10 @@ class Menu:
                     "Ready, and kept on this device; "
                     "your browser may delete it when space runs out."
                 )
-            await self.show()
-            if view.element("models").disabled:
-                text += " " + tr("Choose it when your songs are done.")
-            else:
-                self.choose(answer.name, ADDRESS + answer.name + "/")
+            if self.address == ADDRESS + answer.name + "/":
+                self.address = at_site("")  # what is in use is no longer there
+            await self.look()
+            self.choose(answer.name)
         except Cancelled:
             asyncio.create_task(discard_unfinished(self.folder))
             text = tr("Cancelled.")

@@ -4,12 +4,14 @@ Where there is no service worker (plain http, a private window, no storage) the 
 """
 
 import asyncio
+import json
 
 import js
 from promises import settle
 from pyscript.ffi import create_proxy, to_js
 
 SCRIPT = "service-worker.js"
+CACHE = "umx at "  # as there
 SNAPSHOT_MAKER = "app/snapshot-maker.mjs"
 ENGINE_FILES = {"openblas": ("app/vendor/pyodide/openblas-",)}
 """What an engine needs that others don't: beginnings of paths."""
@@ -48,13 +50,35 @@ async def reload(is_free):
     js.location.reload()
 
 
-async def keep(*prefixes):
-    """Have the page kept, and of the optional files those whose paths begin so; say whether it came to that."""
+async def has(folder):
+    """Whether a model of the site, in the folder of this path, is on the device as a whole."""
+    try:
+        text = await settle((await kept(folder + "manifest.json")).text())
+        for target in json.loads(text)["targets"].values():
+            if not await kept(folder + target["file"]):
+                return False
+        return True
+    except Exception:
+        return False
+
+
+async def kept(path):
+    """What the service worker has kept of a path, if it has."""
+    where = js.URL.new(".", js.document.baseURI).href
+    options = to_js({"cacheName": CACHE + where, "ignoreSearch": True})
+    return await settle(js.caches.match(where + path, options))
+
+
+async def keep(prefixes, files):
+    """Have the page kept, and of the optional files those whose paths begin so; say whether it came to that.
+
+    files: Blobs by path, of those that are here already.
+    """
     try:
         workers = js.navigator.serviceWorker
         await settle(workers.register(js.URL.new(SCRIPT, js.document.baseURI).href))
         registration = await workers.ready
-        if await ask(registration.active, "keep", prefixes):
+        if await ask(registration.active, "keep", prefixes, files):
             return True
         # A model that has come since is known to a newer version, which starts at the next visit.
         await settle(registration.update())
@@ -62,7 +86,8 @@ async def keep(*prefixes):
             await event(
                 lambda listener: setattr(registration.installing, "onstatechange", listener)
             )
-        return bool(registration.waiting) and await ask(registration.waiting, "keep", prefixes)
+        waiting = registration.waiting
+        return bool(waiting) and await ask(waiting, "keep", prefixes, files)
     except Exception:
         return False
 
@@ -78,11 +103,12 @@ async def quicken():
     await event(listen)
 
 
-async def ask(worker, kind, prefixes=(), patience=None):
+async def ask(worker, kind, prefixes=(), files=None, patience=None):
     """Send a request to a service worker and wait for its answer, true or false, or for `patience` milliseconds."""
     channel = js.MessageChannel.new()
     message = event(lambda listener: setattr(channel.port1, "onmessage", listener), patience)
-    worker.postMessage(to_js({"kind": kind, "prefixes": list(prefixes)}), to_js([channel.port2]))
+    request = {"kind": kind, "prefixes": list(prefixes), "files": files or {}}
+    worker.postMessage(to_js(request), to_js([channel.port2]))
     answer = await message
     return bool(answer and answer.data)
 

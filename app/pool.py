@@ -49,7 +49,10 @@ class Pool:
         once a second.
         """
         self.size, self.make, self.model_url = size, make, model_url
+        self.files = {}  # of the model, Blobs by name: those that workers needn't fetch
         self.on_change, self.seconds = on_change, seconds
+        # Called with the reason where the model can't be loaded; says whether another one is, in its place.
+        self.on_failure = lambda reason: False
         self.workers = []
         self.queue = []
         self.settled = asyncio.Event()
@@ -82,13 +85,24 @@ class Pool:
             worker.end()
         for ticket in self.queue:
             ticket.set()
-        self.queue, self.idle = [], []
+        self.made = self.size
+        self.begin([self.make() for _ in range(self.size)])
+
+    def begin(self, workers):
+        """Have these workers load the model."""
+        self.queue, self.idle, self.workers = [], [], workers
         self.fraction, self.model, self.engine, self.failure = 0.0, None, None, None
         self.settled.clear()
-        self.made = self.size
-        self.workers = [self.make() for _ in range(self.size)]
-        asyncio.create_task(self.load(self.workers))
+        asyncio.create_task(self.load(workers))
         self.on_change()
+
+    def change(self, model_url, files):
+        """Between songs: have the workers load another model. They stay, unless they are at something."""
+        self.model_url, self.files = model_url, files
+        if self.model and len(self.idle) == len(self.workers):
+            self.begin(list(self.workers))
+        else:
+            self.start()
 
     async def load(self, workers):
         fractions = [0.0] * len(workers)
@@ -99,7 +113,7 @@ class Pool:
                 self.fraction = sum(fractions) / len(fractions)
                 self.on_change()
 
-            return await worker.load(self.model_url, listen)
+            return await worker.load(self.model_url, self.files, listen)
 
         pairs = enumerate(workers)
         answers = await asyncio.gather(*[one(*pair) for pair in pairs], return_exceptions=True)
@@ -111,6 +125,8 @@ class Pool:
         reasons = [error for error in failed.values() if not can_be_spared(error)]
         if reasons or not loaded:
             self.failure = str((reasons or list(failed.values()))[0])
+            if self.on_failure(self.failure):
+                return
         else:
             for worker in failed:
                 self.drop(worker)
@@ -121,7 +137,8 @@ class Pool:
 
     async def ready(self):
         """Wait until the model is loaded. Raises WorkerError if it can't be."""
-        await self.settled.wait()
+        while not self.settled.is_set():  # it may be made anew before this is noticed
+            await self.settled.wait()
         if self.failure:
             raise WorkerError(tr("The engine could not start: {}").format(self.failure))
 
@@ -187,7 +204,7 @@ class Pool:
         worker = self.make()
         workers.append(worker)
         try:
-            await worker.load(self.model_url)
+            await worker.load(self.model_url, self.files)
         except WorkerError as error:
             if worker in self.workers:
                 self.drop(worker)

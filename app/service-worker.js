@@ -15,6 +15,8 @@ const PATIENCE = 2000; // milliseconds for the network's index
 
 // What only some visitors need: kept where a page asks for it.
 const isOptional = (path) => /^weights\/.+\/|\/openblas-/.test(path);
+// The engine checks weights itself, by the hashes in their manifest, so they pass as they come: the page sees how far they are.
+const isWeights = (path) => /^weights\/.+\.gz$/.test(path);
 const key = (path) => `${SCOPE}${path}?sha256=${FILES[path][0]}`;
 
 async function genuine(path, response) {
@@ -70,21 +72,21 @@ async function current() {
   return response;
 }
 
-async function answered(path) {
+async function answered(path, request) {
   if (path === INDEX) return current().catch(async () => (await kept(path)) ?? fetched(path));
-  return (await kept(path)) ?? fetched(path);
+  return (await kept(path)) ?? (isWeights(path) ? fetch(request) : fetched(path));
 }
 
-async function keep(path) {
+async function keep(path, file) {
   if (await kept(path)) return;
   const cache = await caches.open(CACHE);
-  await cache.put(key(path), await fetched(path));
+  await cache.put(key(path), (await genuine(path, file && new Response(file))) ?? (await fetched(path)));
 }
 
-// Keep what everybody needs, and the optional files that `isWanted` says.
-async function keepAll(isWanted) {
+// Keep what everybody needs, and the optional files that `isWanted` says. `files` has Blobs of some of them, by path.
+async function keepAll(isWanted, files = {}) {
   const paths = Object.keys(FILES).filter((path) => !isOptional(path) || isWanted(path));
-  await Promise.all(paths.map(keep));
+  await Promise.all(paths.map((path) => keep(path, files[path])));
 }
 
 // The optional files of which the version before has kept its own.
@@ -105,8 +107,8 @@ async function activate() {
 const requests = {
   // Keep what everybody needs, and the optional files whose paths begin as the page says. A model that has come since
   // is in the list of a newer version only.
-  async keep({ prefixes }) {
-    await keepAll((path) => prefixes.some((prefix) => path.startsWith(prefix)));
+  async keep({ prefixes, files }) {
+    await keepAll((path) => prefixes.some((prefix) => path.startsWith(prefix)), files);
     const isKnown = (prefix) => Object.keys(FILES).some((path) => path.startsWith(prefix));
     return prefixes.every((prefix) => !prefix.startsWith("weights/") || isKnown(prefix));
   },
@@ -130,5 +132,5 @@ self.addEventListener("fetch", (event) => {
   const [url] = event.request.url.split(/[?#]/);
   const path = url.slice(SCOPE.length) || "index.html";
   if (event.request.method !== "GET" || !url.startsWith(SCOPE) || !Object.hasOwn(FILES, path)) return;
-  event.respondWith(answered(path));
+  event.respondWith(answered(path, event.request));
 });

@@ -18,13 +18,23 @@ async def find():
 
 def get(name, parse, otherwise):
     """The first that `parse` takes without ValueError: the address's value, the one that was kept, `otherwise`."""
-    for text in (js.URLSearchParams.new(js.location.search).get(name), kept(name)):
+    return first((asked(name), kept(name)), parse, otherwise)
+
+
+def first(texts, parse, otherwise):
+    """The first that `parse` takes without ValueError, else `otherwise`."""
+    for text in texts:
         if text:
             try:
                 return parse(text)
             except ValueError:
                 pass
     return otherwise
+
+
+def asked(name):
+    """What the page's address says."""
+    return js.URLSearchParams.new(js.location.search).get(name)
 
 
 def kept(name):

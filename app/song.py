@@ -30,6 +30,7 @@ class Song:
         self.state = WAITING
         self.audio = None  # the decoded mixture, while it is needed
         self.tags = {}  # what the file says of it, once it is decoded
+        self.model = None  # that it was separated with, as far as that is known, see `model_choice`
         self.length = 0  # samples
         self.folder = ""  # where its pieces are written, see `kept`
         self.kept = 0  # bytes on the device that last

@@ -5,6 +5,7 @@ request) and "piece" (a finished stretch of every stem, a Blob of the samples of
 """
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -41,6 +42,9 @@ STARTED = 0.7
 
 SONGS = "umx songs"  # other pages may share the origin
 
+TRIAL = 6
+"""Seconds of noise by which a worker's speed is measured: a song's first segment takes no longer."""
+
 separator: Separator | None = None
 
 
@@ -56,17 +60,22 @@ async def fetch(url: str, cache: str, report=lambda fraction: None):
     return await fetching.fetch(url, cache, report)
 
 
-async def load(url: str) -> dict[str, object]:
-    """Fetch a model's folder and make a separator of it. Answers with the engine's name and the manifest."""
+async def load(url: str, files) -> dict[str, object]:
+    """Fetch a model's folder and make a separator of it, in place of the one before. Answers with the engine's name and
+    the manifest.
+
+    files: those of its files that the page has fetched already, Blobs by name.
+    """
     try:
-        return await fetch_model(url, "default")
+        return await fetch_model(url, "default", files)
     except WeightsError:
         # The browser may have kept a damaged file, or some of another version than the rest.
-        return await fetch_model(url, "reload")
+        return await fetch_model(url, "reload", None)
 
 
-async def fetch_model(url: str, cache: str) -> dict[str, object]:
+async def fetch_model(url: str, cache: str, files) -> dict[str, object]:
     global separator
+    separator = None  # so that two models are never in memory at once
     text = await (await fetch(url + MANIFEST, cache)).text()
     manifest = Manifest.parse(text, url + MANIFEST)
     if manifest.sample_rate != SAMPLE_RATE:
@@ -79,8 +88,12 @@ async def fetch_model(url: str, cache: str) -> dict[str, object]:
         fractions[target] = fraction
         report(STARTED + (1 - STARTED) * sum(fractions.values()) / len(fractions))
 
+    async def bring(target: str, file: str):
+        here = getattr(files, file, None)
+        return here or await fetch(url + file, cache, partial(report_part, target))
+
     blobs = {
-        target: asyncio.create_task(fetch(url + entry.file, cache, partial(report_part, target)))
+        target: asyncio.create_task(bring(target, entry.file))
         for target, entry in manifest.targets.items()
     }
     try:
@@ -153,6 +166,17 @@ def measure(windows, length: int) -> dict[str, object]:
     for window in audio.reshape(-1, 2, length):
         meter.add(window)
     return {"level": meter.level}
+
+
+def try_out() -> dict[str, object]:
+    """Separate some seconds of noise. Answers with the seconds that a second of it took."""
+    assert separator is not None
+    shape = 1, separator.manifest.channels, TRIAL * SAMPLE_RATE
+    noise = np.random.default_rng(0).standard_normal(shape, np.float32) / 10
+    begun = time.perf_counter()
+    for _ in separator.process(noise):
+        pass
+    return {"seconds": (time.perf_counter() - begun) / TRIAL}
 
 
 def engine() -> Engine:
@@ -362,6 +386,7 @@ def download(name: str):
 
 REQUESTS = {
     "load": load,
+    "try out": try_out,
     "plan": plan,
     "measure": measure,
     "separate": separate,

@@ -67,9 +67,14 @@ class Worker:
             raise Cancelled()
         return reply
 
-    async def load(self, url, listener=None):
-        """Have it load a model. Gives the model's manifest and the name of the engine; raises as `ask` does."""
-        answer = await self.ask("load", listener, url=url)
+    async def load(self, url, files, listener=None):
+        """Have it load a model, in place of the one that it has.
+
+        files: those of the model that needn't be fetched, Blobs by name.
+        Gives the model's manifest and the name of the engine; raises as `ask` does.
+        """
+        self.least = 0
+        answer = await self.ask("load", listener, url=url, files=files)
         # Read by the browser, which keeps the order of the targets.
         return js.JSON.parse(answer.manifest), answer.engine
 
@@ -150,8 +155,15 @@ def made(options):
     return worker, urls
 
 
+def cores():
+    return int(getattr(js.navigator, "hardwareConcurrency", None) or 2)
+
+
+def memory():
+    """The device's, in GB, as far as the browser says."""
+    return getattr(js.navigator, "deviceMemory", None) or 4
+
+
 def default_size():
     """One worker a core, within what the device's memory allows: a worker may take half a gigabyte."""
-    cores = getattr(js.navigator, "hardwareConcurrency", None) or 2
-    memory = getattr(js.navigator, "deviceMemory", None) or 4
-    return max(1, min(int(cores), int(memory), 8))
+    return max(1, min(cores(), int(memory()), 8))

@@ -141,8 +141,11 @@ def song(folder: Path, seconds: int) -> Path:
     return path
 
 
-def random_model(folder: Path, hidden: int) -> None:
-    """A model of the shape of UMX-L and any hidden size, with weights that keep signals at their level."""
+def random_model(folder: Path, hidden: int, most: int = 60) -> None:
+    """A model of the shape of UMX-L and any hidden size, with weights that keep signals at their level.
+
+    most: the largest of the integers that stand for weights. 4 makes files as small as trained weights do.
+    """
     import numpy as np
 
     from umx.weights import read_manifest, shapes, write_model
@@ -153,13 +156,14 @@ def random_model(folder: Path, hidden: int) -> None:
     template = read_manifest(ROOT / "weights" / "umx-mini")
     layout = shapes(type(template)(targets=template.targets, **manifest))
     rng = np.random.default_rng(hidden)
+    spread = (most * (most + 1) / 3) ** 0.5
 
     def tensor(name: str, dtype: str, shape: tuple[int, ...]) -> Any:
         if dtype == "I8":
-            return rng.integers(-60, 61, shape, np.int8)
+            return rng.integers(-most, most + 1, shape, np.int8)
         if name.endswith(".scale"):
             inputs = layout[name.replace("scale", "weight")][1][1]
-            return np.full(shape, 1 / 35 / inputs**0.5, np.float32)
+            return np.full(shape, 1 / spread / inputs**0.5, np.float32)
         return rng.uniform(-0.1, 0.1, shape).astype(np.float32)
 
     weights = {t: {n: tensor(n, *kind) for n, kind in layout.items()} for t in targets}

@@ -17,12 +17,17 @@ SHOWN = ("name", "title", "licence", "credit", "source", "preset", "quality", "q
 
 
 def models(weights: Path = WEIGHTS) -> list[dict[str, Any]]:
-    """What the manifests say of each model, and its size in bytes, by name. Raises ValueError for a damaged one."""
+    """What the manifests say of each model, and its size in bytes, packed and unpacked, by name.
+
+    Raises ValueError for a damaged one.
+    """
     found = []
     for path, manifest in _manifests(weights):
         with _damaged(path):
             shown = {key: manifest[key] for key in SHOWN}
-            shown["size"] = sum(entry["size"] for entry in manifest["targets"].values())
+            files = manifest["targets"].values()
+            shown["size"] = sum(entry["size"] for entry in files)
+            shown["unpacked"] = sum(entry["unpacked_size"] for entry in files)
         # A copied folder goes by its own name, which is the one in its address.
         found.append(shown | {"name": path.parent.name})
     return found

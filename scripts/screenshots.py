@@ -1,20 +1,25 @@
 """Take pictures of the site as built, in every state of the page, for docs/: `python3 scripts/screenshots.py`."""
 
 import base64
+import json
+import shutil
 import sys
 import tempfile
 import threading
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bench
 import test
 from build import ROOT, build
+from index import write_index
 from serve import server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 FOLDER = ROOT / "docs" / "screenshots"
 QUALITY = 70
@@ -37,10 +42,10 @@ def main() -> None:
 
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
-        site = build(Path(work) / "site")
-        with server(site, prefix=bench.PREFIX) as http:
-            threading.Thread(target=http.serve_forever, daemon=True).start()
-            address = f"http://localhost:{http.server_port}{bench.PREFIX}?workers=2"
+        site, larger = build(Path(work) / "site"), Path(work) / "larger"
+        shutil.copytree(site, larger)
+        add_large_model(larger)
+        with serving(site) as address, serving(larger) as with_choice:
             browser = playwright.chromium.launch(
                 executable_path=test.find_browser(), args=bench.FLAGS
             )
@@ -48,14 +53,33 @@ def main() -> None:
             for size in SIZES:
                 for scheme in SCHEMES:
                     take_all(browser, address, size, scheme, songs)
+                    take_choice(browser, with_choice, size, scheme, songs[0])
             take_in_japanese(browser, address)
             browser.close()
-            http.shutdown()
     if COMPLAINTS:
         sys.exit("\n".join(["The page complained:", *COMPLAINTS]))
     pictures = list(FOLDER.glob("*.webp"))
     total = sum(picture.stat().st_size for picture in pictures)
     print(f"{len(pictures)} pictures of {total / 1e6:.1f} MB in all are in {FOLDER}.")
+
+
+@contextmanager
+def serving(site: Path) -> Iterator[str]:
+    with server(site, prefix=bench.PREFIX) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://localhost:{http.server_port}{bench.PREFIX}?workers=2"
+        http.shutdown()
+
+
+def add_large_model(site: Path) -> None:
+    """Random weights of UMX-L's shape, under its name: the pictures show what is said of it, not what it separates."""
+    from umx.official import OFFICIAL
+
+    folder = site / "weights" / "umxl"
+    bench.random_model(folder, 1024, 4)
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | OFFICIAL["umxl"].fields()))
+    write_index(site / "weights")
 
 
 def compose(browser: "Browser", address: str, folder: Path) -> list[Path]:
@@ -153,6 +177,49 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     page.context.close()
 
 
+def take_choice(browser: "Browser", address: str, size: str, scheme: str, song: Path) -> None:
+    """Have two first visits to a site with a large model, which comes to it during the first."""
+    page = visit(browser, size, color_scheme=scheme, service_workers="block")
+
+    def take(state: str) -> None:
+        picture(page, f"{size} {scheme} {state}")
+
+    def delay(route: "Route") -> None:
+        models = route.fetch().json()
+        coming = {"coming": 0.4, "seconds_left": 100}
+        route.fulfill(
+            json=[model | coming if model["name"] == "umxl" else model for model in models]
+        )
+
+    page.route("**/weights/index.json", delay)
+    page.goto(address)
+    page.locator("html[data-state=ready]").wait_for()
+    page.locator("#model-news", has_text="on its way").wait_for()
+    take("14 a better model comes to the site")
+    page.unroute("**/weights/index.json")
+
+    held: list[Route] = []
+    page.route("**/umxl/other.*", lambda route: held.append(route))
+    page.goto(address)
+    page.locator("#model-news", has_text="s left").wait_for()
+    page.locator("#file").set_input_files(song)
+    page.locator(".status", has_text="s left").wait_for()
+    take("15 a song that waits for the better model")
+    page.locator(".way").click()
+    bench.settled(page, "done")
+    held[0].continue_()
+    page.locator(".way", has_text="Again, better").wait_for()
+    bench.settled(page, "done")
+    take("16 again, better")
+    page.locator("#model-menu > summary").click()
+    take("17 the choice of models")
+    page.locator("#model-menu > summary").click()
+    page.locator(".way").click()
+    page.locator(".status", has_text="with UMX-L").wait_for()
+    take("18 with the better model")
+    page.context.close()
+
+
 def take_in_japanese(browser: "Browser", address: str) -> None:
     page = visit(browser, "phone", locale="ja-JP")
     page.goto(address)
@@ -171,6 +238,7 @@ def visit(browser: "Browser", size: str, **options: str) -> "Page":
         **options,  # type: ignore[arg-type]
     )
     context.on("weberror", lambda error: COMPLAINTS.append(str(error.error)))
+    context.set_default_timeout(bench.PATIENCE)  # on a machine with other work, too
     page = context.new_page()
     if size == "phone":
         page.add_init_script(NO_FOLDERS)

@@ -77,7 +77,8 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     )
     page.reload()
     song = card(page, title)
-    expect(song.locator(".status")).to_have_text("Kept on this device, 18 MB", timeout=PATIENCE)
+    status = song.locator(".status")
+    expect(status).to_have_text("Kept on this device, 18 MB, made with umx-mini", timeout=PATIENCE)
     assert stems(song) == before
     assert song.locator(".loud").text_content() == loudest
     names = [link.get_attribute("download") for link in song.locator("a[download]").all()]
@@ -116,7 +117,7 @@ MAKE_OLDER = """async title => {
   const songs = await root.getDirectoryHandle("umx songs");
   for await (const song of songs.values()) {
     const handle = await song.getFileHandle("song.json");
-    const { rate, frames, date, covers, ...list } = JSON.parse(await (await handle.getFile()).text());
+    const { rate, frames, date, covers, model, ...list } = JSON.parse(await (await handle.getFile()).text());
     if (list.title !== title) continue;
     const stream = await handle.createWritable();
     await stream.write(JSON.stringify(list));
@@ -136,6 +137,8 @@ def test_songs_keep_their_own_rate_and_what_is_removed_is_gone(context: BrowserC
     page.reload()
     expect(page.locator(".card")).to_have_count(2, timeout=PATIENCE)
     assert stems(card(page, "one")) == before
+    expect(card(page, "one").locator(".status")).to_contain_text("made with")
+    expect(card(page, "two").locator(".status")).not_to_contain_text("made with")
     assert int.from_bytes(before["bass"][24:28], "little") == 48000
     page.get_by_role("button", name="Remove one").click()
     expect(page.locator("#kept")).to_contain_text("1 song,")

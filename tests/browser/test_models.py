@@ -1,5 +1,6 @@
 """The model menu: what it lists, and an official model made in the page of picked checkpoints."""
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -151,19 +152,18 @@ def expect_conversion(page: Page, said: str) -> None:
 def test_the_menu_says_what_there_is_to_know(unchanged: Page) -> None:
     mini = choice(unchanged, "umx-mini")
     expect(mini.locator("input")).to_be_checked()
-    expect(mini).to_contain_text("MB, CC-BY-SA-4.0, SDR")
+    expect(mini).to_contain_text(re.compile(r"\w+ · \d\.\d dB · \d\.\d MB · CC-BY-SA-4\.0"))
     expect(mini.get_by_role("button", name="Delete")).to_be_hidden()
 
 
-def test_umxl_is_recommended_where_the_site_hosts_it(visit: Callable) -> None:
-    def add(route: Route) -> None:
-        models = route.fetch().json()
-        route.fulfill(json=[{**models[0], "name": "umxl"}, *models])
-
-    page, _ = visit(prepare=lambda page: page.route("**/weights/index.json", add))
-    open_menu(page)
-    expect(choice(page, "umxl")).to_contain_text("recommended")
-    expect(choice(page, "umx-mini")).not_to_contain_text("recommended")
+def test_where_no_better_model_is_the_page_says_what_one_costs(visit: Callable) -> None:
+    page, _ = visit()
+    offer = page.locator("#offer")
+    expect(offer).to_contain_text("four files to download (452 MB), kept here at 43 MB, licence")
+    expect(offer).to_contain_text("CC BY-NC-SA 4.0.")
+    page.get_by_role("button", name="How to get it").press("Enter")
+    expect(page.get_by_role("button", name="Choose the four files of UMX-L")).to_be_focused()
+    expect(page.get_by_role("link", name="Download its four files")).to_be_visible()
 
 
 def test_a_model_for_another_sample_rate_is_refused_in_words(visit: Callable) -> None:
@@ -187,7 +187,11 @@ def test_umxl_is_made_kept_used_offline_and_deleted(page: Page, checkpoints: lis
     umxl = choice(page, "umxl")
     expect(umxl.locator("input")).to_be_checked()
     expect(umxl).to_contain_text("UMX-L")
-    expect(umxl).to_contain_text("CC BY-NC-SA 4.0, SDR 6.3 dB, recommended, on this device")
+    expect(umxl).to_contain_text("very good · 6.3 dB · ")
+    expect(umxl).to_contain_text("CC BY-NC-SA 4.0")
+    expect(umxl).to_contain_text(", on this device")
+    expect(page.locator("#offer")).to_be_hidden()
+    expect(page.get_by_role("button", name="Choose the four files of UMX-L")).to_be_hidden()
     expect(page.locator("#model")).to_contain_text("UMX-L", timeout=PATIENCE)
     expect(page.locator("#offline")).to_be_visible(timeout=PATIENCE)
 
@@ -198,9 +202,9 @@ def test_umxl_is_made_kept_used_offline_and_deleted(page: Page, checkpoints: lis
     expect(page.locator("#model")).to_contain_text("UMX-L")
     drop(page, ("song.wav", wav(compose(3))))
     expect_state(page, "running")
-    expect(choice(page, "umx-mini").locator("input")).to_be_disabled()
     expect_state(page, "done")
     expect(card(page, "song").locator(".files a")).to_have_count(5)
+    expect(card(page, "song").locator(".status")).to_contain_text("with UMX-L")
 
     choice(page, "umxl").get_by_role("button", name="Delete").click()
     expect(choice(page, "umxl")).to_have_count(0)
@@ -250,20 +254,20 @@ def test_files_that_lack_or_are_others_are_named_and_leave_nothing(
 def test_checkpoints_may_be_dropped_while_a_song_is_at_work(
     page: Page, checkpoints: list[Path]
 ) -> None:
-    """They are converted, and the song goes on with the model that it began with."""
+    """They are converted, and the song goes on with the model that it began with; the next one takes the new one."""
     drop(page, ("long.wav", wav(np.tile(compose(4), (75, 1)))))
     expect_state(page, "running")
     contents = {path.name: b64encode(path.read_bytes()).decode() for path in checkpoints}
     transfer = page.evaluate_handle(DATA_TRANSFER, contents)
     page.dispatch_event("body", "drop", {"dataTransfer": transfer})
-    expect_conversion(page, "Choose it when your songs are done.")
+    expect_conversion(page, "kept on this device")
     expect_state(page, "running")
-    expect(choice(page, "umx-mini").locator("input")).to_be_checked()
+    expect(page.locator("#model")).to_contain_text("umx-mini")
     expect(page.locator(".card")).to_have_count(1)
 
     page.get_by_role("button", name="Cancel long").click()
-    choice(page, "umxl").locator("input").check()
     expect(page.locator("#model")).to_contain_text("UMX-L", timeout=PATIENCE)
+    expect(choice(page, "umxl").locator("input")).to_be_checked()
 
 
 def test_where_the_site_s_policy_allows_it_the_page_fetches_umxl_itself(

@@ -235,17 +235,22 @@ def test_the_readme_says_of_the_official_models_what_their_manifests_say() -> No
 
 def manifest(weights: Path, name: str, /, **fields: Any) -> None:
     (weights / name).mkdir(parents=True)
-    content = dict.fromkeys(index.SHOWN, "") | {"name": name, "targets": {"bass": {"size": 5}}}
+    content = dict.fromkeys(index.SHOWN, "") | {
+        "name": name,
+        "targets": {"bass": {"size": 5, "unpacked_size": 9}},
+    }
     (weights / name / index.MANIFEST).write_text(json.dumps(content | fields))
 
 
 def test_the_index_names_models_by_their_folders(tmp_path: Path) -> None:
     manifest(tmp_path, "b", name="another")
-    manifest(tmp_path, "a", targets={"bass": {"size": 5}, "drums": {"size": 7}})
+    files = {"bass": {"size": 5, "unpacked_size": 9}, "drums": {"size": 7, "unpacked_size": 10}}
+    manifest(tmp_path, "a", targets=files)
     manifest(tmp_path, "c.part")
     index.write_index(tmp_path)
     listed = json.loads((tmp_path / "index.json").read_text())
-    assert [(entry["name"], entry["size"]) for entry in listed] == [("a", 12), ("b", 5)]
+    shown = [(entry["name"], entry["size"], entry["unpacked"]) for entry in listed]
+    assert shown == [("a", 12, 19), ("b", 5, 9)]
 
 
 def test_an_index_that_is_right_is_not_written_again(tmp_path: Path) -> None:
@@ -284,7 +289,7 @@ def test_a_damaged_model_ends_a_build_in_one_sentence(
     monkeypatch.setattr(build, "ROOT", tmp_path)
     weights = tmp_path / "weights"
     digest = hashlib.sha256(b"bytes").hexdigest()
-    entry = {"file": "bass.safetensors.gz", "size": 5, "sha256": digest}
+    entry = {"file": "bass.safetensors.gz", "size": 5, "unpacked_size": 9, "sha256": digest}
     manifest(weights, "a", targets={"bass": entry})
     (weights / "a" / entry["file"]).write_bytes(b"bytes")
     build.prepare()

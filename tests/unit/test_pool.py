@@ -21,14 +21,18 @@ class Worker:
     def __init__(self, now: Callable[[], float]):
         self.now, self.asked = now, now()
         self.loading = asyncio.get_running_loop().create_future()
-        self.url, self.listener = "", None
+        self.url, self.files, self.listener = "", {}, None
         self.heap = self.least = 100
         self.ended = self.started = self.busy = False
         self.looks = 0
         self.reason: Awaitable[str] | None = None
 
-    def load(self, url: str, listener: Any = None) -> Awaitable[tuple[str, str]]:
-        self.url, self.listener = url, listener
+    def load(
+        self, url: str, files: dict[str, Any], listener: Any = None
+    ) -> Awaitable[tuple[str, str]]:
+        if self.loading.done() and not self.ended:  # in place of the model that it has
+            self.loading = asyncio.get_running_loop().create_future()
+        self.url, self.files, self.listener = url, files, listener
         return self.loading
 
     def loaded(self, error: Exception | None = None) -> None:
@@ -197,6 +201,66 @@ async def test_no_worker_at_all_is_a_failure_too() -> None:
     house = House(2)
     await house.load(NO_MEMORY, STOPPED)
     assert house.pool.failure == "full"
+
+
+@in_a_loop
+async def test_workers_stay_when_the_model_changes() -> None:
+    house = House(2)
+    await house.load()
+    house.pool.change("umxl/", {"bass.gz": "a Blob"})
+    waiting = asyncio.create_task(house.pool.ready())
+    await soon()
+    assert not waiting.done()
+    assert house.pool.model is None
+    assert [(w.url, w.files, w.ended) for w in house.made] == [
+        ("umxl/", {"bass.gz": "a Blob"}, False)
+    ] * 2
+    await house.load()
+    await waiting
+    assert await house.run("done") == "done"
+    assert len(house.made) == 2
+
+
+@in_a_loop
+async def test_workers_that_are_at_something_are_made_anew_for_another_model() -> None:
+    house = House(1)
+    await house.load()
+    busy = house.run(later())
+    await soon()
+    house.pool.change("umxl/", {})
+    await soon()
+    first, second = house.made
+    assert first.ended
+    assert (second.url, second.ended) == ("umxl/", False)
+    busy.cancel()
+
+
+@in_a_loop
+async def test_a_model_that_cant_be_loaded_gives_way_to_another_unnoticed() -> None:
+    house = House(1)
+    await house.load()
+
+    def fall_back(reason: str) -> bool:
+        if house.pool.model_url != "umxl/":
+            return False
+        assert reason == "no"
+        house.pool.change("umx-mini/", {})
+        return True
+
+    house.pool.on_failure = fall_back
+    house.pool.change("umxl/", {})
+    waiting = asyncio.create_task(house.pool.ready())
+    await house.load(WRONG)
+    assert not waiting.done()
+    assert house.made[-1].url == "umx-mini/"
+    await house.load()
+    await waiting
+    assert house.pool.failure is None
+    # Where there is no other, it is a failure.
+    house.pool.change("umx-mini/", {})
+    await house.load(WRONG)
+    with pytest.raises(WorkerError, match="The engine could not start: no"):
+        await house.pool.ready()
 
 
 @in_a_loop
