@@ -97,7 +97,7 @@ class Job:
                 elif song.state != CANCELLED:
                     self.fail(in_words(error))
         if not self.is_open:
-            song.audio = None
+            song.release()
         # Python knows nothing of the size of what it holds in the browser's memory, and would take its time.
         gc.collect()
 
@@ -277,14 +277,14 @@ class Job:
         except Exception as error:
             self.say(in_words(error))
         if not self.is_open:
-            self.song.audio = None
+            self.song.release()
 
     def close(self):
         self.is_open = False
         self.card.open(False)
         self.mixer.close()
         if self.song.state in ENDED:
-            self.song.audio = None
+            self.song.release()
 
     def clear(self):
         """Let go of sound and files."""
