@@ -6,7 +6,7 @@ import js
 import private_files
 import view
 from pool import Cancelled
-from promises import attempt, outcome
+from promises import attempt, in_time, outcome
 from pyscript.ffi import create_proxy, to_js
 from texts import tr
 from told import told
@@ -26,7 +26,7 @@ ENDING = ".pth"
 async def place(name):
     """The address of a model, relative to the page's: on the device if it is there, else the site's."""
     folder = await private_files.folder(FOLDER)
-    if folder and await manifest(folder, name):
+    if folder and await in_time(manifest(folder, name)):
         return ADDRESS + name + "/"
     return "weights/" + name + "/"
 

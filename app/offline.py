@@ -6,7 +6,7 @@ Where there is no service worker (plain http, a private window, no storage) the 
 import asyncio
 
 import js
-from promises import settle
+from promises import in_time, settle
 from pyscript.ffi import create_proxy, to_js
 
 SCRIPT = "service-worker.js"
@@ -25,7 +25,7 @@ async def renew(is_free):
     """
     try:
         workers = js.navigator.serviceWorker
-        registration = await settle(workers.getRegistration())
+        registration = await in_time(settle(workers.getRegistration()))
         if registration and registration.waiting:
 
             def started(event):
