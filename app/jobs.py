@@ -396,11 +396,17 @@ class Queue:
             asyncio.create_task(self.work())
 
     async def work(self):
-        while True:
-            waiting = self.in_state(WAITING)
-            if not waiting:
-                break
-            job = waiting[0]
+        try:
+            while True:
+                waiting = self.in_state(WAITING)
+                if not waiting:
+                    break
+                await self.work_at(waiting[0])
+        finally:
+            self.working = False
+
+    async def work_at(self, job):
+        try:
             if not self.opened() and not self.folded:
                 self.open(job)
             await job.run(self.pool)
@@ -408,7 +414,12 @@ class Queue:
                 self.last = job
             self.pool.renew()
             self.on_change()
-        self.working = False
+        except Exception as error:
+            # Whatever it was: the songs behind this one still have their turn.
+            if job.song.state in ENDED:
+                view.error(in_words(error))
+            else:
+                job.fail(in_words(error))
 
     def in_state(self, *states):
         return [job for job in self.jobs if job.song.state in states]

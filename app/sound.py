@@ -12,8 +12,10 @@ class DecodeError(Exception):
 
 async def check_there(file):
     """Raise DecodeError if a file is no longer what the visitor chose."""
+    first = file.slice(0, 1)
     try:
-        await settle(file.slice(0, 1).arrayBuffer())
+        # Of a file that is gone, Chromium makes an empty slice, which can be read.
+        await settle((first if first.size else file).arrayBuffer())
     except RejectedError:
         text = tr("“{}” is gone, or has changed since it was chosen: choose it again.")
         raise DecodeError(text.format(file.name))
