@@ -1,11 +1,13 @@
 """A file that the visitor chose to 44.1 kHz stereo, by the browser's own decoders."""
 
+import channels
 import js
 import media
 import stream
+from layout import gains
 from promises import RejectedError, settle
 from pyscript.ffi import create_proxy
-from sound import DecodeError, Sound, decoded
+from sound import DecodeError, Sound, buffer, check_there, to_stereo
 from texts import tr
 from wav import CHANNELS, SAMPLE_RATE
 
@@ -25,26 +27,31 @@ PATIENCE = 5000
 
 async def decode(file):
     """A Sound, or for a long file a Stream. Raises DecodeError."""
-    seconds = await duration(file)
-    if seconds > LONG:
+    await check_there(file)
+    seconds, layouts, is_surround = await facts(file)
+    if seconds > LONG or is_surround:
         try:
-            long = await stream.opened(file)
+            long = await stream.opened(file, layouts)
         except RejectedError:
             long = None  # another decoder may bear with what is wrong with it
         if long and long.length > 0:
             return long
+        if long:
+            long.close()
         check_room(file, seconds)
     # Not its size: numbers above 2³¹ lose their first digits on the way to Python.
     if file.slice(LARGEST, LARGEST + 1).size:
         text = tr("“{}” is too large to be read at once: save its sound alone, as WAV.")
         raise DecodeError(text.format(file.name))
     try:
-        audio = await decoded(await settle(file.arrayBuffer()))
+        audio = await buffer(await settle(file.arrayBuffer()))
     except RejectedError:
+        await check_there(file)
         raise DecodeError(tr("“{}” can't be read as audio by this browser.").format(file.name))
     if audio.length == 0:
         raise DecodeError(tr("“{}” holds no audio.").format(file.name))
-    return Sound(audio)
+    count = audio.numberOfChannels
+    return Sound(await to_stereo(audio, gains(layouts.get(count), count)))
 
 
 def check_room(file, seconds):
@@ -58,18 +65,22 @@ def check_room(file, seconds):
         raise DecodeError(text.format(file.name, int(seconds / 60), int(most / 60)))
 
 
-async def duration(file):
-    """About how many seconds a file lasts, 0 if nobody can tell."""
+async def facts(file):
+    """About how many seconds a file lasts, 0 if nobody can tell; its channels' layouts, see `channels`; and whether it
+    has samples of more than two channels.
+
+    Those are decoded piece by piece, too: of five and of seven channels, Firefox's own reader of WAV files makes noise.
+    """
     try:
-        source = await media.opened(file)
-        try:
+        with await media.opened(file) as source:
             track = await settle(source.getPrimaryAudioTrack())
-            said = await settle(track.getDurationFromMetadata())
-            return said or await media.end_of(track)
-        finally:
-            source.dispose()
+            said = await settle(track.getDurationFromMetadata()) or await media.end_of(track)
+            layouts = await channels.layouts(file, source, track)
+            codec = await settle(track.getCodec()) or ""
+            is_surround = await settle(track.getNumberOfChannels()) > CHANNELS
+            return said, layouts, is_surround and codec.startswith("pcm-")
     except Exception:
-        return await played(file)  # what the library can't read
+        return await played(file), {}, False  # what the library can't read
 
 
 async def played(file):
@@ -99,12 +110,9 @@ async def own_rate(file, sound):
     if isinstance(sound, stream.Stream):
         return sound.rate, sound.frames
     try:
-        source = await media.opened(file)
-        try:
+        with await media.opened(file) as source:
             track = await settle(source.getPrimaryAudioTrack())
             rate = await settle(track.getSampleRate())
-        finally:
-            source.dispose()
         if rate != SAMPLE_RATE:
             # Only a decoder knows what a container's times leave out.
             context = js.OfflineAudioContext.new(CHANNELS, 1, rate)

@@ -10,7 +10,7 @@ import wav_tags
 from encode import array, encoded, wav_blob
 from formats import FORMATS
 from pool import Cancelled
-from promises import RejectedError, settle
+from promises import RejectedError, outcome, settle
 from pyscript.ffi import to_js
 from pyscript.js_modules import client_zip
 from song import in_order
@@ -99,17 +99,37 @@ async def zipped(files):
 
 
 async def into_folder(files):
-    """Write files into a folder that the visitor picks; whether one was picked. Raises RejectedError."""
+    """Write files into a folder that the visitor picks; whether one was picked. Raises RejectedError.
+
+    They are numbered where others of their names are there, as songs of one name are from the command line.
+    """
     try:
         folder = await settle(js.showDirectoryPicker(to_js({"mode": "readwrite"})))
     except RejectedError:
         return False  # the visitor thought better of it
-    for _, name, blob in files:
+    number, names = 1, [name for _, name, _ in files]
+    while await is_any_in(folder, names):
+        number += 1
+        names = [numbered(name, number) for _, name, _ in files]
+    for name, (_, _, blob) in zip(names, files):
         file = await settle(folder.getFileHandle(name, to_js({"create": True})))
         stream = await settle(file.createWritable())
         await settle(stream.write(blob))
         await settle(stream.close())
     return True
+
+
+async def is_any_in(folder, names):
+    for name in names:
+        if await outcome(folder.getFileHandle(name)):
+            return True
+    return False
+
+
+def numbered(name, number):
+    """The name of a stem's file whose song is one of several of its name."""
+    title, ending = name.rsplit(" - ", 1)
+    return "{} ({}) - {}".format(title, number, ending)
 
 
 async def mixed(song, pool, mix, on_progress):

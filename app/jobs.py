@@ -105,7 +105,7 @@ class Job:
                 elif song.state != CANCELLED:
                     self.fail(in_words(error))
         if not self.is_open:
-            song.audio = None
+            song.release()
         # Python knows nothing of the size of what it holds in the browser's memory, and would take its time.
         gc.collect()
 
@@ -316,14 +316,14 @@ class Job:
         except Exception as error:
             self.say(in_words(error))
         if not self.is_open:
-            self.song.audio = None
+            self.song.release()
 
     def close(self):
         self.is_open = False
         self.card.open(False)
         self.mixer.close()
         if self.song.state in ENDED:
-            self.song.audio = None
+            self.song.release()
 
     def clear(self):
         """Let go of sound and files."""
@@ -441,10 +441,17 @@ class Queue:
             asyncio.create_task(self.work())
 
     async def work(self):
-        while True:
-            job = self.next()
-            if not job:
-                break
+        try:
+            while True:
+                job = self.next()
+                if not job:
+                    break
+                await self.work_at(job)
+        finally:
+            self.working = False
+
+    async def work_at(self, job):
+        try:
             if not self.opened() and not self.folded:
                 self.open(job)
             await job.run(self.pool)
@@ -453,7 +460,12 @@ class Queue:
             self.replace(job)
             self.pool.renew()
             self.on_change()
-        self.working = False
+        except Exception as error:
+            # Whatever it was: the songs behind this one still have their turn.
+            if job.song.state in ENDED:
+                view.error(in_words(error))
+            else:
+                job.fail(in_words(error))
 
     def next(self):
         """The first job that waits for nothing but its turn, or None."""

@@ -11,7 +11,7 @@ import private_files
 import settings
 import view
 from model_choice import Model
-from promises import RejectedError, attempt, outcome, settle
+from promises import RejectedError, attempt, in_time, outcome, settle
 from pyscript.ffi import create_proxy, to_js
 from song import Song
 from tags import NUMBERS, TEXTS
@@ -23,6 +23,8 @@ LIST = "song.json"
 FORMAT = 1
 SEPARATOR = "."
 """Between a page's name and the number of its song."""
+PATIENCE = 60
+"""Seconds that a new song waits until those that are there have been read."""
 TRIES = 20
 """How often a folder is to be removed: for a moment, a worker that was ended still holds on to its file."""
 
@@ -74,12 +76,14 @@ class Kept:
 
     async def begin(self):
         """A folder for a new song, or "" where nothing is to be kept."""
-        await self.opened.wait()
-        if not self.root or not self.box.checked:
+        if not self.opened.is_set():
+            await in_time(self.opened.wait(), PATIENCE)
+        if not (self.opened.is_set() and self.root and self.box.checked):
             return ""
         self.count += 1
         name = self.page + SEPARATOR + str(self.count)
-        return name if await outcome(self.root.getDirectoryHandle(name, CREATE)) else ""
+        made = await in_time(outcome(self.root.getDirectoryHandle(name, CREATE)))
+        return name if made else ""
 
     async def finish(self, song, pool):
         """Make a song last, if all of its pieces are on the device. Raises WorkerError or Cancelled."""

@@ -1,5 +1,6 @@
 """The library that reads and writes media files, fetched when the first song needs it."""
 
+import gapless
 import js
 from promises import settle
 from pyscript import js_import
@@ -27,15 +28,41 @@ async def library():
 ignore = create_proxy(lambda error: None)
 
 
+class Opened:
+    """A file that the library reads from, piece by piece as it needs it, until it is closed."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __enter__(self):
+        return self.source
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self):
+        self.source.dispose()
+
+
 async def opened(file):
-    """A file that the visitor chose, for the library to read from, piece by piece as it needs it."""
+    """A file that the visitor chose."""
     media = await library()
     reading, options = js.Object.new(), js.Object.new()
     # Of what it reads ahead; where it fails at what it is asked for, it says so there.
     reading.handleUnhandledError = ignore
     options.source = bounded.bounded(media.BlobSource.new(file, reading))
     options.formats = media.ALL_FORMATS
-    return media.Input.new(options)
+    return Opened(media.Input.new(options))
+
+
+async def head(file):
+    """The bytes that a file begins with, but for tags."""
+    start = gapless.tag_size(await bytes_of(file.slice(0, 10)))
+    return await bytes_of(file.slice(start, start + gapless.HEAD))
+
+
+async def bytes_of(blob):
+    return bytes(js.Uint8Array.new(await settle(blob.arrayBuffer())))
 
 
 async def end_of(track):

@@ -57,7 +57,10 @@ class Lane:
         for index, peak in enumerate(peaks):
             # Not in proportion: quiet parts would look like nothing.
             tall = max(1.0, min(1.0, peak) ** 0.6 * height)
-            self.pen.rect(begin * width + index * step, (height - tall) / 2, max(step, 0.5), tall)
+            # Half a pixel is seen, and so it is at the right edge.
+            wide = max(step, 0.5)
+            left = min(begin * width + index * step, width - wide)
+            self.pen.rect(left, (height - tall) / 2, wide, tall)
         self.pen.fill()
 
 

@@ -23,7 +23,7 @@ from model_choice import (
 )
 from options import TARGETS
 from pool import Cancelled
-from promises import RejectedError, attempt, outcome
+from promises import RejectedError, attempt, in_time, outcome
 from pyscript.ffi import create_proxy, to_js
 from texts import tr
 from told import told
@@ -64,7 +64,7 @@ async def place(name):
 async def on_device(name):
     """The address of a model among those that were made on this device; None if it isn't one."""
     folder = await private_files.folder(FOLDER)
-    return ADDRESS + name + "/" if folder and await manifest(folder, name) else None
+    return ADDRESS + name + "/" if folder and await in_time(manifest(folder, name)) else None
 
 
 async def first(*names):
@@ -73,7 +73,7 @@ async def first(*names):
         address = name and await on_device(name)
         if address:
             return address
-        if name and await offline.has(at_site(name)):
+        if name and await in_time(offline.has(at_site(name))):
             return at_site(name)
     return at_site(DEFAULT)
 

@@ -7,7 +7,7 @@ import asyncio
 import json
 
 import js
-from promises import settle
+from promises import in_time, settle
 from pyscript.ffi import create_proxy, to_js
 
 SCRIPT = "service-worker.js"
@@ -27,7 +27,7 @@ async def renew(is_free):
     """
     try:
         workers = js.navigator.serviceWorker
-        registration = await settle(workers.getRegistration())
+        registration = await in_time(settle(workers.getRegistration()))
         if registration and registration.waiting:
 
             def started(event):

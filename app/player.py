@@ -9,8 +9,9 @@ import asyncio
 
 import js
 import pitch
+import view
 from encode import wav_blob
-from promises import RejectedError, settle
+from promises import RejectedError, outcome, settle
 from pyscript.ffi import to_js
 from sound import DecodeError
 from wav import SAMPLE_RATE
@@ -37,6 +38,7 @@ class Player:
         self.rate, self.delay = 1.0, 0.0  # seconds by which the shifter is late
         self.wanted = 1.0  # the rate that was asked for last
         self.shifter = None
+        self.turn = asyncio.Lock()  # of those who change the rate
         self.sources = []  # (when it ends on the context's clock, node)
         self.playing = False
         self.position = 0  # the next sample to schedule
@@ -44,6 +46,7 @@ class Player:
         self.loop_range = None  # begin and end, in samples, of what is repeated
         self.decoded = (None, {})  # the last piece that was decoded, and its AudioBuffers
         self.run = 0  # counts starts, so that an old loop notices that it is over
+        view.on(self.context, "statechange", self.state_changed)
 
     def set_gain(self, stem, value):
         self.glide(self.gains[stem].gain, value)
@@ -58,19 +61,21 @@ class Player:
 
     async def set_rate(self, rate):
         """Play at another speed and the same pitch. Raises RejectedError where the shifter can't be had."""
-        self.wanted, delay = rate, 0.0
-        if rate != 1:
-            if not self.shifter:
-                self.shifter = await pitch.shifter(self.context)
-                self.shifter.connect(self.context.destination)
-            delay = await pitch.keep(self.shifter, rate)
-        if rate != self.wanted:
-            return  # the visitor has chosen again meanwhile
-        was_playing = self.playing
-        self.pause()
-        self.rate, self.delay = rate, delay
-        self.sum.disconnect()
-        self.sum.connect(self.context.destination if rate == 1 else self.shifter)
+        self.wanted = rate
+        async with self.turn:
+            delay = 0.0
+            if rate != 1:
+                if not self.shifter:
+                    self.shifter = await pitch.shifter(self.context)
+                    self.shifter.connect(self.context.destination)
+                delay = await pitch.keep(self.shifter, rate)
+            if rate != self.wanted:
+                return  # the visitor has chosen again meanwhile
+            was_playing = self.playing
+            self.pause()
+            self.rate, self.delay = rate, delay
+            self.sum.disconnect()
+            self.sum.connect(self.context.destination if rate == 1 else self.shifter)
         if was_playing:
             asyncio.create_task(self.play())
 
@@ -91,7 +96,7 @@ class Player:
         self.playing = True
         self.run += 1
         # Not waited for: without a loudspeaker it may never come. Until it does, the clock stands still.
-        self.context.resume()
+        asyncio.create_task(outcome(self.context.resume()))
         await self.loop(self.run)
 
     def pause(self):
@@ -115,7 +120,13 @@ class Player:
         if not begin <= self.now() < end or self.position > end:
             self.seek(begin)
 
+    def state_changed(self, event):
+        """A call on a phone or another program has taken the sound: the next press plays on."""
+        if self.context.state != "running":
+            self.pause()
+
     def close(self):
+        view.deafen(self.context)
         self.playing = False
         self.silence()
         self.context.close()

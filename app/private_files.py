@@ -1,15 +1,19 @@
 """The origin's private file system, as far as the browser has one."""
 
 import js
-from promises import outcome
+from promises import in_time, outcome
 from pyscript.ffi import to_js
 
 
 async def folder(name):
-    """One of its folders, made if need be; None where the browser keeps nothing, as over plain http."""
+    """One of its folders, made if need be; None where there is none, as over plain http, or no answer."""
     storage = getattr(js.navigator, "storage", None)
     if not getattr(storage, "getDirectory", None):
         return None
+    return await in_time(made(storage, name))
+
+
+async def made(storage, name):
     root = await outcome(storage.getDirectory())
     return root and await outcome(root.getDirectoryHandle(name, to_js({"create": True})))
 

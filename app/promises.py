@@ -4,8 +4,13 @@ A task of this MicroPython that awaits a rejected promise is never woken, and wh
 past every `except`.
 """
 
+import asyncio
+
 import js
-from pyscript.ffi import to_js
+from pyscript.ffi import create_proxy, to_js
+
+PATIENCE = 5
+"""Seconds in which a browser's storage has to answer: it may never do."""
 
 
 class RejectedError(Exception):
@@ -26,6 +31,29 @@ async def outcome(promise):
         return await settle(promise)
     except RejectedError:
         return None
+
+
+async def in_time(work, seconds=PATIENCE):
+    """What a coroutine gives, or None if that takes too long; it goes on then, and nobody listens.
+
+    Not `asyncio.wait_for`: what is awaited at the top level of a program can't be woken by it.
+    """
+    results = []
+
+    async def listen(resolve):
+        results.extend(await asyncio.gather(work, return_exceptions=True))
+        resolve()
+
+    def executor(resolve, reject):
+        asyncio.create_task(listen(resolve))
+        js.setTimeout(resolve, 1000 * seconds)
+
+    await js.Promise.new(create_proxy(executor))
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+        return result
+    return None
 
 
 def attempt(function, *arguments):

@@ -50,6 +50,12 @@ class Song:
             self.length, self.own = self.audio.length, (rate, frames)
             self.write_as(self.format)
 
+    def release(self):
+        """Let go of the decoded mixture."""
+        if self.audio:
+            self.audio.close()
+        self.audio = None
+
     def write_as(self, form):
         """Have its files be of a format, by its name in `formats`."""
         rate, frames = self.own

@@ -1,15 +1,24 @@
 """Decoded sound: 44.1 kHz stereo in the browser's memory, and what batches are cut from."""
 
 import js
-from promises import settle
+from promises import RejectedError, settle
+from texts import tr
 from wav import CHANNELS, SAMPLE_RATE
-
-WITH_RULES = (1, 2, 4, 6)
-"""Channel counts that Web Audio mixes to stereo by itself."""
 
 
 class DecodeError(Exception):
     """A file that the browser can't decode; says which."""
+
+
+async def check_there(file):
+    """Raise DecodeError if a file is no longer what the visitor chose."""
+    first = file.slice(0, 1)
+    try:
+        # Of a file that is gone, Chromium makes an empty slice, which can be read.
+        await settle((first if first.size else file).arrayBuffer())
+    except RejectedError:
+        text = tr("“{}” is gone, or has changed since it was chosen: choose it again.")
+        raise DecodeError(text.format(file.name))
 
 
 class Sound:
@@ -32,38 +41,37 @@ class Sound:
         """An AudioBuffer that holds at least a stretch, and the place of its first sample in the song."""
         return self.audio, 0
 
+    def close(self):
+        """Nothing is to be done: the samples go with what holds them."""
 
-async def decoded(data):
-    """What the bytes of a file, in an ArrayBuffer, sound like: an AudioBuffer of two channels. Raises RejectedError."""
+
+async def buffer(data):
+    """What the bytes of a file, in an ArrayBuffer, sound like: an AudioBuffer. Raises RejectedError."""
     context = js.OfflineAudioContext.new(CHANNELS, 1, SAMPLE_RATE)
-    audio = await settle(context.decodeAudioData(data))
-    if audio.numberOfChannels == CHANNELS or not audio.length:
-        return audio
-    return await to_stereo(audio)
+    return await settle(context.decodeAudioData(data))
 
 
-async def to_stereo(audio):
-    """Up- or down-mix by the rules of Web Audio.
+async def to_stereo(audio, gains):
+    """An AudioBuffer of two channels.
 
-    It has none for some counts of channels: of those, as in `umx.audio`, the odd ones' mean goes to the left and the
-    even ones' to the right.
+    gains: of each channel in the left and in the right one, see `layout`.
     """
+    if audio.numberOfChannels == CHANNELS:
+        return audio
     context = js.OfflineAudioContext.new(CHANNELS, audio.length, SAMPLE_RATE)
     source = context.createBufferSource()
     source.buffer = audio
-    count = audio.numberOfChannels
-    if count in WITH_RULES:
-        source.connect(context.destination)
-    else:
-        splitter, merger = context.createChannelSplitter(count), context.createChannelMerger(2)
-        source.connect(splitter)
-        for channel in range(count):
-            side = channel % 2
-            gain = context.createGain()
-            gain.gain.value = 1 / ((count + 1 - side) // 2)
-            splitter.connect(gain, channel)
-            gain.connect(merger, 0, side)
-        merger.connect(context.destination)
+    splitter = context.createChannelSplitter(audio.numberOfChannels)
+    merger = context.createChannelMerger(CHANNELS)
+    source.connect(splitter)
+    merger.connect(context.destination)
+    for channel, sides in enumerate(gains):
+        for side, gain in enumerate(sides):
+            if gain:
+                node = context.createGain()
+                node.gain.value = gain
+                splitter.connect(node, channel)
+                node.connect(merger, 0, side)
     source.start()
     return await settle(context.startRendering())
 

@@ -10,9 +10,10 @@ import gc
 import gapless
 import js
 import media
+from layout import gains
 from promises import RejectedError, settle
 from pyscript.ffi import to_js
-from sound import DecodeError, cut, decoded
+from sound import DecodeError, buffer, check_there, cut, to_stereo
 from texts import tr
 from view import clock
 from wav import CHANNELS, SAMPLE_RATE
@@ -23,59 +24,67 @@ CODECS = ("mp3", "aac", "flac")
 """Those that can be decoded from anywhere. Vorbis can't: how much its decoder swallows depends on where it starts."""
 
 
-async def opened(file):
-    """A file's Stream, or None if this browser can't decode it piece by piece."""
-    name, source = file.name, await media.opened(file)
-    track = await settle(source.getPrimaryAudioTrack())
-    if not track:
+async def opened(file, layouts):
+    """A file's Stream, or None if this browser can't decode it piece by piece. layouts: see `channels`."""
+    data, before, behind = await bare(file)
+    if not data:
         return None
-    codec = await settle(track.getCodec()) or ""
-    before = behind = 0
-    if codec == "mp3":
-        before, behind = gapless.mp3(await head(file))
-    elif codec == "opus":
+    reading, stream = await media.opened(data), None
+    try:
+        track = await settle(reading.source.getPrimaryAudioTrack())
+        if await settle(track.canDecode()):
+            rate = await settle(track.getSampleRate())
+            # As it is where the whole is decoded: silence before the first sound is no part of the song.
+            begin = max(0, await settle(track.getFirstTimestamp()))
+            end = await media.end_of(track)
+            frames = int((end - begin) * rate + 0.5) - before - behind
+            count = await settle(track.getNumberOfChannels())
+            sides = gains(layouts.get(count), count)
+            stream = Stream(file, reading, rate, begin + before / rate, frames, sides)
+        return stream
+    finally:
+        if not stream:
+            reading.close()
+
+
+async def bare(file):
+    """What is to be decoded of a file, and the samples to leave out before and behind the song; None where none can be.
+
+    A file or a Blob.
+    """
+    with await media.opened(file) as source:
+        track = await settle(source.getPrimaryAudioTrack())
+        codec = (await settle(track.getCodec()) if track else None) or ""
+    if codec == "opus":
         # A decoder leaves out what comes before the song wherever it starts: so it isn't told of it.
-        start = await head(file)
+        start = await media.head(file)
         place, before = gapless.opus(start)
         if place is None or start[:4] != b"OggS":
-            return None
+            return None, 0, 0
         nothing = js.Uint8Array.new(2)
-        file = js.Blob.new(to_js([file.slice(0, place), nothing, file.slice(place + 2)]))
-        source = await media.opened(file)
-        track = await settle(source.getPrimaryAudioTrack())
-    elif not (codec in CODECS or codec.startswith("pcm-")):
-        return None
-    if not await settle(track.canDecode()):
-        return None
-    rate = await settle(track.getSampleRate())
-    # As it is where the whole is decoded: silence before the first sound is no part of the song.
-    begin = max(0, await settle(track.getFirstTimestamp()))
-    end = await media.end_of(track)
-    frames = int((end - begin) * rate + 0.5) - before - behind
-    return Stream(name, source, rate, begin + before / rate, frames)
-
-
-async def head(file):
-    """The bytes that a file begins with, but for tags."""
-    start = gapless.tag_size(await bytes_of(file.slice(0, 10)))
-    return await bytes_of(file.slice(start, start + gapless.HEAD))
-
-
-async def bytes_of(blob):
-    return bytes(js.Uint8Array.new(await settle(blob.arrayBuffer())))
+        parts = [file.slice(0, place), nothing, file.slice(place + 2)]
+        return js.Blob.new(to_js(parts)), before, 0
+    before, behind = gapless.mp3(await media.head(file)) if codec == "mp3" else (0, 0)
+    is_possible = codec in CODECS or codec.startswith("pcm-")
+    return file if is_possible else None, before, behind
 
 
 class Stream:
     """Answers what `sound.Sound` does, but may raise DecodeError."""
 
-    def __init__(self, name, source, rate, begin, frames):
-        """name: the file's; source: the file as the media library reads it; begin: seconds of it before the song.
+    def __init__(self, file, reading, rate, begin, frames, gains):
+        """reading: the file as the media library reads it; begin: seconds of it before the song.
 
-        rate, frames: samples a second, and how many there are.
+        rate, frames: samples a second, and how many there are; gains: of its channels, as `sound.to_stereo` takes them.
         """
-        self.name, self.source = name, source
+        self.file, self.reading = file, reading
         self.rate, self.frames, self.begin = rate, frames, begin
         self.length = frames * SAMPLE_RATE // rate  # as browsers have it
+        # Firefox's reader of WAV files makes noise of five channels, and of seven: then there is a silent one more.
+        self.gains = gains + [(0, 0)] if len(gains) > 3 and len(gains) % 2 else gains
+
+    def close(self):
+        self.reading.close()
 
     async def cut(self, starts, length):
         begin, end = starts[0], min(starts[-1] + length, self.length)
@@ -97,10 +106,15 @@ class Stream:
         first = max(0, start // SAMPLE_RATE - MARGIN)
         end = -(-(start + samples) // SAMPLE_RATE) + MARGIN
         try:
-            audio = await decoded(await self.read(first, end))
+            audio = await buffer(await self.read(first, end))
+            count = audio.numberOfChannels
+            # Of some AAC in MP4, only its decoder knows the count.
+            sides = self.gains if count == len(self.gains) else gains(None, count)
+            audio = await to_stereo(audio, sides)
         except RejectedError:
-            text = tr("“{}” can't be read as audio at {}: it is damaged there, or gone.")
-            raise DecodeError(text.format(self.name, clock(start // SAMPLE_RATE)))
+            await check_there(self.file)
+            text = tr("“{}” can't be read as audio at {}: it is damaged there.")
+            raise DecodeError(text.format(self.file.name, clock(start // SAMPLE_RATE)))
         return audio, first * SAMPLE_RATE
 
     async def read(self, first, end):
@@ -111,10 +125,10 @@ class Stream:
         target = library.BufferTarget.new()
         output = {"format": library.WavOutputFormat.new(), "target": target}
         options = {
-            "input": self.source,
+            "input": self.reading.source,
             "output": library.Output.new(to_js(output)),
             "tracks": "primary",
-            "audio": {"codec": "pcm-f32"},
+            "audio": {"codec": "pcm-f32", "numberOfChannels": len(self.gains)},
             "video": {"discard": True},
             "trim": {"start": begin + first, "end": begin + end},
             "copy": False,

@@ -18,11 +18,8 @@ async def read(file):
     file says nothing, and where it can't be read: what is wrong with it is for the decoder to tell.
     """
     try:
-        source = await media.opened(file)
-        try:
+        with await media.opened(file) as source:
             said = await settle(source.getMetadataTags())
-        finally:
-            source.dispose()
     except Exception:
         return {}
     return chosen(said)

@@ -18,8 +18,8 @@ SENTENCES = (
     "{} is a model for {} Hz; the page works at {} Hz.",
     "umx-mini, a small first model",
     "Trained by the umx project on music synthesised from freely licensed instruments, drum kits and voices.",
-    "SDR in dB on windows of recorded songs, the mean over {} artists; mean {}, mixture as the estimate {}, oracle ratio "
-    "mask {}. UMX-L is far better: use it where you can.",
+    "SDR in dB on windows of recorded songs, the mean over {} artists; mean {}, mixture as the estimate {}, oracle "
+    "ratio mask {}. UMX-L is far better: use it where you can.",
     "Open-Unmix by F.-R. Stöter, S. Uhlich, A. Liutkus and Y. Mitsufuji (JOSS 2019).",
     "SDR in dB on MUSDB18-HQ as its makers publish it, before the weights were made 8 bits.",
 )

@@ -57,10 +57,14 @@ def discard(node):
     Python's, so that neither would ever be collected.
     """
     for element in [node] + list(node.querySelectorAll("*")):
-        deafen = getattr(element, "deafen", None)
-        if deafen:
-            deafen.abort()
+        deafen(element)
     node.remove()
+
+
+def deafen(target):
+    """End all that listens to it."""
+    if getattr(target, "deafen", None):
+        target.deafen.abort()
 
 
 def on_click(target, handler):

@@ -49,11 +49,19 @@ StorageManager.prototype.getDirectory = async () => refuse();
 if (self.ServiceWorkerContainer) ServiceWorkerContainer.prototype.register = async () => refuse();
 """
 )
+KEEP_SILENT = """
+const never = () => new Promise(() => {});
+StorageManager.prototype.getDirectory = never;
+for (const name of ["open", "match", "keys", "has"]) CacheStorage.prototype[name] = never;
+IDBFactory.prototype.open = () => new EventTarget();
+if (self.ServiceWorkerContainer) ServiceWorkerContainer.prototype.getRegistration = never;
+"""
 LACKING = {
     "DecompressionStream": "delete self.DecompressionStream;",
     "hashes": "delete Crypto.prototype.subtle;",
     "private files": "delete StorageManager.prototype.getDirectory;",
     "storage": REFUSE_STORAGE,
+    "an answer from storage": KEEP_SILENT,
     "service workers": "delete self.Navigator?.prototype.serviceWorker;",
 }
 
@@ -206,6 +214,64 @@ def test_memory_that_really_ends(context_of: Callable[..., Any], address: str) -
             "There is not enough memory.", timeout=PATIENCE
         )
         assert len(stems(card(page, "short"))) == 5
+
+
+MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) "
+WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko) "
+CHROMIUM = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 "
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) "
+AGENTS = {
+    MAC + WEBKIT + "Version/18.5 Safari/605.1.15": True,  # of an iPad, too
+    MAC + WEBKIT + "CriOS/143 Version/11.1.1 Safari/605.1.15": True,
+    "Mozilla/5.0 (iPad; CPU OS 18_5 like Mac OS X) " + WEBKIT + "Mobile/15E148": True,
+    IPHONE + WEBKIT + "FxiOS/143.0 Mobile/15E148 Safari/605.1.15": True,
+    "Mozilla/5.0 (X11; Linux x86_64) " + WEBKIT + "Version/18.0 Safari/605.1.15": True,
+    MAC + CHROMIUM + "Safari/537.36": False,
+    MAC + CHROMIUM + "Safari/537.36 Edg/143.0.0.0": False,
+    "Mozilla/5.0 (Linux; Android 10; K) " + CHROMIUM + "Mobile Safari/537.36": False,
+    "Mozilla/5.0 (X11; Linux x86_64) " + CHROMIUM.replace("Chrome", "HeadlessChrome"): False,
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:143.0) Gecko/20100101 Firefox/143.0": False,
+}
+"""What browsers call themselves, and whether they are WebKit."""
+PRETEND = """for (const Kind of [self.Navigator, self.WorkerNavigator]) {
+  if (!Kind) continue;
+  Object.defineProperty(Kind.prototype, "userAgent", { get: () => AGENT });
+  Object.defineProperty(Kind.prototype, "platform", { get: () => "MacIntel" });
+}"""
+SHOW_PROBE = """
+js.probed = bool(pyodide_js._module._PyEM_CountArgsPtr)
+"""
+"""What Pyodide calls through where its probe was made, and has worked."""
+
+
+@pytest.mark.parametrize("agent", [next(iter(AGENTS)), list(AGENTS)[5]], ids=["iPad", "Chromium"])
+def test_webkit_is_spared_the_probe_that_crashes_ipads(agent: str, visit: Callable) -> None:
+    def prepare(page: Page) -> None:
+        without(page, PRETEND.replace("AGENT", json.dumps(agent)))
+        worker = (ROOT / "app" / "worker.py").read_text() + SHOW_PROBE
+        page.route("**/app/worker.py", lambda route: route.fulfill(body=worker))
+
+    page, _ = visit("?workers=1", prepare)
+    expect_state(page, "ready")
+    assert page.workers[0].evaluate("[probed, navigator.userAgent]") == [not AGENTS[agent], agent]
+    drop(page, ("song.wav", SHORT))
+    check(stems(card(page, "song")), SHORT)
+
+
+def test_every_webkit_is_known(visit: Callable) -> None:
+    def prepare(page: Page) -> None:
+        page.route("**/interpreter.mjs", lambda route: None)
+
+    page, _ = visit("?workers=1", prepare)
+    for number, (agent, is_webkit) in enumerate(AGENTS.items()):
+        page.evaluate(
+            f"Object.defineProperty(navigator, 'userAgent', {{ value: {agent!r}, configurable: true }})"
+        )
+        found = page.evaluate(f"import(new URL('app/probe.mjs?{number}', document.baseURI))")
+        assert found["isSkipped"] == is_webkit, agent
+        platform = page.evaluate("navigator.platform")
+        assert (platform == "iPad") == is_webkit, agent
+        page.evaluate("delete navigator.platform")
 
 
 @pytest.mark.parametrize(

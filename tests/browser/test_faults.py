@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bench import engines
 from build import ROOT
-from pages import stems
+from pages import Hold, stems
 from playwright.sync_api import Page, Route, Worker, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
@@ -228,6 +229,78 @@ def test_what_is_cancelled_and_wanted_again_at_once_is_done_again(page: Page) ->
     card(page, "other").locator(".cancel").click()
     expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
     expect_state(page, "done")
+
+
+def run_in_page(page: Page, code: str) -> None:
+    """Python, by the page's own interpreter."""
+    page.evaluate(
+        """code => document.body.append(Object.assign(
+          document.createElement("script"), { type: "mpy", textContent: code }))""",
+        code + "\nimport js\njs.document.documentElement.dataset.broken = " + repr(code[:20]),
+    )
+    expect(page.locator("html")).to_have_attribute("data-broken", code[:20])
+
+
+BREAK_A_JOB = """
+import jobs
+
+run = jobs.Job.run
+
+
+async def fail(self, pool):
+    jobs.Job.run = run
+    raise ValueError("broken by a test")
+
+
+jobs.Job.run = fail
+"""
+BREAK_THE_END = """
+from pool import Pool
+
+renew = Pool.renew
+
+
+def fail(self):
+    Pool.renew = renew
+    raise ValueError("broken by a test")
+
+
+Pool.renew = fail
+"""
+
+
+def test_songs_have_their_turn_after_a_fault_in_the_page(visit: Callable) -> None:
+    """Where a song's work breaks, and where what comes after it does."""
+    page, _ = visit("?workers=1")
+    expect_state(page, "ready")
+    run_in_page(page, BREAK_A_JOB)
+    drop(page, ("one.wav", wav(compose(1))), ("two.wav", wav(compose(1))))
+    expect(card(page, "one").locator(".status")).to_have_text("broken by a test")
+    assert len(stems(card(page, "two"))) == 5
+    run_in_page(page, BREAK_THE_END)
+    drop(page, ("three.wav", wav(compose(1))), ("four.wav", wav(compose(1))))
+    for name in ("three", "four"):
+        assert len(stems(card(page, name))) == 5
+    expect(page.locator("#error")).to_have_text("broken by a test")
+
+
+def test_file_that_is_gone_or_has_changed_is_told_of(visit: Callable, tmp_path: Path) -> None:
+    hold = Hold("**/app/worker.py")
+    page, _ = visit("?workers=1", hold)
+    names = ("first", "gone", "changed", "fine")
+    for name in names:
+        (tmp_path / f"{name}.wav").write_bytes(wav(compose(1)))
+    page.locator("#file").set_input_files([tmp_path / f"{name}.wav" for name in names])
+    expect(card(page, "first").locator(".status")).to_have_text("Waiting for the engine…")
+    (tmp_path / "gone.wav").unlink()
+    (tmp_path / "changed.wav").write_bytes(wav(compose(2)))
+    hold.release()
+    for name in ("gone", "changed"):
+        expect(card(page, name).locator(".status")).to_have_text(
+            f"“{name}.wav” is gone, or has changed since it was chosen: choose it again.",
+            timeout=PATIENCE,
+        )
+    assert len(stems(card(page, "fine"))) == 5
 
 
 # Where there is no memory for several segments in lockstep.

@@ -336,6 +336,32 @@ def test_all_files_into_a_folder(visit: Callable) -> None:
     assert page.evaluate(LISTED) == {f"song_ one - {stem}.wav": size for stem in stems}
 
 
+VOCALS = """async () => {
+  const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("picked");
+  const levels = {};
+  for (const name of ["song - vocals.wav", "song (2) - vocals.wav", "song (3) - vocals.wav"]) {
+    const file = await (await folder.getFileHandle(name)).getFile();
+    levels[name] = new Int16Array((await file.arrayBuffer()).slice(44)).some((sample) => sample);
+  }
+  return levels;
+}"""
+
+
+def test_songs_of_one_name_are_numbered_in_a_folder(visit: Callable) -> None:
+    """Nothing that is there is written over."""
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(PICKED))
+    for sound in (compose(1), 0 * compose(1), compose(1)):
+        drop(page, ("song.wav", wav(sound)))
+        expect_state(page, "done")
+        song = page.locator(".card").last
+        song.get_by_role("button", name="All into a folder").click()
+        expect(song.locator(".status")).to_have_text("The files are in the folder")
+    stems = ["vocals", "drums", "bass", "melody", "karaoke"]
+    names = [f"song{number} - {stem}.wav" for number in ("", " (2)", " (3)") for stem in stems]
+    assert sorted(page.evaluate(LISTED)) == sorted(names)
+    assert list(page.evaluate(VOCALS).values()) == [True, False, True]
+
+
 def test_folder_is_offered_only_where_the_browser_has_it(visit: Callable) -> None:
     page, _ = visit("?workers=1", lambda page: page.add_init_script("delete showDirectoryPicker"))
     drop(page, ("song.wav", wav(compose(1))))

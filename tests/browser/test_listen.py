@@ -230,8 +230,16 @@ AudioWorklet.prototype.addModule = function (url) {
   document.body.dataset.worklet = url;
   return addModule.call(this, url);
 };
+window.shifters = 0;
+const Node = AudioWorkletNode;
+window.AudioWorkletNode = class extends Node {
+  constructor(...options) {
+    super(...options);
+    shifters++;
+  }
+};
 """
-"""Has the page keep at which speed sources play, and tell where the shifter comes from."""
+"""Has the page keep at which speed sources play, count shifters, and tell where the shifter comes from."""
 
 
 def test_the_last_choice_of_speed_counts(visit: Callable) -> None:
@@ -263,6 +271,99 @@ def test_the_last_choice_of_speed_counts(visit: Callable) -> None:
     expect(song.locator(".clock")).to_have_text("0:06", timeout=PATIENCE)
     expect(song.get_by_role("button", name="Play", exact=True)).to_be_visible()
     assert set(page.evaluate("rates")) == {1}
+
+
+def test_two_quick_changes_of_speed_leave_one_shifter(visit: Callable) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        held.append(route)
+
+    def prepare(page: Page) -> None:
+        page.add_init_script(SOURCES)
+        page.route("**/SignalsmithStretch.mjs", hold)
+
+    page, _ = visit("?workers=1", prepare)
+    drop(page, ("song.wav", wav(compose(6))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    song.get_by_role("button", name="Play", exact=True).click()
+    with page.expect_request("**/SignalsmithStretch.mjs"):
+        song.get_by_label("Speed").select_option("0.9")
+    song.get_by_label("Speed").select_option("0.8")
+    held[0].continue_()
+    page.wait_for_function("rates.some((rate) => Math.abs(rate - 0.8) < 1e-6)", timeout=PATIENCE)
+    assert page.evaluate("shifters") == 1
+    assert not page.evaluate("rates.some((rate) => Math.abs(rate - 0.9) < 1e-6)")
+
+
+CONTEXTS = """
+window.contexts = [];
+const Context = AudioContext;
+window.AudioContext = class extends Context {
+  constructor(options) {
+    super(options);
+    contexts.push(this);
+  }
+};
+"""
+"""Has the page keep its audio contexts."""
+
+
+def test_one_press_plays_on_after_an_interruption(visit: Callable) -> None:
+    """As a phone call is one: the browser stops the sound, and the page isn't asked."""
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(CONTEXTS))
+    drop(page, ("song.wav", wav(compose(20))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    play = song.get_by_role("button", name="Play", exact=True)
+    play.click()
+    expect(song.locator(".clock")).to_have_text("0:01", timeout=PATIENCE)
+    page.evaluate("contexts.at(-1).suspend()")
+    expect(play).to_be_visible()
+    position = float(song.locator(".seek").input_value())
+    play.click()
+    expect(song.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+    page.wait_for_function(
+        "([seek, time]) => seek.value > time",
+        arg=[song.locator(".seek").element_handle(), position + 1],
+        timeout=PATIENCE,
+    )
+    assert page.evaluate("contexts.at(-1).state") == "running"
+
+
+DRAW = """
+import js, mixer
+
+lane = mixer.Lane("vocals")
+js.document.body.append(lane.node)
+lane.canvas.id = "probe"
+for begin, peaks in ((0, [0.0] * 20), (3599.9 / 3600, [1.0, 1.0])):
+    lane.draw(begin, begin + 0.05 * len(peaks) / 3600, peaks)
+lane.canvas.dataset.state = "done"
+"""
+# How much of the height of each of the last columns is drawn on.
+DRAWN = """canvas => [2, 1].map((back) => {
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(width - back, 0, 1, height);
+  return data.filter((value, index) => index % 4 === 3 && value > 60).length / height;
+})"""
+
+
+def test_last_tenth_of_a_second_of_an_hour_is_seen(page: Page) -> None:
+    page.evaluate(
+        """code => document.body.append(Object.assign(
+          document.createElement("script"), { type: "mpy", textContent: code }))""",
+        DRAW,
+    )
+    canvas = page.locator("#probe")
+    expect(canvas).to_have_attribute("data-state", "done")
+    before, last = canvas.evaluate(DRAWN)
+    assert before == 0
+    assert last > 0.9
+    page.evaluate("document.querySelector('#probe').closest('[data-stem]').remove()")
 
 
 def test_what_is_gone_of_a_song_is_silent(page: Page) -> None:

@@ -13,7 +13,7 @@ from conftest import watched
 from corpus import FILMS, encoded, films, formats
 from playwright.sync_api import Browser, Locator, Page, expect
 from recordings import RECORD, blocks_that_are_of, listen
-from songs import PATIENCE, SONG, card, drop, expect_state, wav
+from songs import PATIENCE, RATE, SONG, card, drop, expect_state, wav
 from test_odd_files import check
 
 DECODE = (ROOT / "app" / "decode.py").read_text()
@@ -124,9 +124,47 @@ def test_file_that_goes_away(streaming: Page, tmp_path: Path) -> None:
     expect(song).to_have_attribute("data-state", "running", timeout=PATIENCE)
     os.truncate(path, 0)  # what is open would still be there if it were removed
     expect(song).to_have_attribute("data-state", "failed", timeout=PATIENCE)
-    status = song.locator(".status").inner_text()
-    assert status.startswith("“gone.wav” can't be read as audio at ")
-    assert status.endswith(": it is damaged there, or gone.")
+    expect(song.locator(".status")).to_have_text(
+        "“gone.wav” is gone, or has changed since it was chosen: choose it again."
+    )
+
+
+COUNT_READERS = """async () => {
+  const { Input } = await import(new URL("app/vendor/mediabunny/mediabunny.min.mjs", document.baseURI));
+  window.readers = new Set();
+  for (const name of ["getPrimaryAudioTrack", "getMetadataTags"]) {
+    const before = Input.prototype[name];
+    Input.prototype[name] = function () { readers.add(this); return before.call(this); };
+  }
+  const { dispose } = Input.prototype;
+  Input.prototype.dispose = function () { readers.delete(this); return dispose.call(this); };
+}"""
+"""Has the page keep the readers of files that it has used and not closed."""
+
+
+def test_readers_of_files_are_closed(streaming: Page) -> None:
+    """On every way: of files that are read piece by piece, as a whole, or not at all."""
+    streaming.evaluate(COUNT_READERS)
+    sound = SONG[:RATE]
+    songs = {
+        "piecewise.wav": wav(sound),
+        "piecewise.opus": encoded(sound, "OGG", "OPUS", 48000),
+        "surround.wav": encoded(np.repeat(sound[:, :1], 5, axis=1), "WAV", "PCM_16"),
+        "whole.ogg": encoded(sound, "OGG", "VORBIS"),
+        "damaged.flac": encoded(sound, "FLAC", "PCM_16")[:100],
+        "nothing.wav": wav(sound[:0]),
+        "text.wav": b"Never gonna give you up",
+    }
+    before = streaming.locator(".card").count()
+    drop(streaming, *songs.items())
+    for state in ("waiting", "decoding", "running"):
+        card = streaming.locator(f".card[data-state={state}]")
+        expect(card).to_have_count(0, timeout=PATIENCE)
+    states = [card.get_attribute("data-state") for card in streaming.locator(".card").all()]
+    assert states[before:] == ["done"] * 4 + ["failed"] * 3
+    for card in reversed(streaming.locator(".card").all()[before:]):
+        card.locator(".remove").click()
+    assert streaming.evaluate("readers.size") == 0
 
 
 def test_what_has_no_room_is_refused_beforehand(visit: Callable) -> None:
