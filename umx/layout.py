@@ -43,9 +43,9 @@ VORBIS = _by_count(
 HALF = np.sqrt(0.5)  # -3 dB
 LEFT, RIGHT, BOTH, BEHIND = (HALF, 0), (0, HALF), (HALF, HALF), (0.5, 0.5)
 GAINS: Mapping[str, tuple[float, float]] = {
-    # ITU-R BS.775-3, annex 4, tables 2 and 3, for 3/2 and 3/1 to 2/0: the centre and each surround at -3 dB; a single
-    # surround at -3 dB, shared out to both sides at -3 dB; the low-frequency channel is left out (section 8 there: the
-    # main channels must not need it). Speakers that BS.775 doesn't have count as surrounds of their side.
+    # ITU-R BS.775-3, annex 4, for 3/2 and 3/1 to 2/0: the centre and each surround at -3 dB, a single surround at -3 dB
+    # once more on each side. The low-frequency channel is left out, which the main channels must not need. Speakers that
+    # BS.775 doesn't have count as surrounds of their side.
     "FL": (1, 0),
     "FR": (0, 1),
     "FC": BOTH,
