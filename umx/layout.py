@@ -44,8 +44,8 @@ HALF = np.sqrt(0.5)  # -3 dB
 LEFT, RIGHT, BOTH, BEHIND = (HALF, 0), (0, HALF), (HALF, HALF), (0.5, 0.5)
 GAINS: Mapping[str, tuple[float, float]] = {
     # ITU-R BS.775-3, annex 4, for 3/2 and 3/1 to 2/0: the centre and each surround at -3 dB, a single surround at -3 dB
-    # once more on each side. The low-frequency channel is left out, which the main channels must not need. Speakers that
-    # BS.775 doesn't have count as surrounds of their side.
+    # once more on each side. The low-frequency channel is left out: the main channels must not need it. Speakers
+    # that BS.775 doesn't have count as surrounds of their side.
     "FL": (1, 0),
     "FR": (0, 1),
     "FC": BOTH,
