@@ -238,7 +238,7 @@ def by_artist(songs: dict[str, Scores]) -> dict[str, list[Scores]]:
 def artists_table(artists: dict[str, list[Scores]], targets: Sequence[str]) -> str:
     """Plain ratios: a line for every method and artist, and the mean over artists with its interval; then the levels
     of what is taken for silent targets."""
-    lines = [f"{'':34}" + "".join(f"{name:>22}" for name in targets) + f"{'mean':>22}"]
+    lines = [f"{'':34}" + "".join(f"{name:>24}" for name in targets) + f"{'mean':>24}"]
     for method in METHODS:
         columns = [
             {a: column(dict(enumerate(songs)), method, t, "plain") for a, songs in artists.items()}
@@ -246,13 +246,13 @@ def artists_table(artists: dict[str, list[Scores]], targets: Sequence[str]) -> s
         ]
         for artist in artists:
             cells = "".join(
-                f"{c[artist].mean():22.2f}" if len(c[artist]) else f"{'–':>22}" for c in columns
+                f"{c[artist].mean():24.2f}" if len(c[artist]) else f"{'–':>24}" for c in columns
             )
             lines.append(f"{method + ' ' + artist:34}" + cells)
         drawn = np.stack([draws(list(c.values())) for c in columns])
         means = [np.mean([v.mean() for v in c.values() if len(v)] or np.nan) for c in columns]
         cells = "".join(
-            f"{interval(mean, values):>22}"
+            f"{interval(mean, values):>24}"
             for mean, values in zip(
                 [*means, np.nanmean(means)], [*drawn, np.nanmean(drawn, axis=0)], strict=True
             )

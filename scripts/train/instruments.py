@@ -23,7 +23,7 @@ FONTS = {
 }
 GENERAL = ("fluid", "musescore", "timgm6mb")  # those with every instrument
 DRUM_FONTS = ("black-pearl", "red-zeppelin")
-SUFFIXES = (".wav", ".flac", ".aiff", ".ogg")
+SUFFIXES = (".wav", ".flac", ".aiff", ".ogg", ".mp3")
 DAMAGED = ("kick04.ogg",)  # of lmms
 SONIC_PI_DRUMS = r"bd_|drum_|sn_|elec_(.*snare|cymbal|tick|hollow|soft_k)|perc_(bell|snap)|tabla_"
 # General MIDI percussion
@@ -59,11 +59,11 @@ LOUDNESS = {
 
 SAMPLED = {
     # Folder and pattern of an instrument's samples, and by how many octaves their names are wrong
-    "growlybass": ("karoryfer.growlybass/sustain/*.ogg", -1),
-    "double-bass": ("dsmolken.double-bass/pizz/*.ogg", 0),
-    "emilyguitar": ("karoryfer.emilyguitar/notes/*.ogg", 0),
-    "shinyguitar": ("karoryfer.shinyguitar/Samples/electric/*.ogg", 0),
-    "weresax": ("karoryfer.weresax/Samples/alto/*_cnd.ogg", 1),
+    "growlybass": ("karoryfer.growlybass/sustain/*", -1),
+    "double-bass": ("dsmolken.double-bass/pizz/*", 0),
+    "emilyguitar": ("karoryfer.emilyguitar/notes/*", 0),
+    "shinyguitar": ("karoryfer.shinyguitar/Samples/electric/*", 0),
+    "weresax": ("karoryfer.weresax/Samples/alto/*_cnd.*", 1),
 }
 PITCHES = ("c", "db", "d", "eb", "e", "f", "gb", "g", "ab", "a", "bb", "b")
 DYNAMICS = {
@@ -139,7 +139,7 @@ class Sampled:
         pattern, octaves = SAMPLED[name]
         self.samples: dict[int, list[tuple[float, Path]]] = {}
         self.read: dict[Path, Audio] = {}
-        for path in sorted(folder.glob(pattern)):
+        for path in sounds(folder, pattern):
             pitch, strength = pitch_of(path.stem)
             self.samples.setdefault(pitch + 12 * octaves, []).append((strength, path))
 
@@ -186,7 +186,7 @@ def gizmo_kit(r: Rng, folder: Path) -> Kit:
     for piece_folder in sorted((folder / DRUMGIZMO).glob("*")):
         piece = GIZMO_PIECES.get(piece_folder.name)
         hits: dict[str, list[Path]] = {}
-        for path in sorted(piece_folder.glob("*.ogg")):
+        for path in sounds(piece_folder, "*"):
             hits.setdefault(path.stem.split("-")[0], []).append(path)
         for number, paths in sorted(hits.items()) if piece else ():
             parts = []
@@ -342,6 +342,11 @@ def read(path: Path) -> Audio:
         divisor = np.gcd(rate, RATE)
         x = resample_poly(x, RATE // divisor, rate // divisor, axis=-1)
     return x.astype(np.float32)
+
+
+def sounds(folder: Path, pattern: str) -> list[Path]:
+    """The sound files below a folder that a pattern matches, whatever their format."""
+    return [path for path in sorted(folder.glob(pattern)) if path.suffix.lower() in SUFFIXES]
 
 
 def trim(x: Audio, seconds: float = 2.5) -> Audio | None:

@@ -35,17 +35,23 @@ def main() -> None:
     work, songs = options.work, options.songs
     for recording in RECORDED:
         name = f"{recording.artist}-{recording.song}"
+        if not there(songs, recording):
+            print(f"{recording.artist}'s {recording.song} is not in {songs}: left out.")
+            continue
         stems = read(songs, recording)
         for target, audio in stems.items():
             save(work / "stems" / target / f"{name}.npy", mix.level(audio, LOUDNESS))
         if recording.whole:
             for number, piece in enumerate(pieces(np.random.default_rng(0), stems)):
                 save(work / "songs" / f"{name}-{number:02}.npy", piece)
-    for path in sorted(songs.glob(GUITAR_TAKES)):
+    for path in instruments.sounds(songs, GUITAR_TAKES):
         for number, audio in enumerate(amplified(np.random.default_rng(0), path)):
             save(work / "stems" / "other" / f"{path.stem}-{number}.npy", audio)
     for pattern in BACKING:
-        for path in sorted([*songs.glob(pattern), *(work / "sources").glob(pattern)]):
+        for path in (
+            *instruments.sounds(songs, pattern),
+            *instruments.sounds(work / "sources", pattern),
+        ):
             audio = mix.level(instruments.read(path), LOUDNESS)
             save(work / "backing" / f"{path.stem}.npy", audio)
 
@@ -53,7 +59,7 @@ def main() -> None:
 def read(songs: Path, recording: Recording) -> dict[str, Audio]:
     """The stems that sound, float32 (2, samples) each and all of one length."""
     tracks = {
-        target: [instruments.read(songs / path) for path in paths]
+        target: [instruments.read(found) for path in paths for found in files(songs, path)]
         for target, paths in recording.stems.items()
     }
     samples = min(track.shape[1] for parts in tracks.values() for track in parts)
@@ -61,6 +67,16 @@ def read(songs: Path, recording: Recording) -> dict[str, Audio]:
         target: np.sum([track[:, :samples] for track in parts], axis=0)
         for target, parts in tracks.items()
     }
+
+
+def there(songs: Path, recording: Recording) -> bool:
+    """Whether all files of a recording are."""
+    return all(files(songs, path) for paths in recording.stems.values() for path in paths)
+
+
+def files(songs: Path, path: str) -> list[Path]:
+    """The file at a path without its suffix; nothing where there is none."""
+    return instruments.sounds(songs, f"{path}.*")[:1]
 
 
 def pieces(r: Rng, stems: dict[str, Audio]) -> list[Audio]:

