@@ -120,7 +120,9 @@ class Job:
         model, left, _ = self.models.awaited() or (None, None, 0)
         text = tr("Waiting")
         if model and self.waits:
-            text = tr("Waiting for {} ({})").format(model.title, coming_in_words(model.size, left))
+            # How much there is of it is said elsewhere: two lines of a phone are enough.
+            coming = coming_in_words(model.size if left is None else 0, left)
+            text = tr("Waiting for {} ({})").format(model.title, coming)
             self.card.offer_way(tr("Don't wait"), tr("Don't wait: {}"))
         elif model:
             label = tr("Wait for {}").format(model.title)
