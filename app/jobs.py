@@ -122,10 +122,10 @@ class Job:
         if model and self.waits:
             # How much there is of it is said elsewhere: two lines of a phone are enough.
             coming = coming_in_words(model.size if left is None else 0, left)
-            text = tr("Waiting for {} ({})").format(model.title, coming)
+            text = tr("Waiting for {} ({})").format(short(model.title), coming)
             self.card.offer_way(tr("Don't wait"), tr("Don't wait: {}"))
         elif model:
-            label = tr("Wait for {}").format(model.title)
+            label = tr("Wait for {}").format(short(model.title))
             self.card.offer_way(label, label + ": {}")
         else:
             self.card.offer_way()

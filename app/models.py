@@ -123,7 +123,7 @@ async def hosted():
 def described(entry, is_mine=False):
     """What an index or a manifest says of a model; None if it says nothing of the kind."""
     try:
-        name, title = settings.model(entry.name), told(entry.title)
+        name, title = settings.model(entry.name), str(entry.title)
         targets = getattr(entry, "targets", None)
         files = [getattr(targets, target) for target in js.Object.keys(targets)] if targets else []
         ratios = getattr(entry, "quality", None)
@@ -375,9 +375,9 @@ class Menu:
         node = view.copy("model-choice")
         radio, delete = node.querySelector("input"), node.querySelector("button")
         node.dataset.model = model.name
-        node.querySelector(".name").textContent = model.title
+        node.querySelector(".name").textContent = told(model.title)
         delete.hidden = not model.is_mine
-        delete.setAttribute("aria-label", tr("Delete {}").format(model.title))
+        delete.setAttribute("aria-label", tr("Delete {}").format(told(model.title)))
 
         async def forget():
             await outcome(self.folder.removeEntry(model.name, to_js({"recursive": True})))
@@ -428,15 +428,15 @@ class Menu:
         view.element("official").hidden = RECOMMENDED in names
 
     def until(self, model, left):
-        coming = coming_in_words(model.size, left)
+        name, coming = short(model.title), coming_in_words(model.size, left)
         if self.address == at_site(DEFAULT):
-            return tr("Using the small model until {} is here ({}).").format(model.title, coming)
-        return tr("{} is on its way ({}).").format(model.title, coming)
+            return tr("Using the small model until {} is here ({}).").format(name, coming)
+        return tr("{} is on its way ({}).").format(name, coming)
 
     def on_its_way(self, model):
         left = coming_in_words(0, self.left(model))
         text = tr("{} is on its way to this computer: {}%{}.")
-        return text.format(model.title, int(100 * model.coming), ", " + left if left else "")
+        return text.format(short(model.title), int(100 * model.coming), ", " + left if left else "")
 
     def show_how(self):
         """To a better model, where there is none."""
