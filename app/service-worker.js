@@ -1,11 +1,11 @@
 // Keeps the site on the visitor's device, so that it works without a network from the second visit on.
 //
 // scripts/build.py puts the list before this text: `const FILES = {path: [sha256, …], …}`. Only bytes of a listed hash
-// are ever kept or answered with. Another version of the site has another list, so it is another service worker, which
-// browsers install beside this one and start when no page of this version is open any more: never within a job.
+// are ever kept. Another version of the site has another list, so it is another service worker, which browsers install
+// beside this one and start when no page of this version is open any more: never within a job.
 //
-// The index of models is the exception: a page learns of a model that has come since, so it gets the network's index
-// where there is one. Ours is kept all the same, for visits without a network.
+// The index of models may be newer: a page learns of a model that has come since, so it gets the network's index where
+// there is one. Ours is kept all the same, for visits without a network.
 "use strict";
 
 const SCOPE = self.registration.scope;
