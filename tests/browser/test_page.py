@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from bench import engines
 from corpus import encoded
 from pages import Hold, within_a_second
 from playwright.sync_api import Page, Route, expect
@@ -123,21 +122,6 @@ def test_waveforms_fill_from_the_left_as_segments_finish(page: Page) -> None:
     assert end == []
     marks = page.evaluate("performance.getEntriesByType('mark').map(({ name }) => name)")
     assert [mark for mark in marks if mark.startswith("umx:")] == ["umx:begin", "umx:first-stems"]
-
-
-NETWORKS = "performance.getEntriesByName('lstm').length"
-
-
-def test_karaoke_alone_takes_a_quarter_of_the_networks(visit: Callable) -> None:
-    page, _ = visit("?workers=1&stems=vocals")
-    drop(page, ("song.wav", wav(compose(4))))
-    expect_state(page, "done")
-    alone = engines(page)[0].evaluate(NETWORKS)
-    for stem in ("Drums", "Bass", "Melody"):
-        page.locator("#options").get_by_label(stem).check()
-    drop(page, ("song.wav", wav(compose(4))))
-    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
-    assert engines(page)[0].evaluate(NETWORKS) == alone + 4 * alone > 0
 
 
 def test_reduced_motion(page: Page) -> None:
