@@ -61,7 +61,8 @@ def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separat
     if residual:
         wanted.append(TITLES[RESIDUAL])
     # The residual is what karaoke is made of where not all targets are wanted.
-    return Separator(model, targets=targets_for(stems, available), residual=True), wanted
+    apart = residual or bool(stems)
+    return Separator(model, targets=targets_for(stems, available), residual=apart), wanted
 
 
 def separate(args: argparse.Namespace) -> int:
