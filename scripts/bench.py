@@ -148,7 +148,8 @@ def random_model(folder: Path, hidden: int, most: int = 60) -> None:
     """
     import numpy as np
 
-    from umx.weights import read_manifest, shapes, write_model
+    from umx.format.library import read_manifest, write_model
+    from umx.models.openunmix.network import shapes
 
     manifest = asdict(read_manifest(ROOT / "weights" / "umx-mini"))
     targets = list(manifest.pop("targets"))
@@ -327,7 +328,7 @@ def reference(model: str, seconds: int) -> Iterator[Result]:
     except ImportError:
         print("torch and openunmix are not installed: no reference is measured.", file=sys.stderr)
         return
-    from umx.weights import find_model, read_manifest
+    from umx.format.library import find_model, read_manifest
 
     named = not model.startswith("random:")
     hidden = read_manifest(find_model(model)).hidden_size if named else int(model.split(":")[1])

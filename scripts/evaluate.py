@@ -37,12 +37,12 @@ sys.path.insert(0, str(environment.ROOT))
 import numpy as np
 from numpy.typing import NDArray
 
-from umx import stft
+from umx.desktop.song import read
+from umx.format.library import Model, find_model, load_model
 from umx.kernels import Engine, choose
 from umx.separator import Separator
-from umx.song import read
+from umx.signal import stft
 from umx.types import Complex, Float
-from umx.weights import Model, find_model, load_model
 
 SILENCE = 1e-4  # a stem with no sample above this is not there
 METHODS = ("mixture", "mask", "wiener", "oracle")

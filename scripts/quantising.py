@@ -23,16 +23,21 @@ sys.path.insert(0, str(environment.ROOT))
 import numpy as np
 from evaluate import load, sounding
 
-from umx import checkpoint
-from umx.convert import TARGETS, describe, read_folder
+from umx.format import checkpoint
+from umx.format.convert import TARGETS
+from umx.format.library import Model
+from umx.format.manifest import Manifest
+from umx.format.packing import pack
+from umx.format.quantising import round_weights
+from umx.format.safetensors import Tensor
+from umx.format.step_sizes import coarse_steps
 from umx.kernels.reference import Numpy
-from umx.openunmix import OpenUnmix
-from umx.quantize import fold, mean_inputs, quantize, round_weights
+from umx.models.openunmix.convert import describe, fold, mean_inputs, quantize
+from umx.models.openunmix.network import OpenUnmix
+from umx.models.openunmix.training_folder import read_folder
 from umx.separator import Separator
-from umx.steps import coarse_steps
-from umx.stft import stft
+from umx.signal.stft import stft
 from umx.types import Float
-from umx.weights import Manifest, Model, Tensor, pack
 
 BITS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
 Folded = Mapping[str, Mapping[str, Float]]

@@ -73,7 +73,7 @@ def serving(site: Path) -> Iterator[str]:
 
 def add_large_model(site: Path) -> None:
     """Random weights of UMX-L's shape, under its name: the pictures show what is said of it, not what it separates."""
-    from umx.official import OFFICIAL
+    from umx.models.official import OFFICIAL
 
     folder = site / "weights" / "umxl"
     bench.random_model(folder, 1024, 4)

@@ -31,10 +31,10 @@ def main() -> None:
     import numpy as np
 
     from umx import segments
+    from umx.desktop.song import read
+    from umx.format.library import find_model, load_model
     from umx.separator import Separator
-    from umx.song import read
     from umx.types import Float
-    from umx.weights import find_model, load_model
 
     separator = Separator(load_model(find_model(args.model)))
     songs = [read(path, RATE)[:, : round(args.seconds * RATE)] for path in args.songs]

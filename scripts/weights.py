@@ -32,7 +32,7 @@ from download import DownloadError, Report, fetch, matches, sha256, terminal_rep
 from index import WEIGHTS, models, write_index
 
 if TYPE_CHECKING:
-    from umx.official import Official
+    from umx.models.official import Official
 
 EMBEDDED = "umx-mini"
 DOWNLOAD = 0.9
@@ -144,7 +144,7 @@ def existing_folder(text: str) -> Path:
 
 
 def get(args: argparse.Namespace) -> None:
-    from umx.official import OFFICIAL
+    from umx.models.official import OFFICIAL
 
     if any(
         (model["name"], model["preset"]) == (args.name, args.preset)
@@ -259,7 +259,7 @@ def find(official: "Official", folder: Path) -> dict[str, Path]:
 
 
 def convert(args: argparse.Namespace) -> None:
-    from umx.convert import read_folder
+    from umx.models.openunmix.training_folder import read_folder
 
     checkpoints, signal = read_folder(args.folder)
     fields = {"title": args.name, "licence": "not stated", "credit": "", "source": ""}
@@ -274,8 +274,8 @@ def build(
     progress: Progress,
 ) -> None:
     """Convert into a folder beside the others, and then give it its name."""
-    from umx.convert import SIGNAL
-    from umx.convert import convert as convert_checkpoints
+    from umx.format.convert import convert as convert_checkpoints
+    from umx.models.openunmix.official import SIGNAL
 
     work = work_folder(args) / "model"
     shutil.rmtree(work, ignore_errors=True)
@@ -309,7 +309,7 @@ def no_model(args: argparse.Namespace, name: str) -> UsageError:
 
 
 def show(args: argparse.Namespace) -> None:
-    from umx.official import OFFICIAL
+    from umx.models.official import OFFICIAL
 
     here = models(args.weights)
     for model in here:
@@ -323,7 +323,8 @@ def show(args: argparse.Namespace) -> None:
 
 
 def verify(args: argparse.Namespace) -> None:
-    from umx.weights import WeightsError, load_model
+    from umx.errors import WeightsError
+    from umx.format.library import load_model
 
     for name in args.names:
         if not (args.weights / name).is_dir():

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from umx.official import OFFICIAL
+from umx.models.official import OFFICIAL
 
 ROOT = Path(__file__).resolve().parent.parent
 ZENODO = "https://zenodo.org"

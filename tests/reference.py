@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from umx import wiener
 from umx.kernels.reference import Numpy
+from umx.signal import wiener
 from umx.types import Complex, Float
 
 

@@ -10,14 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .models import Cutting
 from .types import Float
-
-SEGMENT = 600 * 1024
-"""The longest segment, in samples: two windows of the Wiener filter, 13.9 seconds."""
-OVERLAP = 22050
-"""Samples that neighbouring segments share."""
-LANES = 4
-"""Segments in lockstep: as many as the kernels' registers take at a time."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +22,15 @@ class Batch:
     length: int
 
 
-def plan(
-    samples: int,
-    workers: int = 1,
-    segment: int = SEGMENT,
-    overlap: int = OVERLAP,
-    lanes: int = LANES,
-) -> list[Batch]:
+def plan(samples: int, cutting: Cutting, workers: int = 1) -> list[Batch]:
     """Cut a song into batches of equal size, as many for one worker as for the next, in the song's order.
 
-    Segments get as much shorter than `segment` as it takes for the work to come out even, so that no worker is left
+    Segments get as much shorter than `cutting.segment` as it takes for the work to come out even, so that no worker is left
     alone with the end of the song. The last one may reach past the end by less than one sample a segment.
     """
     if samples <= 0:
         return []
+    segment, overlap, lanes = cutting.segment, cutting.overlap, cutting.lanes
     count = max(1, -(-(samples - overlap) // (segment - overlap)))
     batches = count if count < workers else -(-count // (lanes * workers)) * workers
     each = -(-count // batches)

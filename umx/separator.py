@@ -1,31 +1,27 @@
 """From a mixture to its stems: `separate` for one call, `Separator` for many."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from . import audio as audio_files
-from . import segments, stft, wiener
+from . import models, segments
+from .format.library import Model, find_model, load_model
+from .format.safetensors import Tensors
 from .kernels import Engine, choose
 from .level import Meter, gain
-from .openunmix import OpenUnmix
+from .models import Progress
+from .signal import samples as signals
 from .stems import RESIDUAL, named
 from .types import Float
-from .weights import Model, Tensor, find_model, load_model
 
 DEFAULT_MODEL = "umx-mini"
-FIXED, FILTERING = 4_000_000, 9_500_000
-"""How many of a network's weights take as long as what is to be done for a network of any size, and as a target's
-Wiener filter and inverse transform; as measured."""
-
-Progress = Callable[[float], None]
 
 
 class Separator:
-    """A model ready to separate mixtures at its own sample rate and channel count."""
+    """A model ready to separate mixtures at its own sample rate."""
 
     def __init__(
         self,
@@ -36,36 +32,38 @@ class Separator:
     ):
         """targets: those to give, all of the model's by default; residual: give what they leave as one more.
 
-        The Wiener filter weighs targets against each other, so all of the model's are estimated, whichever are wanted:
-        on real songs a target loses up to 2.4 dB beside a mere residual.
         Raises ValueError for a target that the model doesn't have.
         """
-        for target in targets or ():
-            if target not in model.targets:
-                names = ", ".join(model.targets)
-                raise ValueError(
-                    f"The model {model.manifest.name} has no target {target!r}, only {names}."
-                )
         self.manifest = model.manifest
         self.engine = engine or choose()
+        architecture = models.find(self.manifest.architecture)
+        self.estimator = architecture.Estimator(self.manifest.network, self.engine)
+        self.cutting = self.estimator.cutting
         self.residual = residual
-        self.networks: dict[str, OpenUnmix] = {}
-        for target, tensors in model.targets.items():
-            self.add(target, tensors)
+        self._available: tuple[str, ...] = ()
+        for names, tensors in model.networks.items():
+            self.add(names, tensors)
+        for target in targets or ():
+            if target not in self._available:
+                raise ValueError(
+                    f"The model {model.manifest.name} has no target {target!r}, only "
+                    f"{', '.join(self._available)}."
+                )
         self._chosen = tuple(dict.fromkeys(targets or ()))
 
     @property
     def _wanted(self) -> tuple[str, ...]:
-        return self._chosen or tuple(self.networks)
+        return self._chosen or self._available
 
     @property
     def targets(self) -> tuple[str, ...]:
         """What `process` gives, in this order."""
         return (*self._wanted, RESIDUAL) if self.residual else self._wanted
 
-    def add(self, target: str, tensors: Mapping[str, Tensor]) -> None:
-        """Estimate one more target, with its weights as `weights.read_target` returns them."""
-        self.networks[target] = OpenUnmix(tensors, self.manifest, self.engine)
+    def add(self, targets: Sequence[str], tensors: Tensors) -> None:
+        """Take one more of the model's networks, with its weights as `packing.read_weights` returns them."""
+        self.estimator.add(targets, tensors)
+        self._available += tuple(targets)
 
     def only(self, targets: Sequence[str]) -> "Separator":
         """One that gives some of the targets, in the model's order, and what they leave as a residual.
@@ -73,7 +71,7 @@ class Separator:
         It shares its networks with this one. Raises ValueError if this one has none of the targets.
         """
         part = copy(self)
-        part._chosen = tuple(target for target in self.networks if target in targets)
+        part._chosen = tuple(target for target in self._available if target in targets)
         part.residual = True
         if not part._chosen:
             raise ValueError(f"None of the targets {', '.join(targets)} is there to be chosen.")
@@ -86,28 +84,13 @@ class Separator:
         progress: called with the fraction of the work that is done, 0 to 1.
         Yields float32 (targets, channels, samples) for each segment, in order.
         """
-        report = progress or (lambda fraction: None)
-        samples = mixture.shape[-1]
-        n_fft = self.manifest.n_fft
-        shortage = n_fft - samples
-        if shortage > 0:  # reflection needs more than half a frame of audio
-            mixture = np.pad(mixture, ((0, 0), (0, 0), (0, shortage)))
-        magnitude = self._magnitude(mixture)
-        encoded = []
-        done, filtering = 0, FILTERING * len(self.networks)
-        work = sum(FIXED + network.size for network in self.networks.values()) + filtering
-        for network in self.networks.values():
-            encoded.append(network.encode(magnitude)[0])
-            done += FIXED + network.size
-            report(done / work)
-        del magnitude
-        for index, signal in enumerate(mixture):
+        found = self.estimator.estimate(mixture, self._wanted, progress or (lambda fraction: None))
+        for signal in mixture:
             estimates = None  # so that those before needn't be in memory beside the new ones
-            estimates = self._synthesise(signal, [e[index] for e in encoded], samples)
+            estimates = next(found)
             if self.residual:
-                left = signal[:, :samples] - estimates.sum(axis=0)
+                left = signal - estimates.sum(axis=0)
                 estimates = np.concatenate([estimates, left[np.newaxis]])
-            report((done + filtering * (index + 1) / len(mixture)) / work)
             yield estimates
 
     def stream(
@@ -122,8 +105,9 @@ class Separator:
         blocks: float32 (channels, n) of any length, `samples` in all; level: what a `level.Meter` has heard of them.
         Yields float32 (targets, channels, n); the n add up to samples.
         """
-        batches = segments.plan(samples)
-        cutter, joiner = segments.Cutter(blocks), segments.Joiner(segments.OVERLAP)
+        cutting = self.cutting
+        batches = segments.plan(samples, cutting)
+        cutter, joiner = segments.Cutter(blocks), segments.Joiner(cutting.overlap)
         factor = np.float32(gain(level))
         count = sum(len(batch.starts) for batch in batches)
         given = index = 0
@@ -138,7 +122,7 @@ class Separator:
             for estimates in self.process(mixture, report):
                 estimates /= factor
                 last = index == count - 1
-                segments.fade(estimates, segments.OVERLAP, index == 0, last)
+                segments.fade(estimates, cutting.overlap, index == 0, last)
                 stretch = joiner.add(estimates, last)[..., : samples - given]
                 given += stretch.shape[-1]
                 index += 1
@@ -153,52 +137,6 @@ class Separator:
         empty = np.zeros((len(self.targets), len(mixture), 0), np.float32)
         return np.concatenate([empty, *stretches], axis=-1)
 
-    def _magnitude(self, mixture: Float) -> Float:
-        """What the networks see of B segments: float32 (B, frames, channels, max_bin)."""
-        n_fft, hop = self.manifest.n_fft, self.manifest.hop
-        frames = stft.frame_count(mixture.shape[-1], hop)
-        out = np.empty((len(mixture), frames, mixture.shape[1], self.manifest.max_bin), np.float32)
-        for index, signal in enumerate(mixture):
-            # One segment at a time: complex spectra of all of them would be the largest array in memory.
-            spectrum = self.engine.spectrum(stft.pad(signal, n_fft), n_fft, hop)
-            out[index] = self.engine.magnitude(spectrum)[..., : self.manifest.max_bin]
-        return out
-
-    def _synthesise(self, mixture: Float, encoded: Sequence[Float], samples: int) -> Float:
-        """Masks, Wiener filter and inverse STFT of one segment, window by window.
-
-        mixture: float32 (channels, n), with zeros behind what is shorter than a frame; encoded: float32
-        (frames, hidden_size) a network; samples: how many to give. Returns float32 (wanted targets, channels, samples).
-        """
-        n_fft, hop = self.manifest.n_fft, self.manifest.hop
-        frames = len(encoded[0])
-        padded = stft.pad(mixture, n_fft)
-        inverse = stft.Inverse(
-            (len(self._wanted),), len(padded), frames, n_fft, hop, self.engine.overlap_add
-        )
-        for window in wiener.windows(frames):
-            audio = padded[:, window.start * hop : (window.stop - 1) * hop + n_fft]
-            self._filter(audio, [e[window] for e in encoded], inverse, window.start)
-        return inverse.signal(samples)
-
-    def _filter(
-        self, audio: Float, encoded: Sequence[Float], inverse: stft.Inverse, start: int
-    ) -> None:
-        """Masks and Wiener filter of one window, whose frames go into the inverse transform from `start` on.
-
-        audio: float32 (channels, n), padded; encoded: float32 (frames, hidden_size) a network.
-        """
-        spectra = self.engine.spectrum(audio, self.manifest.n_fft, self.manifest.hop)
-        masks = np.empty((len(encoded), *spectra.shape), np.float32)
-        for mask, network, frames in zip(masks, self.networks.values(), encoded, strict=True):
-            mask[:] = network.mask(frames)
-        every = tuple(self.networks)
-        wanted = [every.index(target) for target in self._wanted]
-        for estimates in self.engine.wiener(masks, spectra, complete=True):
-            # Choosing makes a copy, which all of them can do without.
-            inverse.add(estimates if self._wanted == every else estimates[wanted], start)
-            start += estimates.shape[1]
-
 
 def separate(
     audio: ArrayLike,
@@ -212,27 +150,27 @@ def separate(
 
     audio: (samples,) or (channels, samples), at any sample rate; one channel is given to both sides. Integers are
     scaled by what their type holds. It stays as it is; NaN in it counts as silence.
-    model: a model's name or folder, see `weights.find_model`; targets: those to give, all by default.
+    model: a model's name or folder, see `library.find_model`; targets: those to give, all by default.
     residual: give what these targets leave of the mixture as "residual", too.
     Returns float32 (2, samples) by name, at the sample rate and length of the input. The stems of all targets sum to
     the mixture, and so do vocals and karaoke. A choice of targets gives the same stems as all of them.
     Raises WeightsError for a model that can't be found or read, ValueError for audio of another shape or type, or a
     sample rate that is none.
     """
-    source_rate = audio_files.checked_rate(sample_rate)
-    channels = audio_files.to_float(audio)
-    audio_files.make_finite(channels)  # before they are mixed: no gain takes NaN out of a sum
-    mixture = audio_files.to_stereo(channels)
+    source_rate = signals.checked_rate(sample_rate)
+    channels = signals.to_float(audio)
+    signals.make_finite(channels)  # before they are mixed: no gain takes NaN out of a sum
+    mixture = signals.to_stereo(channels)
     separator = Separator(
         load_model(find_model(model)), targets=targets, residual=residual or bool(targets)
     )
     rate = separator.manifest.sample_rate
-    estimates = separator.separate(audio_files.resample(mixture, source_rate, rate), progress)
+    estimates = separator.separate(signals.resample(mixture, source_rate, rate), progress)
     if rate != source_rate:
-        estimates = np.stack([audio_files.resample(e, rate, source_rate) for e in estimates])
-        estimates = audio_files.fit(estimates, mixture.shape[-1])
+        estimates = np.stack([signals.resample(e, rate, source_rate) for e in estimates])
+        estimates = signals.fit(estimates, mixture.shape[-1])
         _restore(estimates, mixture)
-    stems = named(estimates, separator.targets, tuple(separator.manifest.targets))
+    stems = named(estimates, separator.targets, separator.manifest.targets)
     return {name: stem for name, stem in stems.items() if residual or name != RESIDUAL}
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from umx.convert import TARGETS
+from umx.format.convert import TARGETS
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from umx.convert import TARGETS
+from umx.format.convert import TARGETS
 
 
 def main() -> None:

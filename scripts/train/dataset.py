@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from umx.convert import TARGETS
+from umx.format.convert import TARGETS
 
 from .mix import RATE
 from .model import MAX_BIN

@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from umx.convert import SIGNAL, TARGETS, convert
+from umx.format.convert import TARGETS, convert
+from umx.models.openunmix.official import SIGNAL
 
 ROOT = Path(__file__).resolve().parents[2]
 CARD = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umx.convert import TARGETS
+from umx.format.convert import TARGETS
 
 from . import instruments, mix
 from .mix import RATE, Audio, Rng

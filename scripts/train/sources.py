@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from umx.convert import TARGETS
+from umx.format.convert import TARGETS
 
 GITHUB = "https://github.com"
 

@@ -26,8 +26,8 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from umx.convert import TARGETS
-from umx.weights import Model, load_model
+from umx.format.convert import TARGETS
+from umx.format.library import Model, load_model
 
 from . import loss
 from .dataset import Batch, Songs

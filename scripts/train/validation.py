@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from umx.convert import TARGETS
+from umx.format.convert import TARGETS
 
 from . import instruments, mix
 from .mix import RATE, Audio

@@ -17,7 +17,7 @@ from songs import PATIENCE, card, compose, drop, expect_state, wav
 
 from tests.checkpoints import pth, random_state
 from tests.scripts.server import Server
-from umx.official import OFFICIAL
+from umx.models.official import OFFICIAL
 
 # What a drop of files carries, from {name: base64}.
 DATA_TRANSFER = """async contents => {

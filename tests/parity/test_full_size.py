@@ -11,12 +11,15 @@ from tests import full_size
 from tests.parity.test_parity import TARGETS, error
 from tests.reference import AsTheReference
 from tests.unit.side_module import SideModule
-from umx import quantize, stft
-from umx.convert import SIGNAL, describe
+from umx import quantize
+from umx.format.library import Model, load_model
+from umx.format.manifest import Manifest
 from umx.kernels.reference import Numpy
 from umx.kernels.simd import Simd
+from umx.models.openunmix.convert import describe
+from umx.models.openunmix.official import SIGNAL
 from umx.separator import Separator
-from umx.weights import Manifest, Model, load_model
+from umx.signal import stft
 
 pytestmark = pytest.mark.full
 ROOT = Path(__file__).parents[2]

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from tests.reference import AsTheReference
-from umx import quantize, stft
+from umx import quantize
+from umx.format.library import Model
+from umx.format.manifest import Manifest
 from umx.kernels.reference import Numpy
-from umx.openunmix import OpenUnmix
+from umx.models.openunmix.network import OpenUnmix
 from umx.separator import Separator
-from umx.weights import Manifest, Model
+from umx.signal import stft
 
 TARGETS = ("vocals", "drums", "bass", "other")
 

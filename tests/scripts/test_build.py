@@ -18,8 +18,8 @@ import index
 import pytest
 import vendor
 
-from umx.official import OFFICIAL
-from umx.weights import load_model
+from umx.format.library import load_model
+from umx.models.official import OFFICIAL
 
 APP = build.ROOT / "app"
 

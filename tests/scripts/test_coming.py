@@ -21,8 +21,8 @@ from download import CHUNK
 from tests.checkout import official_names, stand_in
 from tests.checkpoints import pth, random_state
 from tests.scripts.server import Server
-from umx.official import OFFICIAL
-from umx.weights import load_model
+from umx.format.library import load_model
+from umx.models.official import OFFICIAL
 
 CHECKPOINTS = [pth(random_state(64, 2049, 1487, seed)) for seed in range(4)]
 SIZE = len(CHECKPOINTS[0])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from umx.weights import find_model, load_model
+from umx.format.library import find_model, load_model
 
 RATE = 44100
 SILENT = {"drums", "other"}

@@ -16,8 +16,9 @@ import pytest
 import weights
 from tests.checkpoints import golden_state, pth
 from tests.scripts.server import ERROR_PAGE, Server
-from umx import convert, official
-from umx.weights import load_model
+from umx import convert
+from umx.format.library import load_model
+from umx.models import official
 
 TARGETS = ("vocals", "drums", "bass", "other")
 CHECKPOINTS = {target: pth(golden_state(target)) for target in TARGETS}

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.checkpoints import golden_state, pth
-from umx import checkpoint
-from umx.checkpoint import CheckpointError
+from umx.errors import CheckpointError
+from umx.format import checkpoint
 
 REFERENCE = Path(__file__).parent.parent / "parity"
 FORMATS = ("zip", "legacy")

@@ -15,7 +15,7 @@ import tqdm
 
 import umx
 from tests.music import band
-from umx.cli import main, places, write
+from umx.desktop.cli import main, places, write
 from umx.separator import Separator
 
 
@@ -173,7 +173,7 @@ from pathlib import Path
 
 import numpy as np
 
-from umx import cli, headers, song
+from umx.desktop import cli, headers, song
 from umx.separator import Separator
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from tests.checkpoints import GOLDEN, golden_state, pth
 from tests.reference import AsTheReference
-from umx.checkpoint import CheckpointError
-from umx.convert import Converter, ConvertError, convert, read_folder
+from umx.errors import CheckpointError, ConvertError
+from umx.format.convert import Converter, convert
+from umx.format.library import load_model
+from umx.models.openunmix.training_folder import read_folder
 from umx.separator import Separator
-from umx.weights import load_model
 
 TARGETS = ("vocals", "drums", "bass", "other")
 UNUSED = {f"bn{number}.num_batches_tracked" for number in (1, 2, 3)}

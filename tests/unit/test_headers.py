@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umx.headers import KINDS, Header, Patched, read_headers
+from umx.desktop.headers import KINDS, Header, Patched, read_headers
 
 TAG = b"ID3\4\0\0\0\0\0\5hello"
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from umx import segments
-from umx.audio import to_int16
+from umx.format.library import Model, find_model, load_model
 from umx.kernels.reference import Numpy
 from umx.separator import Separator
-from umx.stft import istft, stft
+from umx.signal.samples import to_int16
+from umx.signal.stft import istft, stft
 from umx.types import Float
-from umx.weights import Model, find_model, load_model
 
 RATE = 44100
 FLOOR = 10 ** (-80 / 20)

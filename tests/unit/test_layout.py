@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umx import layout
+from umx.signal import layout
 
 HALF = 0.5**0.5  # -3 dB
 # By hand from ITU-R BS.775: what each speaker gives to the left and the right.

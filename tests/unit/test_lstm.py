@@ -3,7 +3,7 @@ import pytest
 
 from umx.kernels.layers import Linear, LstmLayer
 from umx.kernels.reference import Numpy
-from umx.lstm import Lstm
+from umx.models.openunmix.lstm import Lstm
 
 INPUTS, WIDTH, LAYERS = 5, 7, 3
 RNG = np.random.default_rng(2)

@@ -7,10 +7,9 @@ import layout
 import numpy as np
 import pytest
 import soundfile
+import umx.layout
 from hypothesis import given
 from hypothesis import strategies as st
-
-import umx.layout
 
 
 def test_the_command_line_has_the_same_speakers_and_gains() -> None:

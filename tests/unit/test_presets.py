@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.checkpoints import random_state
-from umx.quantize import PRESETS, fold, mean_inputs, quantize, round_weights
-from umx.steps import coarse_steps
-from umx.weights import serialise
+from umx.format.quantising import PRESETS, round_weights
+from umx.format.safetensors import serialise
+from umx.format.step_sizes import coarse_steps
+from umx.models.openunmix.convert import fold, mean_inputs, quantize
 
 Tensors = dict[str, np.ndarray]
 

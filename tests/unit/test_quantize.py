@@ -6,9 +6,10 @@ from hypothesis.extra import numpy as arrays
 
 from tests.checkpoints import golden_state
 from umx import quantize, weights
-from umx.convert import describe
-from umx.quantize import ShapeError, fold, quantize_rows
-from umx.weights import Manifest
+from umx.errors import ShapeError
+from umx.format.manifest import Manifest
+from umx.format.quantising import quantize_rows
+from umx.models.openunmix.convert import describe, fold
 
 State = dict[str, np.ndarray]
 

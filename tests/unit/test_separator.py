@@ -6,10 +6,10 @@ import pytest
 
 import umx
 from umx import segments
+from umx.format.library import Model, find_model, load_model
 from umx.kernels.reference import Numpy
 from umx.kernels.simd import Simd
 from umx.separator import Separator
-from umx.weights import Model, find_model, load_model
 
 
 @pytest.fixture(scope="module")

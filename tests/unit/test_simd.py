@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from side_module import SideModule
 
+from umx.format.library import find_model, load_model
 from umx.kernels.layers import Linear, LstmLayer
 from umx.kernels.reference import Numpy
 from umx.kernels.simd import Simd
 from umx.separator import Separator
-from umx.weights import find_model, load_model
 
 REFERENCE = Numpy()
 SIMD = Simd(SideModule(pages=4096))

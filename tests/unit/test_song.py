@@ -15,9 +15,10 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from umx import song as songs
-from umx.audio import LOUDEST, AudioError
-from umx.song import Song, read
+from umx.desktop import song as songs
+from umx.desktop.audio import AudioError
+from umx.desktop.song import Song, read
+from umx.signal.samples import LOUDEST
 
 RATE = 44100
 HALF = 0.5**0.5  # -3 dB
@@ -400,7 +401,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 import umx.cli, umx.song
-from umx.song import Song
+from umx.desktop.song import Song
 umx.song.KEPT = 1 << 20
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

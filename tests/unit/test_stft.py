@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umx import stft
+from umx.signal import stft
 
 
 def noise(*shape: int) -> np.ndarray:

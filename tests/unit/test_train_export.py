@@ -5,8 +5,8 @@ import pytest
 
 from scripts.train import curves, export
 from tests.checkpoints import golden_state, pth
-from umx.convert import TARGETS, convert
-from umx.weights import load_model
+from umx.format.convert import TARGETS, convert
+from umx.format.library import load_model
 
 
 def scores(path: Path, songs: dict[str, dict[str, float]]) -> Path:

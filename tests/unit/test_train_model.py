@@ -23,8 +23,8 @@ from scripts.train.dataset import (  # noqa: E402
     Songs,
 )
 from scripts.train.model import BINS, MAX_BIN, OpenUnmix, official  # noqa: E402
-from umx.convert import TARGETS, convert  # noqa: E402
-from umx.quantize import fold, quantize  # noqa: E402
+from umx.format.convert import TARGETS, convert  # noqa: E402
+from umx.models.openunmix.convert import fold, quantize  # noqa: E402
 
 HIDDEN = 8
 

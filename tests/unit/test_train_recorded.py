@@ -15,7 +15,7 @@ from scripts.train import instruments, mix, recorded, sources, validation  # noq
 from scripts.train.compose import Note  # noqa: E402
 from scripts.train.mix import RATE  # noqa: E402
 from scripts.train.sources import JUDGED, RECORDED, Recording  # noqa: E402
-from umx.convert import TARGETS  # noqa: E402
+from umx.format.convert import TARGETS  # noqa: E402
 
 
 def tone(frequency: float, seconds: float = 1.0) -> np.ndarray:

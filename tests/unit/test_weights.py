@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load as load_safetensors
 
 from umx import weights
-from umx.weights import Manifest, WeightFile, WeightsError
+from umx.errors import WeightsError
+from umx.format.manifest import Manifest, WeightFile
 
 FIELDS: dict[str, Any] = {
     "name": "tiny",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import stft, wiener
-from ..audio import to_int16
+from ..signal import stft, wiener
+from ..signal.samples import to_int16
 from ..types import Complex, Float
 from . import Activation
 from .layers import Linear, LstmLayer

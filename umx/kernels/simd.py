@@ -10,7 +10,7 @@ import numpy as np
 from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
-from ..stft import hann
+from ..signal.stft import hann
 from ..types import Complex, Float
 from . import Activation
 from .layers import Linear, LstmLayer

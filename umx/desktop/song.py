@@ -11,11 +11,12 @@ import numpy as np
 import soundfile
 import soxr
 
-from .audio import AudioError, make_finite
+from ..level import Meter
+from ..signal.layout import downmix
+from ..signal.samples import make_finite
+from ..types import Float
+from .audio import AudioError
 from .headers import Header, Patched, read_headers
-from .layout import downmix
-from .level import Meter
-from .types import Float
 
 BLOCK = 1 << 17
 """How many samples, of all channels together, are decoded at a time; and about as many resampled."""

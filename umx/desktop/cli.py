@@ -12,13 +12,14 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from ..errors import WeightsError
+from ..format.library import Model, find_model, load_model
+from ..separator import DEFAULT_MODEL, Separator
+from ..stems import RESIDUAL, TITLES, named, targets_for, titles_of
+from ..types import Float
+from ..version import VERSION
 from .audio import AudioError, write_stems
-from .separator import DEFAULT_MODEL, Separator
 from .song import Song
-from .stems import RESIDUAL, TITLES, named, targets_for, titles_of
-from .types import Float
-from .version import VERSION
-from .weights import Model, WeightsError, find_model, load_model
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -56,7 +57,7 @@ def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separat
 
     residual: whether "rest" is wanted too. Raises ValueError for a stem that the model can't give.
     """
-    available = tuple(model.targets)
+    available = model.manifest.targets
     wanted = [TITLES.get(stem, stem) for stem in stems] or titles_of(available)
     if residual:
         wanted.append(TITLES[RESIDUAL])
@@ -117,7 +118,7 @@ def _identity(path: Path) -> str:
 def write(path: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
     """Separate one song into files by title. Raises AudioError."""
     rate = separator.manifest.sample_rate
-    available = tuple(separator.manifest.targets)
+    available = separator.manifest.targets
     with Song(path, rate) as song:
 
         def stretches() -> Iterator[dict[str, Float]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .types import Float
+from ..types import Float
 
 Layout = Sequence[str]
 """The speaker of each channel: a name from SPEAKERS."""

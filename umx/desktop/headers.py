@@ -12,8 +12,8 @@ from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase
 from itertools import pairwise
 from typing import Any, BinaryIO, Literal
 
-from . import layout
-from .layout import Layout
+from ..signal import layout
+from ..signal.layout import Layout
 
 FRAMES = 1 << 26
 """MPEG frames that are promised: 20 days of them."""

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .types import Complex, Float
+from ..types import Complex, Float
 
 OverlapAdd: TypeAlias = Callable[[Complex, Float, int, int, int], None]
 

@@ -19,6 +19,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import CheckpointError
+
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 LARGEST_PICKLE = 1 << 20  # bytes; an object may take a hundred times the memory of its instruction
@@ -30,10 +32,6 @@ STORAGES: dict[str, np.dtype[Any]] = {
     "torch.LongStorage": np.dtype("<i8"),
     "torch.IntStorage": np.dtype("<i4"),
 }
-
-
-class CheckpointError(ValueError):
-    """A file that is no checkpoint of tensors, or asks for more than reading; says what was found."""
 
 
 class Name(NamedTuple):
@@ -65,9 +63,14 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file:
             return read_file(file)
     except OSError as error:
-        raise CheckpointError(f"{path} can't be read: {error.strerror or error}.") from error
+        raise CheckpointError(
+            "checkpoint.unreadable",
+            "{file} can't be read: {reason}.",
+            file=path,
+            reason=error.strerror or error,
+        ) from error
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise error.within(str(path)) from error
 
 
 def read_file(file: BinaryIO) -> dict[str, NDArray[Any]]:
@@ -76,7 +79,7 @@ def read_file(file: BinaryIO) -> dict[str, NDArray[Any]]:
         return _read_zip(file)
     file.seek(0)
     if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
-        raise CheckpointError("the archive ends early; fetch it again")
+        raise CheckpointError("checkpoint.ends-early", "the archive ends early; fetch it again")
     file.seek(0)
     return _read_legacy(file)
 
@@ -87,18 +90,24 @@ def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
             names = archive.namelist()
             pickles = [name for name in names if name.endswith("/data.pkl")]
             if len(pickles) != 1:
-                raise CheckpointError("this zip file is no PyTorch checkpoint")
+                raise CheckpointError("checkpoint.none", "this zip file is no PyTorch checkpoint")
             folder = pickles[0].removesuffix("data.pkl")
             order = folder + "byteorder"
             if order in names and _member(archive, order, 16) != b"little":
-                raise CheckpointError("its numbers are big-endian, which is not supported")
+                raise CheckpointError(
+                    "checkpoint.big-endian", "its numbers are big-endian, which is not supported"
+                )
 
             def load(storage: Storage) -> NDArray[Any]:
                 size = storage.length * storage.dtype.itemsize
                 data = _member(archive, f"{folder}data/{storage.key}", size)
                 if len(data) != size:
                     raise CheckpointError(
-                        f"storage {storage.key} has {len(data)} bytes, not {size}"
+                        "checkpoint.damaged",
+                        "storage {key} has {found} bytes, not {size}",
+                        key=storage.key,
+                        found=len(data),
+                        size=size,
                     )
                 return np.frombuffer(data, storage.dtype)
 
@@ -108,7 +117,10 @@ def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
             storages = {view.storage for view in views.values()}
             size = sum(storage.length * storage.dtype.itemsize for storage in storages)
             if size > file.seek(0, 2):
-                raise CheckpointError("its tensors ask for more numbers than the file holds")
+                raise CheckpointError(
+                    "checkpoint.asks-too-much",
+                    "its tensors ask for more numbers than the file holds",
+                )
             return _tensors(views, load)
     except CheckpointError:
         raise
@@ -120,40 +132,62 @@ def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
         EOFError,
         ValueError,
     ) as error:
-        raise CheckpointError(f"the archive is damaged: {error}") from error
+        raise CheckpointError(
+            "checkpoint.damaged", "the archive is damaged: {reason}", reason=error
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED:
-        raise CheckpointError(f"{name} is compressed, which PyTorch never does")
+        raise CheckpointError(
+            "checkpoint.compressed", "{name} is compressed, which PyTorch never does", name=name
+        )
     if info.file_size > limit:
-        raise CheckpointError(f"{name} has {info.file_size} bytes, more than the {limit} it should")
+        raise CheckpointError(
+            "checkpoint.damaged",
+            "{name} has {file_size} bytes, more than the {limit} it should",
+            name=name,
+            file_size=info.file_size,
+            limit=limit,
+        )
     return archive.read(info)
 
 
 def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
     head = BytesIO(file.read(LARGEST_PICKLE))
     if _interpret(head) != LEGACY_MAGIC:
-        raise CheckpointError("it is no PyTorch checkpoint")
+        raise CheckpointError("checkpoint.none", "it is no PyTorch checkpoint")
     if _interpret(head) != LEGACY_PROTOCOL:
-        raise CheckpointError("it is a PyTorch checkpoint of an unknown protocol")
+        raise CheckpointError(
+            "checkpoint.protocol", "it is a PyTorch checkpoint of an unknown protocol"
+        )
     system = _interpret(head)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise CheckpointError("its numbers are big-endian, which is not supported")
+        raise CheckpointError(
+            "checkpoint.big-endian", "its numbers are big-endian, which is not supported"
+        )
     views = _views(_interpret(head))
     keys = _interpret(head)
     storages = {view.storage.key: view.storage for view in views.values()}
     are_keys = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
     if not are_keys or sorted(keys) != sorted(storages):
-        raise CheckpointError("its list of storages is not that of its tensors")
+        raise CheckpointError(
+            "checkpoint.damaged", "its list of storages is not that of its tensors"
+        )
     file.seek(head.tell())
     loaded = {}
     for key in keys:
         storage = storages[key]
         count = int.from_bytes(file.read(8), "little")
         if count != storage.length:
-            raise CheckpointError(f"storage {key} has {count} numbers instead of {storage.length}")
+            raise CheckpointError(
+                "checkpoint.damaged",
+                "storage {key} has {count} numbers instead of {length}",
+                key=key,
+                count=count,
+                length=storage.length,
+            )
         loaded[key] = np.frombuffer(_exactly(file, count * storage.dtype.itemsize), storage.dtype)
     return _tensors(views, lambda storage: loaded[storage.key])
 
@@ -164,7 +198,7 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
     end = file.seek(0, 2)
     file.seek(here)
     if end - here < size:
-        raise CheckpointError("the file ends early")
+        raise CheckpointError("checkpoint.ends-early", "the file ends early")
     return file.read(size)
 
 
@@ -177,21 +211,31 @@ def _views(content: Any) -> dict[str, View]:
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict):
-        raise CheckpointError("it holds no dictionary of tensors")
+        raise CheckpointError("checkpoint.no-tensors", "it holds no dictionary of tensors")
     views = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, View)}
     if not views:
-        raise CheckpointError("it holds no tensors")
+        raise CheckpointError("checkpoint.no-tensors", "it holds no tensors")
     storages: dict[str, Storage] = {}
     used: Counter[str] = Counter()
     for name, (storage, offset, shape, strides) in views.items():
         if storages.setdefault(storage.key, storage) != storage:
-            raise CheckpointError(f"storage {storage.key} has two types or sizes")
+            raise CheckpointError(
+                "checkpoint.damaged", "storage {key} has two types or sizes", key=storage.key
+            )
         reach = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
         if prod(shape) and offset + reach >= storage.length:
-            raise CheckpointError(f"tensor {name!r} reaches past the end of its storage")
+            raise CheckpointError(
+                "checkpoint.damaged",
+                "tensor {name!r} reaches past the end of its storage",
+                name=name,
+            )
         used[storage.key] += prod(shape)
         if used[storage.key] > 2 * storage.length:
-            raise CheckpointError(f"tensors ask for more than there is in storage {storage.key}")
+            raise CheckpointError(
+                "checkpoint.asks-too-much",
+                "tensors ask for more than there is in storage {key}",
+                key=storage.key,
+            )
     return views
 
 
@@ -207,7 +251,12 @@ def _tensors(
         try:
             view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
         except (ValueError, OverflowError) as error:
-            raise CheckpointError(f"tensor {name!r} has an impossible shape: {error}") from error
+            raise CheckpointError(
+                "checkpoint.damaged",
+                "tensor {name!r} has an impossible shape: {reason}",
+                name=name,
+                reason=error,
+            ) from error
         is_whole = view.size == numbers.size and view.flags.c_contiguous
         out[name] = view if is_whole else view.copy()
     return out
@@ -287,19 +336,26 @@ def _interpret(file: BinaryIO) -> Any:
                     stack.pop()  # a state dict's _metadata
                     _a(dict, stack[-1])
                 case other:
-                    raise CheckpointError(f"its pickle has the instruction {other}")
+                    raise CheckpointError(
+                        "checkpoint.hostile", "its pickle has the instruction {other}", other=other
+                    )
     except CheckpointError:
         raise
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
-        raise CheckpointError(f"its pickle is damaged or none at all ({error})") from error
-    raise CheckpointError("its pickle has no end")
+        raise CheckpointError(
+            "checkpoint.damaged", "its pickle is damaged or none at all ({reason})", reason=error
+        ) from error
+    raise CheckpointError("checkpoint.damaged", "its pickle has no end")
 
 
 def _a(kind: type, value: Any) -> Any:
     """Give back `value`. Raises CheckpointError unless it is of exactly this kind, subclasses excluded."""
     if type(value) is not kind:
         raise CheckpointError(
-            f"its pickle uses a {type(value).__name__} as if it were a {kind.__name__}"
+            "checkpoint.hostile",
+            "its pickle uses a {kind} as if it were a {wanted}",
+            kind=type(value).__name__,
+            wanted=kind.__name__,
         )
     return value
 
@@ -307,7 +363,9 @@ def _a(kind: type, value: Any) -> Any:
 def _put(target: Any, keys: list[Any], values: list[Any]) -> None:
     """Put items into a dictionary. Keys are never tuples: hashing one can take for ever, or all of the stack."""
     if not all(type(key) in (str, int) for key in keys):
-        raise CheckpointError("its pickle has a key that is neither a name nor a number")
+        raise CheckpointError(
+            "checkpoint.hostile", "its pickle has a key that is neither a name nor a number"
+        )
     _a(dict, target).update(zip(keys, values, strict=True))
 
 
@@ -318,7 +376,11 @@ def _storage(reference: Any) -> Storage:
         ):
             return Storage(key, STORAGES[path], length)
     kind = reference[1] if type(reference) is tuple and len(reference) > 1 else reference
-    raise CheckpointError(f"its pickle refers to {_title(kind)}, which is no storage of numbers")
+    raise CheckpointError(
+        "checkpoint.hostile",
+        "its pickle refers to {kind}, which is no storage of numbers",
+        kind=_title(kind),
+    )
 
 
 def _call(function: Any, arguments: Any) -> Any:
@@ -335,7 +397,11 @@ def _call(function: Any, arguments: Any) -> Any:
             numbers = (offset, *shape, *strides)
             if len(shape) == len(strides) and all(type(n) is int and n >= 0 for n in numbers):
                 return View(storage, offset, shape, strides)
-    raise CheckpointError(f"its pickle calls {_title(function)}, which is not needed for tensors")
+    raise CheckpointError(
+        "checkpoint.hostile",
+        "its pickle calls {function}, which is not needed for tensors",
+        function=_title(function),
+    )
 
 
 def _title(value: Any) -> str:

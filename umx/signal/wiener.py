@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .types import Float
+from ..types import Float
 
 WINDOW = 300
 """Frames filtered together; about seven seconds."""

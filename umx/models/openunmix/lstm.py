@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from .kernels import Engine
-from .kernels.layers import LstmLayer
-from .types import Float
+from ...kernels import Engine
+from ...kernels.layers import LstmLayer
+from ...types import Float
 
 State: TypeAlias = list[list[tuple[Float, Float]]]
 """h and c, each (B, h) float32, by layer and direction."""

@@ -1,0 +1,1 @@
+"""What runs on desktops only: audio files, and the command line."""

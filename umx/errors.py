@@ -1,0 +1,28 @@
+"""Errors that a program can tell apart, and a page can say in its visitor's language."""
+
+from typing import Self
+
+
+class CodedError(ValueError):
+    """A code, such as "weights.size", and named fields, beside the English sentence that they fill."""
+
+    def __init__(self, code: str, sentence: str, **fields: object):
+        """sentence: English, with the fields' names in braces."""
+        super().__init__(sentence.format(**fields))
+        self.code, self.sentence, self.fields = code, sentence, fields
+
+    def within(self, place: str) -> Self:
+        """The same error, said of a file by its name."""
+        return type(self)(self.code, "{place}: " + self.sentence, place=place, **self.fields)
+
+
+class WeightsError(CodedError):
+    """A model that can't be found, read or trusted; says which and why."""
+
+
+class CheckpointError(CodedError):
+    """A file that can't be read as a checkpoint; says which and why."""
+
+
+class ConvertError(CodedError):
+    """Checkpoints that can't become a model; says which and why."""

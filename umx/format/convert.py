@@ -1,0 +1,117 @@
+"""Converting: checkpoints become a model's folder, one after the other, whatever their architecture."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .. import models
+from ..errors import CheckpointError, ConvertError
+from . import checkpoint
+from .manifest import MANIFEST, Manifest, WeightFile
+from .packing import pack
+
+TARGETS = ("vocals", "drums", "bass", "other")
+"""Order in which models name their targets; others come after."""
+
+Progress = Callable[[str], None]
+"""Called with the name of the network that is about to be converted: its targets."""
+
+
+def convert(
+    checkpoints: Mapping[tuple[str, ...], Path],
+    folder: Path,
+    preset: str,
+    known: Mapping[str, Any],
+    progress: Progress = lambda name: None,
+    **fields: Any,
+) -> Manifest:
+    """Convert checkpoints, by the targets that each of them estimates, into a model's folder, which is made.
+
+    known, fields: as `Converter` takes them. Returns the manifest.
+    Raises ConvertError and CheckpointError, naming the file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    converter = Converter(preset, known, **fields)
+    for targets in sorted(checkpoints, key=_rank):
+        progress(", ".join(targets))
+        path = checkpoints[targets]
+        try:
+            with path.open("rb") as file:
+                entry, data = converter.add(targets, file)
+        except OSError as error:
+            raise ConvertError(
+                "convert.unreadable",
+                "{file} can't be read: {reason}.",
+                file=path,
+                reason=error.strerror,
+            ) from error
+        except (CheckpointError, ConvertError) as error:
+            raise error.within(str(path)) from error
+        (folder / entry.file).write_bytes(data)
+    manifest = converter.manifest()
+    (folder / MANIFEST).write_text(manifest.text(), "utf-8")
+    return manifest
+
+
+class Converter:
+    """Takes a model's checkpoints one by one, and holds none of them longer than it must."""
+
+    def __init__(self, preset: str, known: Mapping[str, Any], **fields: Any):
+        """known: fields of the network that checkpoints don't tell; fields: the manifest's, but for preset, network,
+        files, and the architecture where it is to be recognised."""
+        self.preset, self.known, self.fields = preset, known, fields
+        self.entries: list[WeightFile] = []
+
+    def add(self, targets: tuple[str, ...], file: BinaryIO) -> tuple[WeightFile, bytes]:
+        """Convert one network's checkpoint: its entry in the manifest, and the file that it names.
+
+        Raises CheckpointError for a file that is none, ConvertError for a network that isn't one of this model.
+        """
+        state = checkpoint.read_file(file)
+        name = self.fields.setdefault("architecture", recognise(state))
+        architecture = models.find(name)
+        network = architecture.describe(state, **self.known)
+        self._check_alike(network)
+        manifest = Manifest(preset=self.preset, files=(), **self.fields)
+        try:
+            manifest.check_network()
+        except ValueError as error:
+            raise ConvertError(
+                "convert.network", "it is no network that can be used: {reason}.", reason=error
+            ) from error
+        tensors = architecture.tensors(state, network, self.preset)
+        entry, data = pack(targets, tensors)
+        self.entries.append(entry)
+        return entry, data
+
+    def manifest(self) -> Manifest:
+        """The manifest of the networks so far. Raises WeightsError where its fields don't fit."""
+        manifest = Manifest(preset=self.preset, files=tuple(self.entries), **self.fields)
+        return Manifest.parse(manifest.text(), MANIFEST)
+
+    def _check_alike(self, network: Any) -> None:
+        """Raise ConvertError for a network that isn't like those before it."""
+        found, others = asdict(network), asdict(self.fields.setdefault("network", network))
+        for name, value in others.items():
+            if found[name] != value:
+                raise ConvertError(
+                    "convert.unlike",
+                    "its network has {field} {found}, but the model has {other}; all targets of a model must be alike.",
+                    field=name, found=found[name], other=value,
+                )  # fmt: skip
+
+
+def recognise(state: Mapping[str, Any]) -> str:
+    """The name of the architecture that a checkpoint's tensors are of. Raises ConvertError where none is."""
+    for name in models.ARCHITECTURES:
+        if models.find(name).recognises(state):
+            return name
+    raise ConvertError(
+        "convert.unknown", "its tensors are those of no network that can be used here."
+    )
+
+
+def _rank(targets: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    first = targets[0]
+    return (TARGETS.index(first) if first in TARGETS else len(TARGETS)), targets

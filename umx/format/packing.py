@@ -1,0 +1,98 @@
+"""Weight files as they travel: gzip-compressed, of known size and sha256."""
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+
+from ..errors import WeightsError
+from .manifest import Manifest, WeightFile, refuse_page
+from .safetensors import Tensor, Tensors, parse, serialise
+
+GZIP_MAGIC = b"\x1f\x8b"
+CHUNK = 1 << 20
+"""Bytes that are unpacked at a time."""
+
+
+def pack(targets: Sequence[str], tensors: Tensors) -> tuple[WeightFile, bytes]:
+    """One network as it travels: its entry in the manifest, and the content of the file that it names."""
+    plain = serialise(tensors)
+    # Huffman codes only: repetitions among weights are chance, and a match costs more than it saves.
+    packer = zlib.compressobj(9, wbits=31, strategy=zlib.Z_HUFFMAN_ONLY)
+    packed = packer.compress(plain) + packer.flush()
+    name = f"{'-'.join(targets)}.safetensors.gz"
+    return WeightFile(
+        tuple(targets), name, len(packed), _hash(packed), len(plain), _hash(plain)
+    ), packed
+
+
+def read_weights(
+    data: bytes | bytearray, entry: WeightFile, manifest: Manifest
+) -> dict[str, Tensor]:
+    """Unpack and check one file.
+
+    data: as it travels, or already decompressed, as some servers and browsers leave it.
+    Returns arrays by name; they are views of one buffer.
+    Raises WeightsError; never allocates more than the network that the manifest describes.
+    """
+    refuse_page(data, entry.file)
+    if data[:2] == GZIP_MAGIC:
+        _expect(data, _hash(data), entry.size, entry.sha256, entry.file)
+        data = _unpack(data, entry)
+    return read_unpacked(data, _hash(data), entry, manifest)
+
+
+def read_unpacked(
+    data: bytes | bytearray, sha256: str, entry: WeightFile, manifest: Manifest
+) -> dict[str, Tensor]:
+    """As `read_weights`, of decompressed data whose sha256 is known already, in hex."""
+    where = f"{entry.file}, unpacked,"
+    _expect(data, sha256, entry.unpacked_size, entry.unpacked_sha256, where)
+    return parse(data, manifest.shapes, entry.file)
+
+
+def _unpack(data: bytes | bytearray, entry: WeightFile) -> bytearray:
+    """Decompress a file into memory of the size that the manifest names.
+
+    It is done a stretch at a time: all at once would take twice the memory for a moment.
+    """
+    unpacker, out, end = zlib.decompressobj(wbits=31), bytearray(entry.unpacked_size), 0
+    try:
+        for begin in range(0, len(data), CHUNK):
+            stretch = memoryview(data)[begin : begin + CHUNK]
+            piece = unpacker.decompress(stretch, len(out) - end + 1)
+            out[end : end + len(piece)] = piece  # a file that is too long makes it grow by a byte
+            end += len(piece)
+            if end > entry.unpacked_size:
+                break
+    except zlib.error as error:
+        raise WeightsError(
+            "weights.damaged",
+            "{file} is damaged: {reason}; fetch it again.",
+            file=entry.file,
+            reason=error,
+        ) from error
+    if end != entry.unpacked_size or not unpacker.eof or unpacker.unused_data:
+        raise WeightsError(
+            "weights.unpacked-size",
+            "{file} does not unpack to the size that the manifest names.",
+            file=entry.file,
+        )
+    return out
+
+
+def _hash(data: bytes | bytearray) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _expect(data: bytes | bytearray, found: str, size: int, sha256: str, where: str) -> None:
+    if len(data) != size:
+        raise WeightsError(
+            "weights.size", "{file} has {found} bytes instead of {size}; fetch it again.",
+            file=where, found=len(data), size=size,
+        )  # fmt: skip
+    if found != sha256:
+        raise WeightsError(
+            "weights.hash",
+            "{file} is not the file that the manifest names; fetch it again.",
+            file=where,
+        )

@@ -1,0 +1,83 @@
+"""The models that their makers publish: sources, licences, and which files are theirs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .openunmix.official import MODELS as OPENUNMIX
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One file of an official model."""
+
+    targets: tuple[str, ...]
+    """What its network estimates."""
+    file: str
+    sha256: str
+    """Its hexadecimal digits, or as many of the first ones as are known."""
+    url: str
+    page_url: str
+    """Address at which pages of other origins may read the same file. It may answer no range requests."""
+
+
+@dataclass(frozen=True)
+class Official:
+    """Source of a model, and what its manifest says of it."""
+
+    architecture: str
+    title: str
+    licence: str
+    credit: str
+    source: str
+    """Address of the page that describes it."""
+    sample_rate: int
+    known: Mapping[str, Any]
+    """Fields of its network that its checkpoints don't tell."""
+    checkpoints: tuple[Checkpoint, ...]
+    size: int
+    """Bytes of the converted model as it travels, nearly: its network's shape decides, see docs/quantising.md."""
+    unpacked: int
+    """Bytes of its weights in memory, nearly."""
+    quality: Mapping[str, float] = field(default_factory=dict)
+    quality_note: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """What its manifest says beside name, preset, network and files."""
+        return {
+            "architecture": self.architecture,
+            "title": self.title,
+            "licence": self.licence,
+            "credit": self.credit,
+            "source": self.source,
+            "sample_rate": self.sample_rate,
+            "quality": dict(self.quality),
+            "quality_note": self.quality_note,
+        }
+
+
+def _official(architecture: str, model: Mapping[str, Any]) -> Official:
+    checkpoints = tuple(Checkpoint(**entry) for entry in model["checkpoints"])
+    return Official(architecture, **{**model, "checkpoints": checkpoints})
+
+
+OFFICIAL = {name: _official("openunmix", model) for name, model in OPENUNMIX.items()}
+"""By the names that the models have here."""
+
+
+def recognise(digests: Mapping[str, Any]) -> tuple[str, dict[Checkpoint, Any]] | None:
+    """The official model that some files are of, and which of them is which; None where none is.
+
+    digests: the files, whatever stands for them, by their sha256 in hex. Of two models, that with more files is meant.
+    """
+    best: tuple[str, dict[Checkpoint, Any]] | None = None
+    for name, official in OFFICIAL.items():
+        found = {
+            checkpoint: file
+            for checkpoint in official.checkpoints
+            for whole, file in digests.items()
+            if whole.startswith(checkpoint.sha256)
+        }
+        if len(found) > (len(best[1]) if best else 0):
+            best = name, found
+    return best
