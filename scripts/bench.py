@@ -151,11 +151,10 @@ def random_model(folder: Path, hidden: int, most: int = 60) -> None:
     from umx.format.library import read_manifest, write_model
     from umx.models.openunmix.network import shapes
 
-    manifest = asdict(read_manifest(ROOT / "weights" / "umx-mini"))
-    targets = list(manifest.pop("targets"))
-    manifest |= {"name": folder.name, "title": folder.name, "hidden_size": hidden}
-    template = read_manifest(ROOT / "weights" / "umx-mini")
-    layout = shapes(type(template)(targets=template.targets, **manifest))
+    fields = dict(vars(read_manifest(ROOT / "weights" / "umx-mini")))
+    files, network = fields.pop("files"), replace(fields["network"], hidden_size=hidden)
+    fields |= {"name": folder.name, "title": folder.name, "network": network}
+    layout = shapes(network)
     rng = np.random.default_rng(hidden)
     spread = (most * (most + 1) / 3) ** 0.5
 
@@ -167,8 +166,8 @@ def random_model(folder: Path, hidden: int, most: int = 60) -> None:
             return np.full(shape, 1 / spread / inputs**0.5, np.float32)
         return rng.uniform(-0.1, 0.1, shape).astype(np.float32)
 
-    weights = {t: {n: tensor(n, *kind) for n, kind in layout.items()} for t in targets}
-    write_model(folder, weights, **manifest)
+    weights = {f.targets: {n: tensor(n, *kind) for n, kind in layout.items()} for f in files}
+    write_model(folder, weights, **fields)
 
 
 @contextmanager
@@ -330,8 +329,8 @@ def reference(model: str, seconds: int) -> Iterator[Result]:
         return
     from umx.format.library import find_model, read_manifest
 
-    named = not model.startswith("random:")
-    hidden = read_manifest(find_model(model)).hidden_size if named else int(model.split(":")[1])
+    kind, _, size = model.rpartition(":")
+    hidden = int(size) if kind else read_manifest(find_model(model)).network.hidden_size
     networks = {
         target: OpenUnmix(nb_bins=2049, nb_channels=2, hidden_size=hidden, max_bin=1487).eval()
         for target in ("vocals", "drums", "bass", "other")

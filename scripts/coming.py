@@ -7,7 +7,6 @@ is in a `.part` folder, from which the next run goes on.
 
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -17,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from environment import ROOT
-from index import WEIGHTS, models
+from index import OFFICIAL, WEIGHTS, models
 
-OFFICIAL = runpy.run_path(str(ROOT / "umx" / "official.py"))["OFFICIAL"]
-"""Read by its path, because importing the package takes numpy."""
 PATIENCE = 5
 """Seconds that weights.py gets to end."""
 LINE = 60
@@ -42,9 +39,9 @@ class Coming:
     def __enter__(self) -> "Coming":
         if self.name in {model["name"] for model in models(self.weights)}:
             return self
+        licence, source = self.official["licence"], self.official["source"]
         print(
-            f"{self.official.title} comes in the background ({self.official.licence}, {self.official.source}).",
-            flush=True,
+            f"{self.official['title']} comes in the background ({licence}, {source}).", flush=True
         )
         script = ROOT / "scripts" / "weights.py"
         words = ["--weights", str(self.weights), "get", self.name, "--as-json"]
@@ -84,11 +81,7 @@ class Coming:
             return None
         return {
             "name": self.name,
-            "title": self.official.title,
-            "licence": self.official.licence,
-            "quality": dict(self.official.quality),
-            "size": self.official.size,
-            "unpacked": self.official.unpacked,
+            **{k: self.official[k] for k in ("title", "licence", "quality", "size", "unpacked")},
             "coming": self.fraction,
             "seconds_left": self.seconds_left,
         }
@@ -114,7 +107,7 @@ class Coming:
         if self.is_drawn:
             print(f"\r{'':{LINE}}\r", end="")
         if code == 0:
-            print(f"{self.official.title} is here.", flush=True)
+            print(f"{self.official['title']} is here.", flush=True)
         else:
             reason = reason.removeprefix("weights.py: ").rstrip(".:")
             print(f"{reason}. The page does without it; start again to go on.", flush=True)
@@ -123,7 +116,7 @@ class Coming:
         """One line, drawn over itself, on a terminal."""
         if self.is_stopped or not sys.stdout.isatty():
             return
-        text = f"{self.official.title}: {100 * self.fraction:.0f} %"
+        text = f"{self.official['title']}: {100 * self.fraction:.0f} %"
         if self.seconds_left is not None:
             text += f", {duration(self.seconds_left)} left"
         print(f"\r{text:{LINE}}", end="", flush=True)

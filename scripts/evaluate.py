@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from umx.desktop.song import read
 from umx.format.library import Model, find_model, load_model
+from umx.format.manifest import Manifest
 from umx.kernels import Engine, choose
 from umx.separator import Separator
 from umx.signal import stft
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write every song's scores to this file")
     options = parser.parse_args()
     model = load_model(find_model(options.model))
-    targets = list(model.targets)
+    targets = model.manifest.targets
     scores: dict[str, Scores] = {}
     for root in options.songs:
         paths = [*root.glob("*/mixture.wav"), *root.glob("*/*/mixture.wav")]
@@ -90,7 +91,7 @@ def main() -> None:
         songs = {}
         for folder in folders:
             name = folder.relative_to(root).as_posix()
-            songs[name] = score(load(folder, model, options.seconds), model)
+            songs[name] = score(load(folder, model.manifest, options.seconds), model)
             print(f"{name}\n{table({name: songs[name]}, targets)}\n", flush=True)
         print(f"{root.name}: {len(songs)} songs, model {model.manifest.name}")
         print(table(songs, targets))
@@ -104,15 +105,15 @@ def main() -> None:
         options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
 
-def load(folder: Path, model: Model, seconds: float | None) -> dict[str, Float]:
+def load(folder: Path, manifest: Manifest, seconds: float | None) -> dict[str, Float]:
     """The mixture and those stems that are there, each float32 (2, samples)."""
     audio = {}
-    for name in ("mixture", *model.targets):
+    for name in ("mixture", *manifest.targets):
         path = folder / f"{name}.wav"
         if name == "mixture" or path.exists():
-            audio[name] = read(path, model.manifest.sample_rate)
+            audio[name] = read(path, manifest.sample_rate)
     samples = min(x.shape[1] for x in audio.values())
-    length = min(samples, round(seconds * model.manifest.sample_rate)) if seconds else samples
+    length = min(samples, round(seconds * manifest.sample_rate)) if seconds else samples
     start = (samples - length) // 2
     return {name: x[:, start : start + length] for name, x in audio.items()}
 
@@ -126,7 +127,7 @@ def score(audio: dict[str, Float], model: Model) -> Scores:
     """One song's scores."""
     mixture = audio["mixture"]
     stems = {name: x for name, x in audio.items() if name != "mixture"}
-    complete = len(stems) == len(model.targets)
+    complete = len(stems) == len(model.manifest.targets)
     silent = stems.keys() - sounding(stems).keys()
     stems = sounding(stems)
     if not stems:

@@ -1,6 +1,7 @@
-"""The models in weights/, and the index of them that the page's menu is made from."""
+"""The models in weights/, the index of them that the page's menu is made from, and the official ones."""
 
 import json
+import runpy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "weights"
 INDEX = "index.json"
 MANIFEST = "manifest.json"
+OFFICIAL: dict[str, dict[str, Any]] = {
+    name: model
+    for path in sorted((ROOT / "umx" / "models").glob("*/official.py"))
+    for name, model in runpy.run_path(str(path))["MODELS"].items()
+}
+"""Models that can be had, by name. Read by their path, because importing the package takes numpy."""
 SHOWN = ("name", "title", "licence", "credit", "source", "preset", "quality", "quality_note")
 
 
@@ -25,7 +32,7 @@ def models(weights: Path = WEIGHTS) -> list[dict[str, Any]]:
     for path, manifest in _manifests(weights):
         with _damaged(path):
             shown = {key: manifest[key] for key in SHOWN}
-            files = manifest["targets"].values()
+            files = _files(manifest)
             shown["size"] = sum(entry["size"] for entry in files)
             shown["unpacked"] = sum(entry["unpacked_size"] for entry in files)
         # A copied folder goes by its own name, which is the one in its address.
@@ -37,7 +44,7 @@ def check(weights: Path = WEIGHTS) -> None:
     """Raise ValueError unless every file that a manifest names is there, with the bytes that it should have."""
     for path, manifest in _manifests(weights):
         with _damaged(path):
-            expected = {path.parent / e["file"]: e["sha256"] for e in manifest["targets"].values()}
+            expected = {path.parent / e["file"]: e["sha256"] for e in _files(manifest)}
         for file, digest in expected.items():
             if not file.is_file() or sha256(file) != digest:
                 state = "damaged" if file.exists() else "missing"
@@ -56,6 +63,11 @@ def _manifests(weights: Path) -> Iterator[tuple[Path, Any]]:
             with _damaged(path):
                 manifest = json.loads(path.read_text("utf-8"))
             yield path, manifest
+
+
+def _files(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of the files that a manifest names; format 1 has them by target."""
+    return [*manifest["targets"].values()] if manifest["format"] == 1 else manifest["files"]
 
 
 @contextmanager

@@ -26,14 +26,13 @@ from evaluate import load, sounding
 from umx.format import checkpoint
 from umx.format.convert import TARGETS
 from umx.format.library import Model
-from umx.format.manifest import Manifest
+from umx.format.manifest import Manifest, WeightFile
 from umx.format.packing import pack
 from umx.format.quantising import round_weights
-from umx.format.safetensors import Tensor
-from umx.format.step_sizes import coarse_steps
+from umx.format.safetensors import Tensor, Tensors
 from umx.kernels.reference import Numpy
-from umx.models.openunmix.convert import describe, fold, mean_inputs, quantize
-from umx.models.openunmix.network import OpenUnmix
+from umx.models.openunmix.convert import coarse, describe, fold, mean_inputs, quantize
+from umx.models.openunmix.network import Network, OpenUnmix
 from umx.models.openunmix.training_folder import read_folder
 from umx.separator import Separator
 from umx.signal.stft import stft
@@ -54,17 +53,25 @@ def main() -> None:
         "--seconds", type=float, default=12, help="of each song (default: %(default)s)"
     )
     options = parser.parse_args()
-    paths, signal = read_folder(options.checkpoints)
-    targets = sorted(paths, key=[*TARGETS, *sorted(paths)].index)
-    states = {t: checkpoint.read(paths[t]) for t in targets}
-    texts = dict.fromkeys(("name", "title", "licence", "credit", "source", "preset"), "")
-    fields: dict[str, Any] = {**texts, **signal, **describe(states[targets[0]])}
-    manifest = Manifest(targets={}, **fields)
+    paths, rate, signal = read_folder(options.checkpoints)
+    every = [target for (target,) in paths]
+    targets = sorted(every, key=[*TARGETS, *sorted(every)].index)
+    states = {t: checkpoint.read(paths[t,]) for t in targets}
+    texts: dict[str, Any] = dict.fromkeys(
+        ("name", "title", "licence", "credit", "source", "preset"), ""
+    )
+    manifest = Manifest(
+        **texts,
+        architecture="openunmix",
+        sample_rate=rate,
+        network=describe(states[targets[0]], **signal),
+        files=tuple(WeightFile((t,), "", 0, "", 0, "") for t in targets),
+    )
     exact = {t: fold(state) for t, state in states.items()}
     folders = sorted(path.parent for path in options.songs.glob("*/mixture.wav"))
     if not folders:
         parser.error(f"{options.songs} has no song: no folder in it holds a mixture.wav.")
-    songs = [sounding(load(folder, Model(manifest, exact), options.seconds)) for folder in folders]
+    songs = [sounding(load(folder, manifest, options.seconds)) for folder in folders]
     effects(manifest, exact, songs)
     curve(manifest, exact, {t: mean_inputs(state) for t, state in states.items()}, songs)
 
@@ -72,21 +79,22 @@ def main() -> None:
 def effects(manifest: Manifest, exact: Folded, songs: list[Song]) -> None:
     """Print how loud each matrix's noise is in the masked magnitudes, were its steps as large as its typical weight."""
     rng = np.random.default_rng(0)
+    network = manifest.network
     magnitudes = [
-        np.abs(stft(song["mixture"], manifest.n_fft, manifest.hop))[np.newaxis] for song in songs
+        np.abs(stft(song["mixture"], network.n_fft, network.hop))[np.newaxis] for song in songs
     ]
     print("| matrix | " + " | ".join(exact) + " | median |\n" + "| --- " * (2 + len(exact)) + "|")
     noise: dict[str, list[float]] = {}
     for folded in exact.values():
-        wanted = [masks_applied(manifest, folded, m) for m in magnitudes]
+        wanted = [masks_applied(network, folded, m) for m in magnitudes]
         level = sum(float(np.square(w).sum()) for w in wanted)
-        steps = coarse_steps(folded, 4.0)
+        steps = coarse(folded, 4.0)
         for name, step in steps.items():
             weight = folded[f"{name}.weight"]
             part = np.sqrt(np.mean(step**2 / np.square(weight).mean()))
             moved = weight + rng.uniform(-0.5, 0.5, weight.shape).astype(np.float32) * step[:, None]
             noisy = dict(folded) | {f"{name}.weight": moved}
-            got = [masks_applied(manifest, noisy, m) for m in magnitudes]
+            got = [masks_applied(network, noisy, m) for m in magnitudes]
             error = sum(float(np.square(g - w).sum()) for g, w in zip(got, wanted, strict=True))
             noise.setdefault(name, []).append(10 * np.log10(error / level / part**2))
     for name, values in noise.items():
@@ -94,10 +102,10 @@ def effects(manifest: Manifest, exact: Folded, songs: list[Song]) -> None:
         print(f"| {name} | {cells} |", flush=True)
 
 
-def masks_applied(manifest: Manifest, tensors: Mapping[str, Tensor], magnitude: Float) -> Float:
-    network = OpenUnmix(tensors, manifest, Numpy())
-    (encoded,), _ = network.encode(magnitude[..., : manifest.max_bin])
-    masked: Float = network.mask(encoded) * magnitude[0]
+def masks_applied(network: Network, tensors: Tensors, magnitude: Float) -> Float:
+    layers = OpenUnmix(tensors, network, Numpy())
+    (encoded,), _ = layers.encode(magnitude[..., : network.max_bin])
+    masked: Float = layers.mask(encoded) * magnitude[0]
     return masked
 
 
@@ -113,11 +121,11 @@ def curve(manifest: Manifest, exact: Folded, means: Folded, songs: list[Song]) -
         targets: dict[str, dict[str, Tensor]] = {}
         for target, folded in exact.items():
             if bits:
-                steps = coarse_steps(folded, bits)
+                steps = coarse(folded, bits)
                 targets[target] = round_weights(folded, steps, means[target])
             else:
                 targets[target] = quantize(folded, "best", means[target])
-        size = sum(pack(target, tensors)[0].size for target, tensors in targets.items())
+        size = sum(pack((target,), tensors)[0].size for target, tensors in targets.items())
         got = [separate(manifest, targets, song) for song in songs]
         ratios = [
             [ratio(*pair) for pair in zip(*stems, strict=True)]
@@ -132,8 +140,9 @@ def curve(manifest: Manifest, exact: Folded, means: Folded, songs: list[Song]) -
         )
 
 
-def separate(manifest: Manifest, targets: Mapping[str, Mapping[str, Tensor]], song: Song) -> Float:
-    return Separator(Model(manifest, targets), Numpy()).separate(song["mixture"])
+def separate(manifest: Manifest, targets: Mapping[str, Tensors], song: Song) -> Float:
+    networks: dict[tuple[str, ...], Tensors] = {(t,): tensors for t, tensors in targets.items()}
+    return Separator(Model(manifest, networks), Numpy()).separate(song["mixture"])
 
 
 def ratio(wanted: Float, got: Float) -> float:

@@ -6,6 +6,7 @@ mean over songs and targets, and the work in units of the undivided song's.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import environment
@@ -45,7 +46,8 @@ def main() -> None:
             overlap = round(seconds * RATE)
             ratios, work = [], 0
             for song, whole in zip(songs, wholes, strict=True):
-                batches = segments.plan(song.shape[1], 1, frames * HOP, overlap)
+                cutting = replace(separator.cutting, segment=frames * HOP, overlap=overlap)
+                batches = segments.plan(song.shape[1], cutting)
                 starts = [start for batch in batches for start in batch.starts]
                 joiner = segments.Joiner(overlap)
                 stretches: list[Float] = []

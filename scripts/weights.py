@@ -20,7 +20,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import environment
 import required_python  # noqa: F401
 from download import DownloadError, Report, fetch, matches, sha256, terminal_report
-from index import WEIGHTS, models, write_index
+from index import OFFICIAL, WEIGHTS, models, write_index
 
 if TYPE_CHECKING:
     from umx.models.official import Official
@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     get_parser = commands.add_parser("get", help="download and convert an official model")
-    get_parser.add_argument("name", choices=["umxl", "umxhq"])
+    get_parser.add_argument("name", choices=list(OFFICIAL))
     get_parser.add_argument(
         "--from",
         dest="folder",
@@ -144,7 +144,7 @@ def existing_folder(text: str) -> Path:
 
 
 def get(args: argparse.Namespace) -> None:
-    from umx.models.official import OFFICIAL
+    from umx.models import official as registry
 
     if any(
         (model["name"], model["preset"]) == (args.name, args.preset)
@@ -152,20 +152,21 @@ def get(args: argparse.Namespace) -> None:
     ):
         print(f"{args.name} is in {args.weights} already; remove it to get it anew.")
         return
-    official = OFFICIAL[args.name]
+    official = registry.OFFICIAL[args.name]
     work = work_folder(args)
     progress = JsonProgress(len(official.checkpoints)) if args.as_json else Progress()
     if args.folder:
-        checkpoints = find(official, args.folder)
+        paths = find(official, args.folder)
     else:
-        checkpoints = {t: work / name for t, name in official.checkpoints.items()}
+        paths = {c.targets: work / c.file for c in official.checkpoints}
         try:
-            for target, path in checkpoints.items():
-                bring(official.url(target), path, official.digest(target), progress)
+            for checkpoint in official.checkpoints:
+                path = paths[checkpoint.targets]
+                bring(checkpoint.url, path, checkpoint.sha256, progress)
         except DownloadError as error:
             raise UsageError(by_hand(official, args.name, error)) from error
     print(f"{official.title} is licensed {official.licence}: {official.source}")
-    build(args, args.name, checkpoints, official.fields(), progress)
+    build(args, args.name, paths, official.known, official.fields(), progress)
 
 
 def bring(url: str, path: Path, expected: str, progress: "Progress") -> None:
@@ -192,7 +193,7 @@ class JsonProgress(Progress):
     """Tells programs: a line has the fraction that is done and the seconds left, null while nobody knows."""
 
     def __init__(self, count: int) -> None:
-        """count: of targets, whose files are taken to be of one size."""
+        """count: of checkpoints, which are taken to be of one size."""
         self.count = count
         self.here = self.converted = 0  # files
         self.got = 0  # bytes, in this run
@@ -234,7 +235,7 @@ class JsonProgress(Progress):
 
 
 def by_hand(official: "Official", name: str, error: DownloadError) -> str:
-    links = "\n".join(f"  {official.url(target)}" for target in official.checkpoints)
+    links = "\n".join(f"  {checkpoint.url}" for checkpoint in official.checkpoints)
     return (
         f"{official.title} could not be downloaded: {error}.\n"
         f"Start again to go on from here; or download these files in a browser,\n{links}\n"
@@ -242,49 +243,46 @@ def by_hand(official: "Official", name: str, error: DownloadError) -> str:
     )
 
 
-def find(official: "Official", folder: Path) -> dict[str, Path]:
-    """The official checkpoints in a folder, by what they are and not by what they are called."""
+def find(official: "Official", folder: Path) -> dict[tuple[str, ...], Path]:
+    """The official checkpoints in a folder by target: known by what they are and not by what they are called."""
     digests = {path: sha256(path) for path in sorted(folder.glob("*.pth"))}
     found = {}
-    for target, name in official.checkpoints.items():
-        paths = [
-            path for path, digest in digests.items() if matches(digest, official.digest(target))
-        ]
+    for checkpoint in official.checkpoints:
+        paths = [p for p, digest in digests.items() if matches(digest, checkpoint.sha256)]
         if not paths:
-            wrong = folder / name in digests
-            state = "is damaged, its sha256 differs" if wrong else "is missing"
-            raise UsageError(f"{folder / name} {state}; download it from {official.url(target)}")
-        found[target] = paths[0]
+            path = folder / checkpoint.file
+            state = "is damaged, its sha256 differs" if path in digests else "is missing"
+            raise UsageError(f"{path} {state}; download it from {checkpoint.url}")
+        found[checkpoint.targets] = paths[0]
     return found
 
 
 def convert(args: argparse.Namespace) -> None:
     from umx.models.openunmix.training_folder import read_folder
 
-    checkpoints, signal = read_folder(args.folder)
+    checkpoints, rate, known = read_folder(args.folder)
     fields = {"title": args.name, "licence": "not stated", "credit": "", "source": ""}
-    build(args, args.name, checkpoints, fields | signal, Progress())
+    build(args, args.name, checkpoints, known, fields | {"sample_rate": rate}, Progress())
 
 
 def build(
     args: argparse.Namespace,
     name: str,
-    checkpoints: dict[str, Path],
-    fields: dict[str, Any],
+    checkpoints: Mapping[tuple[str, ...], Path],
+    known: Mapping[str, Any],
+    fields: Mapping[str, Any],
     progress: Progress,
 ) -> None:
-    """Convert into a folder beside the others, and then give it its name."""
+    """Convert into a folder beside the others, and then give it its name.
+
+    known: fields of the network that the checkpoints don't tell; fields: the manifest's.
+    """
     from umx.format.convert import convert as convert_checkpoints
-    from umx.models.openunmix.official import SIGNAL
 
     work = work_folder(args) / "model"
     shutil.rmtree(work, ignore_errors=True)
     convert_checkpoints(
-        checkpoints,
-        work,
-        args.preset,
-        progress.converting,
-        **SIGNAL | {"name": name} | fields,
+        checkpoints, work, args.preset, known, progress.converting, name=name, **fields
     )
     place, old = args.weights / name, work_folder(args) / "old"
     shutil.rmtree(old, ignore_errors=True)
@@ -309,8 +307,6 @@ def no_model(args: argparse.Namespace, name: str) -> UsageError:
 
 
 def show(args: argparse.Namespace) -> None:
-    from umx.models.official import OFFICIAL
-
     here = models(args.weights)
     for model in here:
         size = f"{model['size'] / 1e6:.1f} MB"
@@ -319,7 +315,8 @@ def show(args: argparse.Namespace) -> None:
         )
     for name, official in OFFICIAL.items():
         if name not in {model["name"] for model in here}:
-            print(f"{name:12} {'not here':>9}  {'':5} {official.licence}  {official.title}")
+            licence, title = official["licence"], official["title"]
+            print(f"{name:12} {'not here':>9}  {'':5} {licence}  {title}")
 
 
 def verify(args: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ CARD = {
     "credit": "Trained by the umx project on music synthesised from freely licensed instruments, drum kits and "
     "voices.",
     "source": "",
+    "sample_rate": 44100,
 }
 
 
@@ -34,10 +35,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "weights" / CARD["name"])
     parser.add_argument("--scores", type=Path, metavar="SCORES.json")
     options = parser.parse_args()
-    checkpoints = {target: options.work / "model" / f"{target}.pth" for target in TARGETS}
-    fields = CARD | SIGNAL | (quality(options.scores) if options.scores else {})
-    manifest = convert(checkpoints, options.folder, "web", **fields)
-    size = sum(entry.size for entry in manifest.targets.values())
+    checkpoints = {(target,): options.work / "model" / f"{target}.pth" for target in TARGETS}
+    fields = CARD | (quality(options.scores) if options.scores else {})
+    manifest = convert(checkpoints, options.folder, "web", SIGNAL, **fields)
+    size = sum(entry.size for entry in manifest.files)
     print(f"{options.folder}: {size / 1e6:.1f} MB")
 
 
@@ -66,16 +67,7 @@ def quality(path: Path) -> dict[str, Any]:
         return fmean(fmean(scores) for scores in known if scores)
 
     figures = {target: round(mean("wiener", target), 2) for target in TARGETS}
-    averages = {
-        method: fmean(mean(method, target) for target in TARGETS)
-        for method in ("wiener", "mixture", "oracle")
-    }
-    note = (
-        f"SDR in dB on windows of recorded songs, the mean over {len(artists)} artists; "
-        f"mean {averages['wiener']:.2f}, mixture as the estimate {averages['mixture']:.2f}, oracle ratio mask "
-        f"{averages['oracle']:.2f}. UMX-L is far better: use it where you can."
-    )
-    return {"quality": figures, "quality_note": note}
+    return {"quality": figures, "quality_note": NOTE}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Open-Unmix as it is trained: only the bins below 16 kHz are computed; export fills in the others.
 
-Parameters have the official names and so do the checkpoints, which `openunmix` and `umx.checkpoint` read.
+Parameters have the official names and so do the checkpoints, which `openunmix` and `umx.format.checkpoint` read.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from umx import weights
+from umx.format.safetensors import Tensors
 
 BINS = 2049
 MAX_BIN = 1487
@@ -59,11 +59,11 @@ class OpenUnmix(nn.Module):
         return masks.transpose(1, 2) * mixture
 
     @torch.no_grad()
-    def begin(self, mixture: Tensor, layers: Mapping[str, weights.Tensor] | None = None) -> None:
+    def begin(self, mixture: Tensor, layers: Tensors | None = None) -> None:
         """Measure on magnitudes (frames, batch, 2, MAX_BIN) what training then leaves as it is: the input's shift and
         scale, and the norms' mean and variance.
 
-        layers: a target's tensors as `umx.weights.load_model` reads them, to go on from.
+        layers: a target's tensors as `umx.format.library.load_model` reads them, to go on from.
         """
         known = {
             key: torch.from_numpy(np.array(v, np.float32)) for key, v in (layers or {}).items()

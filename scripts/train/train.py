@@ -55,7 +55,7 @@ class Training:
         self.step = 0
 
     def begin(self, mixture: Tensor, model: Model | None) -> None:
-        self.network.begin(mixture, model.targets[self.path.stem] if model else None)
+        self.network.begin(mixture, model.networks[self.path.stem,] if model else None)
         self.averaged.load_state_dict(self.network.state_dict())
 
     def load(self) -> None:
@@ -161,7 +161,7 @@ def train(work: Path, steps: int, hidden: int, start: Path | None) -> None:
     number, size, frames = VALIDATION
     held_out = list(islice(Songs(work / "validation", 0).batches(size, frames), number))
     model = load_model(start) if start else None
-    hidden = model.manifest.hidden_size if model else hidden
+    hidden = model.manifest.network.hidden_size if model else hidden
     trainings = [Training(folder, target, hidden) for target in TARGETS]
     fresh = not trainings[-1].path.exists()
     if not fresh:
