@@ -12,9 +12,10 @@ import opfs
 from fetching import fetch
 from pyodide.ffi import create_once_callable, to_js
 
-from umx.convert import SIGNAL, Converter, ConvertError
-from umx.official import OFFICIAL
-from umx.weights import MANIFEST, Manifest
+from umx.errors import ConvertError
+from umx.format.convert import Converter
+from umx.format.manifest import MANIFEST, Manifest
+from umx.models.official import OFFICIAL, Checkpoint, recognise
 
 UNFINISHED = ".unfinished"
 """What the name of a folder ends with that is to become a model's."""
@@ -62,13 +63,14 @@ async def convert(files, report: Callable[[float], None]) -> dict[str, object]:
     files: Files that the visitor picked, in any order, under any name.
     Raises ConvertError or CheckpointError, and leaves all as it was then.
     """
-    name, checkpoints = await recognise(list(files), report)
-    converter = Converter(PRESET, **SIGNAL, name=name, **OFFICIAL[name].fields())
+    name, checkpoints = await recognised(list(files), report)
+    official = OFFICIAL[name]
+    converter = Converter(PRESET, official.known, name=name, **official.fields())
     async with turn():
         unfinished = await device.model_folder(name + UNFINISHED, create=True)
         try:
-            for done, (target, file) in enumerate(checkpoints.items(), 1):
-                entry, data = converter.add(target, io.BufferedReader(Picked(file)))
+            for done, (checkpoint, file) in enumerate(checkpoints.items(), 1):
+                entry, data = converter.add(checkpoint.targets, io.BufferedReader(Picked(file)))
                 await opfs.write(unfinished, entry.file, data)
                 del data
                 report(HASHING + (1 - HASHING) * done / len(checkpoints))
@@ -77,7 +79,9 @@ async def convert(files, report: Callable[[float], None]) -> dict[str, object]:
             await put_in_place(unfinished, manifest)
         except OSError as error:
             raise ConvertError(
-                f"This device has no room for {OFFICIAL[name].title}: free some, and try again."
+                "convert.no-room",
+                "This device has no room for {model}: free some, and try again.",
+                model=official.title,
             ) from error
         finally:
             await device.remove(name + UNFINISHED)
@@ -88,7 +92,7 @@ async def put_in_place(unfinished, manifest: Manifest) -> None:
     """Move a model's files from the folder where it was made to its own, in place of one that was made before."""
     await device.remove(manifest.name)
     folder = await device.model_folder(manifest.name, create=True)
-    for entry in manifest.targets.values():
+    for entry in manifest.files:
         await (await unfinished.getFileHandle(entry.file)).move(folder, entry.file)
     # The manifest comes last: without it, a folder is no model.
     await (await unfinished.getFileHandle(MANIFEST + UNFINISHED)).move(folder, MANIFEST)
@@ -119,41 +123,43 @@ async def download(name: str, report: Callable[[float], None]) -> dict[str, obje
     """
     official = OFFICIAL[name]
     files = []
-    for number, target in enumerate(official.checkpoints):
-        url = official.content_url(target)
+    for number, checkpoint in enumerate(official.checkpoints):
 
         def part(fraction: float, number: int = number) -> None:
             report(DOWNLOADING * (number + fraction) / len(official.checkpoints))
 
-        blob = await fetch(url, report=part)
-        files.append(js.File.new(to_js([blob]), official.checkpoints[target]))
+        blob = await fetch(checkpoint.page_url, report=part)
+        files.append(js.File.new(to_js([blob]), checkpoint.file))
     return await convert(files, lambda done: report(DOWNLOADING + (1 - DOWNLOADING) * done))
 
 
-async def recognise(files: list, report: Callable[[float], None]) -> tuple[str, dict[str, object]]:
-    """Which official model the files are of, and each target's; they are known by their hashes."""
+async def recognised(
+    files: list, report: Callable[[float], None]
+) -> tuple[str, dict[Checkpoint, object]]:
+    """Which official model the files are of, and which of its checkpoints each is; they are known by their hashes."""
     digests = {}
     for number, file in enumerate(files, 1):
         digests[await digest(file)] = file
         report(HASHING * number / len(files))
-    for name, official in OFFICIAL.items():
-        found = {
-            target: file
-            for target in official.checkpoints
-            for whole, file in digests.items()
-            if whole.startswith(official.digest(target))
-        }
-        lacking = [file for target, file in official.checkpoints.items() if target not in found]
-        if found and lacking:
-            raise ConvertError(
-                f"{official.title} also needs {', '.join(lacking)}, whole and unchanged. "
-                "Choose all of its files at once."
-            )
-        if found:
-            return name, found
-    titles = " or ".join(official.title for official in OFFICIAL.values())
-    names = ", ".join(file.name for file in files)
-    raise ConvertError(f"No file of {titles}, whole and unchanged, is among these: {names}.")
+    found = recognise(digests)
+    if found is None:
+        raise ConvertError(
+            "convert.not-official",
+            "No file of {models}, whole and unchanged, is among these: {files}.",
+            models=" or ".join(official.title for official in OFFICIAL.values()),
+            files=", ".join(file.name for file in files),
+        )
+    name, checkpoints = found
+    official = OFFICIAL[name]
+    lacking = [c.file for c in official.checkpoints if c not in checkpoints]
+    if lacking:
+        raise ConvertError(
+            "convert.lacking",
+            "{model} also needs {files}, whole and unchanged. Choose all of its files at once.",
+            model=official.title,
+            files=", ".join(lacking),
+        )
+    return found
 
 
 async def digest(file) -> str:

@@ -3,7 +3,7 @@
 import opfs
 from pyodide.ffi import JsException
 
-from umx.weights import WeightsError
+from umx.errors import WeightsError
 
 ADDRESS = "opfs:"
 """What the address of a model on the device begins with; then come its name and a slash."""
@@ -17,7 +17,12 @@ async def read(address: str):
         handle = await (await model_folder(name)).getFileHandle(file)
         return await handle.getFile()
     except JsException as error:
-        raise WeightsError(f"{name} is no longer on this device ({error}).") from error
+        raise WeightsError(
+            "weights.gone",
+            "{model} is no longer on this device ({reason}).",
+            model=name,
+            reason=error,
+        ) from error
 
 
 async def model_folder(name: str, create: bool = False):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import js
 from pyodide.ffi import JsException, to_js
 
-from umx.weights import WeightsError
+from umx.errors import WeightsError
 
 PAUSES = (1, 2, 4, 8)
 """Seconds before each attempt to go on, as long as none gets any further."""
@@ -38,8 +38,11 @@ async def fetch(
             return js.Blob.new(to_js(parts))
         except JsException as error:
             if furthest < 0 or not (pauses or loaded > furthest):
-                text = f"{url} can't be fetched: the network is gone, or the server."
-                raise WeightsError(text) from error
+                raise WeightsError(
+                    "weights.no-network",
+                    "{file} can't be fetched: the network is gone, or the server.",
+                    file=url,
+                ) from error
         if loaded > furthest:
             furthest, pauses = loaded, list(PAUSES)
         if not can_go_on:
@@ -55,7 +58,10 @@ async def ask(url: str, loaded: int, cache: str):
     if loaded and not continues(response, loaded):
         return await ask(url, 0, "reload")
     if not response.ok:
-        raise WeightsError(f"{url} can't be fetched: the server answered {response.status}.")
+        raise WeightsError(
+            "weights.refused", "{file} can't be fetched: the server answered {status}.",
+            file=url, status=response.status,
+        )  # fmt: skip
     return response
 
 

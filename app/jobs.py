@@ -147,7 +147,7 @@ class Job:
 
     def lanes(self, model):
         """The stems that add up to the song; without a model, as the usual ones give them."""
-        names = js.Object.keys(model.targets) if model else TARGETS
+        names = [name for entry in model.files for name in entry.targets] if model else TARGETS
         targets = in_order([NAMES.get(name, name) for name in names])
         chosen = [target for target in targets if target in self.song.targets]
         if len(chosen) in (0, len(targets)):

@@ -24,7 +24,6 @@ from pyscript.ffi import create_proxy
 from shortcuts import Shortcuts
 from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
 from texts import tr
-from told import told
 from version import WHEEL
 from wav import SAMPLE_RATE
 from worker_client import Worker, default_size
@@ -176,7 +175,7 @@ class Page:
 
     def introduce(self, model):
         text = tr("Model: {}. {} Licence: {}.").format(
-            told(model.title), told(model.credit), model.licence
+            tr(model.title), tr(model.credit), model.licence
         )
         view.say(view.element("model"), text)
         quality = ", ".join(
@@ -186,7 +185,7 @@ class Page:
         text = tr("Engine: {}; workers: {}, {} of memory. Quality: {}. {}")
         engine = tr(ENGINES.get(self.pool.engine, self.pool.engine))
         heap = megabytes(sum([worker.heap for worker in self.pool.workers]))
-        text = text.format(engine, self.pool.size, heap, quality, told(model.quality_note))
+        text = text.format(engine, self.pool.size, heap, quality, tr(model.quality_note))
         view.say(view.element("details"), text)
 
     def resized(self, event):

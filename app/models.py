@@ -26,7 +26,6 @@ from pool import Cancelled
 from promises import RejectedError, attempt, in_time, outcome
 from pyscript.ffi import create_proxy, to_js
 from texts import tr
-from told import told
 from wav import SAMPLE_RATE
 from worker_client import cores, memory
 
@@ -124,8 +123,9 @@ def described(entry, is_mine=False):
     """What an index or a manifest says of a model; None if it says nothing of the kind."""
     try:
         name, title = settings.model(entry.name), str(entry.title)
-        targets = getattr(entry, "targets", None)
-        files = [getattr(targets, target) for target in js.Object.keys(targets)] if targets else []
+        files = getattr(entry, "files", None) or []
+        if hasattr(entry, "targets"):  # a manifest of format 1 has a file a target
+            files = js.Object.values(entry.targets)
         ratios = getattr(entry, "quality", None)
         model = Model(
             name,
@@ -375,9 +375,9 @@ class Menu:
         node = view.copy("model-choice")
         radio, delete = node.querySelector("input"), node.querySelector("button")
         node.dataset.model = model.name
-        node.querySelector(".name").textContent = told(model.title)
+        node.querySelector(".name").textContent = tr(model.title)
         delete.hidden = not model.is_mine
-        delete.setAttribute("aria-label", tr("Delete {}").format(told(model.title)))
+        delete.setAttribute("aria-label", tr("Delete {}").format(tr(model.title)))
 
         async def forget():
             await outcome(self.folder.removeEntry(model.name, to_js({"recursive": True})))

@@ -54,8 +54,10 @@ async def has(folder):
     """Whether a model of the site, in the folder of this path, is on the device as a whole."""
     try:
         text = await settle((await kept(folder + "manifest.json")).text())
-        for target in json.loads(text)["targets"].values():
-            if not await kept(folder + target["file"]):
+        manifest = json.loads(text)
+        # Format 1 has a file a target.
+        for entry in manifest.get("files") or manifest["targets"].values():
+            if not await kept(folder + entry["file"]):
                 return False
         return True
     except Exception:

@@ -1,6 +1,7 @@
 """The page's texts in the visitor's language. The sources have them in English, which also stands in for any other.
 
-The others are in languages/, one file a language, by the English text. Pure Python, on MicroPython too.
+The others are in languages/, one file a language, by the English text, and errors by their codes. Pure Python, on
+MicroPython too.
 """
 
 LANGUAGES = ("de", "es", "fr", "ja", "pt")
@@ -10,3 +11,9 @@ translations = {}
 def tr(text):
     """A text of the page in the visitor's language; to be called with the English one, which may hold {}."""
     return translations.get(text, text)
+
+
+def said(code, fields, english):
+    """An error of a worker in the visitor's language, by its code and fields; in English where it isn't translated."""
+    text = translations.get(code)
+    return text.format(**fields) if text else english

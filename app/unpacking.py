@@ -3,23 +3,18 @@
 import js
 from pyodide.ffi import JsException
 
-from umx.weights import (
-    GZIP_MAGIC,
-    Manifest,
-    Tensor,
-    WeightFile,
-    WeightsError,
-    read_target,
-    read_unpacked,
-)
+from umx.errors import WeightsError
+from umx.format.manifest import Manifest, WeightFile
+from umx.format.packing import GZIP_MAGIC, read_unpacked, read_weights
+from umx.format.safetensors import Tensor
 
 
 async def read(blob, entry: WeightFile, manifest: Manifest) -> dict[str, Tensor]:
-    """As `umx.weights.read_target`, of a Blob; left to that where the browser lacks something, as it does on pages
+    """As `packing.read_weights`, of a Blob; left to that where the browser lacks something, as it does on pages
     without HTTPS, or the file isn't packed."""
     start = (await blob.slice(0, len(GZIP_MAGIC)).arrayBuffer()).to_bytes()
     if start != GZIP_MAGIC or not hasattr(js, "DecompressionStream") or not subtle():
-        return read_target((await blob.arrayBuffer()).to_bytes(), entry, manifest)
+        return read_weights((await blob.arrayBuffer()).to_bytes(), entry, manifest)
     data = await unpacked(blob, entry)
     digest = (await subtle().digest("SHA-256", data)).to_bytes()
     return read_unpacked(data.to_bytes(), digest.hex(), entry, manifest)
@@ -40,5 +35,10 @@ async def unpacked(blob, entry: WeightFile):
             end += piece.length
         await reader.cancel()
     except JsException as error:
-        raise WeightsError(f"{entry.file} is damaged: {error}; fetch it again.") from error
+        raise WeightsError(
+            "weights.damaged",
+            "{file} is damaged: {reason}; fetch it again.",
+            file=entry.file,
+            reason=error,
+        ) from error
     return out.subarray(0, end)

@@ -22,13 +22,15 @@ from pyodide.ffi import JsException, create_proxy, to_js
 
 from umx import level as levels
 from umx import segments
-from umx.audio import make_finite
+from umx.errors import CodedError, WeightsError
+from umx.format.library import Model
+from umx.format.manifest import MANIFEST, Manifest
 from umx.kernels import Engine, blas, choose
 from umx.separator import Separator
+from umx.signal.samples import CHANNELS, make_finite
 from umx.stems import KARAOKE, RESIDUAL, TITLES, VOCALS
 from umx.stems import named as stems_of
 from umx.types import Complex, Float
-from umx.weights import MANIFEST, Manifest, Model, WeightsError
 
 SAMPLE_RATE = 44100
 PEAK_SAMPLES = 2205
@@ -80,29 +82,28 @@ async def fetch_model(url: str, cache: str, files) -> dict[str, object]:
     manifest = Manifest.parse(text, url + MANIFEST)
     if manifest.sample_rate != SAMPLE_RATE:
         raise WeightsError(
-            f"{url} is a model for {manifest.sample_rate} Hz; the page works at {SAMPLE_RATE} Hz."
-        )
-    fractions = dict.fromkeys(manifest.targets, 0.0)
+            "weights.rate", "{model} is a model for {rate} Hz; the page works at {own} Hz.",
+            model=url, rate=manifest.sample_rate, own=SAMPLE_RATE,
+        )  # fmt: skip
+    fractions = {entry.file: 0.0 for entry in manifest.files}
 
-    def report_part(target: str, fraction: float) -> None:
-        fractions[target] = fraction
+    def report_part(file: str, fraction: float) -> None:
+        fractions[file] = fraction
         report(STARTED + (1 - STARTED) * sum(fractions.values()) / len(fractions))
 
-    async def bring(target: str, file: str):
+    async def bring(file: str):
         here = getattr(files, file, None)
-        return here or await fetch(url + file, cache, partial(report_part, target))
+        return here or await fetch(url + file, cache, partial(report_part, file))
 
-    blobs = {
-        target: asyncio.create_task(bring(target, entry.file))
-        for target, entry in manifest.targets.items()
-    }
+    blobs = {entry.file: asyncio.create_task(bring(entry.file)) for entry in manifest.files}
     try:
         # They come while the engine is chosen, and while those before them are unpacked.
         await asyncio.sleep(0)
         separator = Separator(Model(manifest, {}), Timed(await choose_engine()))
-        for target, entry in manifest.targets.items():
+        for entry in manifest.files:
             # One at a time: the engine packs its own copy, and the file's can go.
-            separator.add(target, await unpacking.read(await blobs.pop(target), entry, manifest))
+            blob = await blobs.pop(entry.file)
+            separator.add(entry.targets, await unpacking.read(blob, entry, manifest))
     finally:
         for task in blobs.values():
             task.cancel()
@@ -143,15 +144,19 @@ async def choose_engine():
         await pyodide_js.loadPackage("openblas")
         if not blas.LIBRARY.exists():
             # Plain numpy would take hours where another try takes seconds.
-            raise WeightsError("OpenBLAS can't be fetched: the network is gone, or the server.")
+            raise WeightsError(
+                "weights.no-openblas",
+                "OpenBLAS can't be fetched: the network is gone, or the server.",
+            )
         engine = choose()
     return engine
 
 
 def plan(samples: int, workers: int) -> dict[str, object]:
-    batches = segments.plan(samples, workers)
+    assert separator is not None
+    batches = segments.plan(samples, separator.cutting, workers)
     return {
-        "overlap": segments.OVERLAP,
+        "overlap": separator.cutting.overlap,
         "batches": [{"starts": list(b.starts), "length": b.length} for b in batches],
         "windows": {"starts": levels.windows(samples), "length": min(levels.WINDOW, samples)},
     }
@@ -171,7 +176,7 @@ def measure(windows, length: int) -> dict[str, object]:
 def try_out() -> dict[str, object]:
     """Separate some seconds of noise. Answers with the seconds that a second of it took."""
     assert separator is not None
-    shape = 1, separator.manifest.channels, TRIAL * SAMPLE_RATE
+    shape = 1, CHANNELS, TRIAL * SAMPLE_RATE
     noise = np.random.default_rng(0).standard_normal(shape, np.float32) / 10
     begun = time.perf_counter()
     for _ in separator.process(noise):
@@ -211,8 +216,8 @@ async def separate(
     Answers with the faded ends that its neighbours must be added to, Float32Array of (targets, channels, overlap).
     """
     chosen = choose_targets(list(stems))
-    starts, overlap = list(starts), segments.OVERLAP
-    audio = np.empty((len(starts), chosen.manifest.channels, length), np.float32)
+    starts, overlap = list(starts), chosen.cutting.overlap
+    audio = np.empty((len(starts), CHANNELS, length), np.float32)
     mixture.assign_to(audio.reshape(-1))
     make_finite(audio)
     factor = np.float32(levels.gain(level))
@@ -255,7 +260,7 @@ def process(chosen: Separator, audio: Float) -> Iterator[Float]:
 async def join(tail, head, start: int, stems, sample_kind: str, folder: str) -> dict[str, object]:
     """Add up the ends of two neighbouring batches, and post that piece."""
     chosen = choose_targets(list(stems))
-    shape = (len(chosen.targets), chosen.manifest.channels, segments.OVERLAP)
+    shape = (len(chosen.targets), CHANNELS, chosen.cutting.overlap)
     both = np.empty((2, *shape), np.float32)
     tail.assign_to(both[0].reshape(-1))
     head.assign_to(both[1].reshape(-1))
@@ -311,7 +316,7 @@ async def keep(folder: str, name: str, text: str) -> dict[str, object]:
 def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
     """Estimates by the names of their stems. Beside the vocals alone, karaoke is the rest."""
     assert separator is not None
-    stems = stems_of(estimates, targets, tuple(separator.manifest.targets))
+    stems = stems_of(estimates, targets, separator.manifest.targets)
     if VOCALS not in stems:
         stems.pop(KARAOKE, None)
     if RESIDUAL in stems:
@@ -416,7 +421,15 @@ async def answer(event) -> None:
         post("answer", heap=pyodide_js._module.HEAP8.length, **result)
     except Exception as error:
         # Whatever went wrong, the page must hear of it: nobody else is listening.
-        post("error", message=str(error) or type(error).__name__, memory=is_of_memory(error))
+        code = error.code if isinstance(error, CodedError) else ""
+        fields = error.fields if isinstance(error, CodedError) else {}
+        post(
+            "error",
+            message=str(error) or type(error).__name__,
+            code=code,
+            fields={name: str(value) for name, value in fields.items()},
+            memory=is_of_memory(error),
+        )
 
 
 xworker.onmessage = create_proxy(answer)

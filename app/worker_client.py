@@ -7,8 +7,7 @@ from pool import Cancelled, OutOfMemoryError, WorkerError, WorkerStoppedError
 from promises import RejectedError, settle
 from pyscript import PyWorker
 from pyscript.ffi import create_proxy, to_js
-from texts import tr
-from told import told
+from texts import said, tr
 
 SCRIPT, SNAPSHOT = "./app/worker.py", "./app/snapshot.mjs"
 PATIENCE = 900
@@ -60,7 +59,8 @@ class Worker:
         if reply.kind == "error" and reply.memory:
             raise OutOfMemoryError(tr(NO_MEMORY))
         if reply.kind == "error":
-            raise WorkerError(told(reply.message))
+            fields = {name: getattr(reply.fields, name) for name in js.Object.keys(reply.fields)}
+            raise WorkerError(said(reply.code, fields, reply.message))
         if reply.kind == "stopped":
             raise WorkerStoppedError(reply.message)
         if reply.kind == "cancelled":

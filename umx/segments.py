@@ -25,8 +25,8 @@ class Batch:
 def plan(samples: int, cutting: Cutting, workers: int = 1) -> list[Batch]:
     """Cut a song into batches of equal size, as many for one worker as for the next, in the song's order.
 
-    Segments get as much shorter than `cutting.segment` as it takes for the work to come out even, so that no worker is left
-    alone with the end of the song. The last one may reach past the end by less than one sample a segment.
+    Segments get as much shorter than `cutting.segment` as it takes for the work to come out even, so that no worker is
+    left alone with the end of the song. The last one may reach past the end by less than one sample a segment.
     """
     if samples <= 0:
         return []

@@ -3,8 +3,8 @@
 History of the format:
 
 1. Open-Unmix only: the network's shape beside all else, and a file for each entry of "targets".
-2. Any architecture: "architecture" names it, "network" has its own fields, and each of "files" names the targets that its
-   network estimates. Format 1 is still read, since visitors keep such models on their devices.
+2. Any architecture: "architecture" names it, "network" has its own fields, and each of "files" names the targets that
+   its network estimates. Format 1 is still read, since visitors keep such models on their devices.
 """
 
 import json
@@ -28,7 +28,7 @@ LARGEST_FILE = 1 << 30  # bytes, unpacked
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One network's file: the targets it estimates, and sizes in bytes and sha256 in hex, as it travels and unpacked."""
+    """One network's file: the targets it estimates; sizes in bytes and sha256 in hex, as it travels and unpacked."""
 
     targets: tuple[str, ...]
     file: str

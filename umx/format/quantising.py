@@ -1,4 +1,4 @@
-"""Quantising: matrices of floats become 8-bit integers with a step a row, of 8 bits a weight or fewer in a gzip file."""
+"""Quantising: matrices of floats become 8-bit integers with a step a row, which take fewer bits in a gzip file."""
 
 from collections.abc import Mapping
 
@@ -37,9 +37,9 @@ def round_weights(
 ) -> dict[str, Tensor]:
     """Round matrices to the given steps, or with `quantize_rows` where there are none.
 
-    steps: float32 (rows,) by matrix, no smaller than the row's largest weight divided by 127; means: average inputs, float32 (inputs,)
-    by matrix, for biases to make up for what rounding does to an average input (Nagel et al., "Data-Free Quantization
-    Through Weight Equalization and Bias Correction", 2019).
+    steps: float32 (rows,) by matrix, no smaller than the row's largest weight divided by 127.
+    means: average inputs, float32 (inputs,) by matrix, for biases to make up for what rounding does to an average input
+    (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019).
     """
     out: dict[str, Tensor] = dict(folded)
     for key, weight in folded.items():

@@ -1,7 +1,7 @@
 """Tensors in a safetensors file: a length, a JSON header, and the bytes. https://github.com/huggingface/safetensors
 
-The safetensors package is a compiled one that Pyodide 0.27 doesn't have, so the format is read here. Nothing in a file is
-believed before it is checked: names, types and shapes against those that the network has.
+The safetensors package is a compiled one that Pyodide 0.27 doesn't have, so the format is read here. Nothing in a file
+is believed before it is checked: names, types and shapes against those that the network has.
 """
 
 import json

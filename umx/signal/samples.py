@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..types import Float
 from .layout import WAV, downmix
 
+CHANNELS = 2
+"""Everything is separated in stereo, since all models are made for it."""
 LOUDEST = 1e6
 """Beyond it, squares of spectra would be too much for 32-bit floats."""
 

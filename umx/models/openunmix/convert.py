@@ -22,7 +22,7 @@ BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's
 VECTOR = re.compile(r"(in|out)put_(mean|scale)|bn\d\.(weight|bias|running_\w+)|lstm\.bias_\w+")
 MATRIX = re.compile(r"fc\d\.weight|lstm\.weight_\w+")
 EFFECT = {"fc1": -34, "input": -35, "recurrent": -41, "fc2": -28, "fc3": -30}
-"""The output's noise in dB for steps as large as a matrix's typical weight, by the end of the matrix's name; measured."""
+"""The output's noise in dB for steps as large as a matrix's typical weight, by the end of its name; measured."""
 
 
 def recognises(state: Mapping[str, Any]) -> bool:

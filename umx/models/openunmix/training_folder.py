@@ -44,13 +44,14 @@ def read_folder(folder: Path) -> tuple[dict[tuple[str, ...], Path], int, dict[st
             "{file}: nfft must be a multiple of nhop, at least twice as long.",
             file=folder,
         )
-    checkpoints = {}
+    checkpoints: dict[tuple[str, ...], Path] = {}
     for path in sorted(folder.glob("*.json")):
         if path.name != "separator.json":
             if not TARGET.fullmatch(path.stem):
                 raise ConvertError(
                     "folder.target-name",
-                    "{stem!r} can't be the name of a target: rename {file} and what belongs to it to letters, digits, _ and - only.",
+                    "{stem!r} can't be the name of a target: rename {file} and what belongs to it "
+                    "to letters, digits, _ and - only.",
                     stem=path.stem,
                     file=path,
                 )
