@@ -2,18 +2,26 @@
 
 import ast
 import json
+import re
 import string
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import told
-from texts import LANGUAGES
+from texts import LANGUAGES, said
 from texts import translations as chosen
+
+from umx.models.openunmix.official import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APP = ROOT / "app"
-IN_WORKERS = ("worker.py", "converting.py", "device.py", "fetching.py", "unpacking.py")
+WORKER_SIDE = ("worker.py", "converting.py", "device.py", "fetching.py", "unpacking.py")
+IN_WORKERS = [APP / name for name in WORKER_SIDE] + [
+    ROOT / "umx" / "format" / "packing.py",
+    ROOT / "umx" / "format" / "manifest.py",
+]
+CODE = re.compile(r"(weights|convert)\.[a-z-]+")
+"""Errors that visitors may come to see; those of other kinds mean a fault of the site's and stay in English."""
 SPOKEN = ("aria-label", "title")
 SAME = {"umx", "❚❚"}
 """What is the same in every language."""
@@ -40,7 +48,7 @@ class Texts(HTMLParser):
 
 
 def sources() -> list[ast.Module]:
-    files = [path for path in sorted(APP.glob("*.py")) if path.name not in IN_WORKERS]
+    files = [path for path in sorted(APP.glob("*.py")) if path.name not in WORKER_SIDE]
     return [ast.parse(path.read_text()) for path in files]
 
 
@@ -63,19 +71,28 @@ def in_the_logic() -> set[str]:
     }
 
 
-def from_elsewhere() -> set[str]:
-    """What workers, the engine and models may say, {} in place of what is filled in."""
-    files = [APP / name for name in IN_WORKERS] + sorted((ROOT / "umx").glob("*.py"))
-    files.append(ROOT / "scripts" / "train" / "export.py")
-    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
-    found = {json.loads(path.read_text())["title"] for path in ROOT.glob("weights/*/manifest.json")}
-    for node in nodes:
-        if isinstance(node, ast.JoinedStr):
-            parts = [p.value if isinstance(p, ast.Constant) else "{}" for p in node.values]
-            found.add("".join(str(part) for part in parts))
-        elif isinstance(node, ast.Constant):
-            found.add(str(node.value))
+def errors_of_workers() -> dict[str, list[str]]:
+    """The fields of every coded error that workers may raise, by its code."""
+    found: dict[str, list[str]] = {}
+    for path in IN_WORKERS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and len(node.args) == 2:
+                code, sentence = node.args
+                if isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
+                    assert isinstance(sentence, ast.Constant)
+                    found[code.value] = sorted(names(sentence.value))
     return found
+
+
+def names(sentence: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name}
+
+
+def in_the_models() -> set[str]:
+    """What manifests say that the page shows."""
+    manifests = [json.loads(path.read_text()) for path in ROOT.glob("weights/*/manifest.json")]
+    said_of = {m[key] for m in manifests for key in ("title", "credit", "quality_note")}
+    return said_of | {model[key] for model in MODELS.values() for key in ("credit", "quality_note")}
 
 
 def translations(language: str) -> dict[str, str]:
@@ -96,31 +113,27 @@ def test_there_is_a_file_for_every_language() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_is_left_in_english(language: str) -> None:
-    texts = on_the_page() | in_the_logic() | set(told.SENTENCES)
+    texts = on_the_page() | in_the_logic() | in_the_models() | set(errors_of_workers())
     lacking = texts - set(translations(language))
     assert not lacking, f"add to app/languages/{language}.json: {sorted(lacking)}"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_places_to_fill_agree(language: str) -> None:
+    errors = errors_of_workers()
     for english, text in translations(language).items():
         assert text.strip(), english
-        assert fields(english) == fields(text), english
+        if CODE.fullmatch(english):
+            assert sorted(names(text)) == errors[english], english
+        else:
+            assert fields(english) == fields(text), english
 
 
-def test_what_workers_say_is_known_by_its_words() -> None:
-    assert set(told.SENTENCES) <= from_elsewhere()
-    for sentence in told.SENTENCES:
-        fields = [f"a {number}: b." for number in range(sentence.count("{}"))]
-        assert told.fields(sentence, sentence.format(*fields)) == fields
-    assert told.fields("{} of {}.", "3 or 4.") is None
-    assert told.fields("{} of {}.", "3 of 4") is None
-
-
-def test_what_workers_say_is_translated(monkeypatch: pytest.MonkeyPatch) -> None:
-    damaged = "bass.gz is damaged: its end is lost; fetch it again."
-    assert told.told(damaged) == damaged
-    for english, german in translations("de").items():
-        monkeypatch.setitem(chosen, english, german)
-    assert told.told(damaged) == "bass.gz ist beschädigt: its end is lost; noch einmal holen."
-    assert told.told("Nobody knows.") == "Nobody knows."
+def test_what_workers_say_is_translated_by_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    english = "bass.gz is damaged: its end is lost; fetch it again."
+    error = "weights.damaged", {"file": "bass.gz", "reason": "its end is lost"}, english
+    assert said(*error) == english
+    for text, german in translations("de").items():
+        monkeypatch.setitem(chosen, text, german)
+    assert said(*error) == "bass.gz ist beschädigt: its end is lost; noch einmal holen."
+    assert said("of.nobody", {}, "Nobody knows.") == "Nobody knows."

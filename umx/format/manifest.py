@@ -92,10 +92,7 @@ class Manifest:
                     "{file} is of format {version!r}, made for {age}; this one reads formats 1 to {own}.",
                     file=where, version=version, age=age, own=FORMAT,
                 )  # fmt: skip
-            files = tuple(
-                WeightFile(targets=tuple(entry.pop("targets")), **entry)
-                for entry in content.pop("files")
-            )
+            files = tuple(_entry(**entry) for entry in content.pop("files"))
             network = models.find(content["architecture"]).Network(**content.pop("network"))
             manifest = cls(files=files, network=network, **content)
             manifest._check()
@@ -156,6 +153,13 @@ def refuse_page(data: bytes | bytearray, where: str) -> None:
             "{file} is not there: a web page came instead; fetch it again.",
             file=where,
         )
+
+
+def _entry(targets: list[str], **fields: Any) -> WeightFile:
+    """One of a manifest's files. Raises ValueError or TypeError where it isn't whole."""
+    if not isinstance(targets, list) or not targets:
+        raise ValueError("a file's targets should be a list of names")
+    return WeightFile(tuple(targets), **fields)
 
 
 def _from_format_1(content: Mapping[str, Any]) -> dict[str, Any]:
