@@ -1,17 +1,25 @@
+"""Open-Unmix's checkpoints: what they are of, folded into fewer layers, as integers of fewer bits."""
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
-from tests.checkpoints import golden_state
-from umx import quantize, weights
-from umx.errors import ShapeError
-from umx.format.manifest import Manifest
-from umx.format.quantising import quantize_rows
-from umx.models.openunmix.convert import describe, fold
+from tests.checkpoints import golden_state, random_state
+from umx.errors import ConvertError
+from umx.format.quantising import PRESETS
+from umx.format.safetensors import DTYPES
+from umx.models.openunmix.convert import (
+    coarse,
+    describe,
+    fold,
+    mean_inputs,
+    quantize,
+    recognises,
+    tensors,
+)
+from umx.models.openunmix.network import Network, shapes
 
 State = dict[str, np.ndarray]
+SIGNAL = {"n_fft": 128, "hop": 32}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +68,38 @@ def test_folded_layers_equal_the_reference_s(state: State, folded: State) -> Non
     assert error(layer(folded, "fc3", encoded), fc3.reshape(5, -1)) < 1e-6
 
 
+def test_a_checkpoint_tells_its_network(state: State) -> None:
+    network = describe(state, **SIGNAL)
+    assert network == Network(
+        n_fft=128,
+        hop=32,
+        channels=2,
+        bins=65,
+        max_bin=47,
+        hidden_size=16,
+        layers=3,
+        bidirectional=True,
+    )
+
+
+def test_any_of_its_tensors_tells_an_open_unmix(state: State) -> None:
+    assert recognises(state)
+    for key in state:
+        assert recognises({key: state[key]})
+    assert not recognises({"encoder.weight": state["fc1.weight"], "fc": state["fc1.weight"]})
+    assert not recognises({})
+
+
+def test_a_state_is_emptied_while_it_is_converted(state: State) -> None:
+    given = dict(state)
+    made = tensors(given, describe(state, **SIGNAL), "web")
+    assert given == {}
+    expected = quantize(fold(state), "web", mean_inputs(state))
+    assert made.keys() == expected.keys()
+    for name, tensor in made.items():
+        np.testing.assert_array_equal(tensor, expected[name])
+
+
 @pytest.mark.parametrize(("direction", "suffix"), [("forward", ""), ("backward", "_reverse")])
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_lstm_keeps_its_matrices_and_one_bias(
@@ -84,80 +124,33 @@ def test_names_and_shapes_are_those_of_the_file(state: State, bidirectional: boo
             tile = (2, 2) if "weight_hh" in key else (2,) + (1,) * (state[key].ndim - 1)
             state[key] = np.tile(state[key], tile)
         assert state["lstm.weight_hh_l0"].shape == (8 * half, 2 * half)
-    signal = {"sample_rate": 44100, "n_fft": 128, "hop": 32}
-    texts = dict.fromkeys(("name", "title", "licence", "credit", "source", "preset"), "")
-    network = Manifest(targets={}, **texts, **signal, **describe(state))
-    expected = weights.shapes(network)
-    for tensors in (fold(state), quantize.quantize(fold(state), "best")):
-        found = {name: tensor.shape for name, tensor in tensors.items()}
+    network = describe(state, **SIGNAL)
+    assert network.bidirectional is bidirectional
+    expected = shapes(network)
+    for made in (fold(state), tensors(dict(state), network, "best")):
+        found = {name: tensor.shape for name, tensor in made.items()}
         assert found == {name: shape for name, (_, shape) in expected.items()}
-    codes = {name: weights.DTYPES[dtype] for name, (dtype, _) in expected.items()}
-    assert {name: tensor.dtype for name, tensor in tensors.items()} == codes
+    codes = {name: DTYPES[dtype] for name, (dtype, _) in expected.items()}
+    assert {name: tensor.dtype for name, tensor in made.items()} == codes
 
 
 def test_what_lacks_is_named(state: State) -> None:
     needed = [k for k in state if "num_batches" not in k and not k.startswith("lstm.weight_ih")]
     for key in needed:
-        with pytest.raises(ShapeError, match=f"it has no '{key}'"):
+        with pytest.raises(ConvertError, match=f"'{key}' is missing") as caught:
             fold({k: v for k, v in state.items() if k != key})
+        assert caught.value.code == "convert.no-openunmix"
 
 
 @pytest.mark.parametrize("key", ["fc1.weight", "bn1.weight", "bn3.bias", "output_scale"])
 def test_what_does_not_fit_is_said(state: State, key: str) -> None:
-    with pytest.raises(ShapeError, match="don't fit together"):
+    with pytest.raises(ConvertError, match="don't fit together") as caught:
         fold(state | {key: state[key][:-1]})
-
-
-finite = st.floats(-(2.0**20), 2.0**20, width=32)
-matrices = arrays.arrays(
-    np.float32, st.tuples(st.integers(1, 5), st.integers(1, 9)), elements=finite
-)
-
-
-@given(matrices)
-def test_quantised_rows_are_no_farther_than_plain_rounding_leaves_them(matrix: np.ndarray) -> None:
-    integers, steps = quantize_rows(matrix)
-    assert (integers.dtype, steps.dtype) == (np.int8, np.float32)
-    assert (integers.shape, steps.shape) == (matrix.shape, (len(matrix),))
-    assert integers.min() >= -127
-    assert (steps > 0).all()
-    error = integers.astype(float) * steps[:, np.newaxis] - matrix
-    half_step = np.abs(matrix).max(axis=1) / 127 / 2
-    bound = matrix.shape[1] * half_step.astype(float) ** 2
-    assert (np.square(error).sum(axis=1) <= 1.001 * bound + 1e-30).all()
-
-
-@given(matrices)
-def test_steps_follow_the_matrix(matrix: np.ndarray) -> None:
-    # Powers of two change nothing but exponents, as long as these stay in range.
-    matrix = np.where(np.abs(matrix) < 2.0**-20, np.float32(0), matrix)
-    integers, steps = quantize_rows(matrix)
-    again, doubled = quantize_rows(2 * matrix)
-    np.testing.assert_array_equal(again, integers)
-    rows = matrix.any(axis=1)
-    np.testing.assert_array_equal(doubled[rows], 2 * steps[rows])
-    assert not integers[~rows].any()
-
-
-@given(arrays.arrays(np.int8, (3, 7), elements=st.integers(-127, 127)), st.integers(-20, 10))
-def test_what_8_bits_can_hold_is_held(integers: np.ndarray, exponent: int) -> None:
-    integers[:, 0] = 127
-    matrix = integers * np.float32(2.0**exponent)
-    found, steps = quantize_rows(matrix)
-    np.testing.assert_array_equal(found, integers)
-    np.testing.assert_allclose(steps, np.float32(2.0**exponent), rtol=1e-6)
-
-
-def test_one_outlier_is_cut_off_where_that_serves_the_others() -> None:
-    row = np.random.default_rng(2).uniform(-0.8, 0.8, (1, 40_000)).astype(np.float32)
-    row[0, 0] = 1
-    integers, steps = quantize_rows(row)
-    assert integers[0, 0] == 127
-    assert steps[0] < np.float32(0.95 / 127)
+    assert caught.value.code == "convert.shapes"
 
 
 def test_quantised_layers_stay_close(folded: State) -> None:
-    quantised = quantize.quantize(folded, "best")
+    quantised = quantize(folded, "best")
     rng = np.random.default_rng(3)
     for key in folded:
         if key.endswith(".weight"):
@@ -166,9 +159,9 @@ def test_quantised_layers_stay_close(folded: State) -> None:
             assert 0 < error(layer(quantised, name, x), layer(folded, name, x)) < 0.01
 
 
-@pytest.mark.parametrize("preset", quantize.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_only_matrices_and_their_scales_are_touched(folded: State, preset: str) -> None:
-    quantised = quantize.quantize(folded, preset)
+    quantised = quantize(folded, preset)
     assert quantised.keys() == folded.keys()
     for key, value in quantised.items():
         if key.endswith(".weight"):
@@ -176,3 +169,55 @@ def test_only_matrices_and_their_scales_are_touched(folded: State, preset: str) 
             assert np.abs(value.astype(int)).max() <= 127
         elif not key.endswith(".scale"):
             np.testing.assert_array_equal(value, folded[key])
+
+
+@pytest.fixture(scope="module")
+def wide() -> State:
+    """A state whose network is large enough for steps to be chosen well."""
+    return random_state(128, 257, 187)
+
+
+@pytest.fixture(scope="module")
+def wide_folded(wide: State) -> State:
+    return fold(wide)
+
+
+@pytest.mark.parametrize("name", ["fc1", "fc2", "lstm.1.forward.recurrent"])
+def test_rows_with_a_larger_scale_have_smaller_steps(wide_folded: State, name: str) -> None:
+    steps = coarse(wide_folded, 3.0)[name]
+    error = steps * np.abs(wide_folded[f"{name}.scale"])
+    np.testing.assert_allclose(error, np.median(error), rtol=1e-4)
+
+
+def test_loud_bins_have_smaller_steps(wide_folded: State) -> None:
+    steps = coarse(wide_folded, 3.0)["fc3"]
+    peak = np.abs(wide_folded["fc3.weight"]).max(axis=1)
+    free = (steps > 1.01 * peak / 127) & (
+        steps < 0.99 * peak
+    )  # neither at its least nor at its most
+    assert free.mean() > 0.9
+    loudness = np.tile(np.pad(1 / wide_folded["input_scale"], (0, 257 - 187), "edge"), 2)
+    error = (steps * np.abs(wide_folded["fc3.scale"]) * np.sqrt(loudness))[free]
+    np.testing.assert_allclose(error, np.median(error), rtol=1e-4)
+
+
+def test_biases_make_up_for_rounding_at_the_average_input(wide: State, wide_folded: State) -> None:
+    means = mean_inputs(wide)
+    plain, mended = quantize(wide_folded, "web"), quantize(wide_folded, "web", means)
+    for name, mean in means.items():
+        outputs = [
+            t[f"{name}.scale"] * (t[f"{name}.weight"].astype(float) @ mean) + t[f"{name}.bias"]
+            for t in (wide_folded, plain, mended)
+        ]
+        assert np.abs(outputs[1] - outputs[0]).max() > 1e-3
+        np.testing.assert_allclose(outputs[2], outputs[0], atol=1e-4)
+
+
+def test_average_inputs_are_those_of_the_layers(wide: State) -> None:
+    means = mean_inputs(wide)
+    np.testing.assert_allclose(
+        means["fc1"], 1, rtol=1e-5
+    )  # what `random_state` scales its inputs to
+    rng = np.random.default_rng(5)
+    normed = rng.standard_normal((20000, 128)) * wide["bn2.weight"] + wide["bn2.bias"]
+    np.testing.assert_allclose(means["fc3"], np.maximum(normed, 0).mean(axis=0), atol=0.03)

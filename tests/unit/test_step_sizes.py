@@ -1,4 +1,4 @@
-"""How many bits the presets spend, and what the output loses by it."""
+"""How coarsely rows are rounded: the bits that steps spend, and what the output loses by it."""
 
 import zlib
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import pytest
 from tests.checkpoints import random_state
 from umx.format.quantising import PRESETS, round_weights
 from umx.format.safetensors import serialise
-from umx.format.step_sizes import coarse_steps
-from umx.models.openunmix.convert import fold, mean_inputs, quantize
+from umx.format.step_sizes import LARGEST, coarse_steps, huffman
+from umx.models.openunmix.convert import coarse, fold, quantize
 
 Tensors = dict[str, np.ndarray]
 
@@ -35,7 +35,7 @@ def coded(tensors: Tensors) -> float:
 
 @pytest.mark.parametrize("bits", [1.5, 2.0, 3.0, 4.0, 5.0])
 def test_steps_spend_the_bits_they_are_given(folded: Tensors, bits: float) -> None:
-    spent = coded(round_weights(folded, coarse_steps(folded, bits), {}))
+    spent = coded(round_weights(folded, coarse(folded, bits), {}))
     assert spent == pytest.approx(bits, abs=0.08)
 
 
@@ -68,25 +68,6 @@ def test_the_bits_dont_depend_on_how_large_the_weights_are(folded: Tensors, fact
     assert coded(quantize(louder, "web")) == pytest.approx(coded(quantize(folded, "web")), abs=0.02)
 
 
-@pytest.mark.parametrize("name", ["fc1", "fc2", "lstm.1.forward.recurrent"])
-def test_rows_with_a_larger_scale_have_smaller_steps(folded: Tensors, name: str) -> None:
-    steps = coarse_steps(folded, 3.0)[name]
-    error = steps * np.abs(folded[f"{name}.scale"])
-    np.testing.assert_allclose(error, np.median(error), rtol=1e-4)
-
-
-def test_loud_bins_have_smaller_steps(folded: Tensors) -> None:
-    steps = coarse_steps(folded, 3.0)["fc3"]
-    peak = np.abs(folded["fc3.weight"]).max(axis=1)
-    free = (steps > 1.01 * peak / 127) & (
-        steps < 0.99 * peak
-    )  # neither at its least nor at its most
-    assert free.mean() > 0.9
-    loudness = np.tile(np.pad(1 / folded["input_scale"], (0, 257 - 187), "edge"), 2)
-    error = (steps * np.abs(folded["fc3.scale"]) * np.sqrt(loudness))[free]
-    np.testing.assert_allclose(error, np.median(error), rtol=1e-4)
-
-
 def test_every_weight_fits_its_step(folded: Tensors) -> None:
     """Also where one row has weights, or a scale, like no other."""
     odd = {key: value.copy() for key, value in folded.items()}
@@ -113,37 +94,15 @@ def test_steps_chosen_by_effect_cost_less_than_even_ones() -> None:
     exact = folded["fc3.weight"] * folded["fc3.scale"][:, np.newaxis] * loudness[:, np.newaxis]
 
     def cost(steps: np.ndarray) -> tuple[float, float]:
-        alone = round_weights(folded, coarse_steps(folded, 3.0) | {"fc3": steps}, {})
+        alone = round_weights(folded, coarse(folded, 3.0) | {"fc3": steps}, {})
         fc3 = alone["fc3.weight"] * alone["fc3.scale"][:, np.newaxis] * loudness[:, np.newaxis]
         return float(np.square(fc3 - exact).sum()), coded({"fc3": alone["fc3.weight"]})
 
-    chosen, bits = cost(coarse_steps(folded, 3.0)["fc3"])
+    chosen, bits = cost(coarse(folded, 3.0)["fc3"])
     typical = np.sqrt(np.square(folded["fc3.weight"]).mean(axis=1))
     sizes = [cost(typical * np.float32(factor)) for factor in np.geomspace(0.1, 2, 40)]
     even = min(error for error, even_bits in sizes if even_bits <= bits + 0.02)
     assert chosen < 0.8 * even
-
-
-def test_biases_make_up_for_rounding_at_the_average_input(state: Tensors, folded: Tensors) -> None:
-    means = mean_inputs(state)
-    plain, mended = quantize(folded, "web"), quantize(folded, "web", means)
-    for name, mean in means.items():
-        outputs = [
-            t[f"{name}.scale"] * (t[f"{name}.weight"].astype(float) @ mean) + t[f"{name}.bias"]
-            for t in (folded, plain, mended)
-        ]
-        assert np.abs(outputs[1] - outputs[0]).max() > 1e-3
-        np.testing.assert_allclose(outputs[2], outputs[0], atol=1e-4)
-
-
-def test_average_inputs_are_those_of_the_layers(state: Tensors) -> None:
-    means = mean_inputs(state)
-    np.testing.assert_allclose(
-        means["fc1"], 1, rtol=1e-5
-    )  # what `random_state` scales its inputs to
-    rng = np.random.default_rng(5)
-    normed = rng.standard_normal((20000, 128)) * state["bn2.weight"] + state["bn2.bias"]
-    np.testing.assert_allclose(means["fc3"], np.maximum(normed, 0).mean(axis=0), atol=0.03)
 
 
 def test_presets_differ_in_bits_alone(folded: Tensors) -> None:
@@ -153,3 +112,29 @@ def test_presets_differ_in_bits_alone(folded: Tensors) -> None:
     assert {k: (v.shape, v.dtype) for k, v in web.items()} == {
         k: (v.shape, v.dtype) for k, v in best.items()
     }
+
+
+def test_steps_follow_importance_and_effect() -> None:
+    """A row that counts twice as much has half the step, and so has a matrix whose noise is 6 dB louder."""
+    weight = np.random.default_rng(4).standard_normal((64, 200)).astype(np.float32)
+    importance = np.geomspace(1, 4, 64).astype(np.float32)
+    steps = coarse_steps(
+        {"quiet": weight, "loud": weight},
+        {"quiet": importance, "loud": importance},
+        {"quiet": -20 - 20 * np.log10(2), "loud": -20},
+        3.0,
+    )
+    for step in steps.values():
+        assert step.shape == (64,)
+        np.testing.assert_allclose(step * importance, step[0] * importance[0], rtol=1e-4)
+    np.testing.assert_allclose(steps["quiet"], 2 * steps["loud"], rtol=1e-4)
+    peak = np.abs(weight).max(axis=1)
+    assert (steps["loud"] >= peak / LARGEST).all()
+    assert (steps["quiet"] <= peak).all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "bits"), [([1, 1], 2), ([4, 2, 1, 1], 14), ([8, 8, 8, 8], 64), ([100, 1, 1], 104)]
+)
+def test_a_huffman_code_is_as_long_as_by_hand(counts: list[int], bits: int) -> None:
+    assert huffman(counts) == bits
