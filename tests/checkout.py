@@ -9,12 +9,13 @@ from pathlib import Path
 from umx.models.official import OFFICIAL
 
 ROOT = Path(__file__).resolve().parent.parent
+OFFICIAL_SOURCE = Path("umx", "models", "openunmix", "official.py")
 ZENODO = "https://zenodo.org"
 
 
 def official_names(checkpoints: Sequence[bytes]) -> dict[str, bytes]:
     """Checkpoints, in the order of UMX-L's targets, by UMX-L's names with the digits of their own hashes."""
-    names = OFFICIAL["umxl"].checkpoints.values()
+    names = [checkpoint.file for checkpoint in OFFICIAL["umxl"].checkpoints]
     digests = [hashlib.sha256(data).hexdigest() for data in checkpoints]
     return {
         f"{name[:-12]}{digest[:8]}.pth": data
@@ -23,9 +24,9 @@ def official_names(checkpoints: Sequence[bytes]) -> dict[str, bytes]:
 
 
 def make_official(official: Path, checkpoints: Sequence[bytes], origin: str) -> None:
-    """Have a copy of umx/official.py name the checkpoints as UMX-L's, to be had from `origin`."""
-    names = zip(OFFICIAL["umxl"].checkpoints.values(), official_names(checkpoints), strict=True)
-    replace_in(official, (ZENODO, origin), *names)
+    """Have a copy of OFFICIAL_SOURCE name the checkpoints as UMX-L's, to be had from `origin`."""
+    names = [checkpoint.file for checkpoint in OFFICIAL["umxl"].checkpoints]
+    replace_in(official, (ZENODO, origin), *zip(names, official_names(checkpoints), strict=True))
 
 
 def replace_in(path: Path, *pairs: tuple[str, str]) -> None:
@@ -48,7 +49,7 @@ def stand_in(folder: Path, checkpoints: Sequence[bytes], origin: str) -> Path:
         shutil.copy(ROOT / name, folder)
     (folder / "weights").mkdir()
     (folder / "app" / "runtime.lock.json").write_text(json.dumps({"packages": []}))
-    make_official(folder / "umx" / "official.py", checkpoints, origin)
+    make_official(folder / OFFICIAL_SOURCE, checkpoints, origin)
     patience = ("PAUSES = (1, 2, 4, 8)", "PAUSES = (0, 0)"), ("_SECONDS = 10", "_SECONDS = 100")
     replace_in(folder / "scripts" / "download.py", *patience)
     return folder

@@ -65,7 +65,7 @@ async def convert_and_be_stuck(files, report, convert=convert):
 convert = convert_and_be_stuck
 """
 )
-TARGETS = tuple(OFFICIAL["umxl"].checkpoints)
+TARGETS = tuple(target for c in OFFICIAL["umxl"].checkpoints for target in c.targets)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pages
 from build import SERVICE_WORKER, service_worker
 
-from tests.checkout import ZENODO, make_official, official_names, replace_in
+from tests.checkout import OFFICIAL_SOURCE, ZENODO, make_official, official_names, replace_in
 from tests.scripts.server import Handler, Server
 
 
@@ -43,7 +43,7 @@ def build_site(folder: Path, checkpoints: Sequence[Path], origin: str = ZENODO) 
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(unpacked)
     data = [path.read_bytes() for path in checkpoints]
-    make_official(unpacked / "umx" / "official.py", data, origin)
+    make_official(unpacked / OFFICIAL_SOURCE, data, origin)
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as packed:
         for path in sorted(unpacked.rglob("*")):
             packed.write(path, path.relative_to(unpacked))

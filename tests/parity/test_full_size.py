@@ -11,12 +11,11 @@ from tests import full_size
 from tests.parity.test_parity import TARGETS, error
 from tests.reference import AsTheReference
 from tests.unit.side_module import SideModule
-from umx import quantize
 from umx.format.library import Model, load_model
 from umx.format.manifest import Manifest
 from umx.kernels.reference import Numpy
 from umx.kernels.simd import Simd
-from umx.models.openunmix.convert import describe
+from umx.models.openunmix.convert import describe, fold
 from umx.models.openunmix.official import SIGNAL
 from umx.separator import Separator
 from umx.signal import stft
@@ -57,8 +56,11 @@ def test_separated_waveforms_at_full_size(mixture: np.ndarray) -> None:
         for target, network in networks.items()
     }
     texts = dict.fromkeys(("name", "title", "licence", "credit", "source", "preset"), "")
-    manifest = Manifest(targets={}, **texts, **SIGNAL, **describe(states["vocals"]))
-    folded = {target: quantize.fold(state) for target, state in states.items()}
+    network = describe(states["vocals"], **SIGNAL)
+    manifest = Manifest(
+        **texts, architecture="openunmix", sample_rate=44100, network=network, files=()
+    )
+    folded = {(target,): fold(state) for target, state in states.items()}
     del networks, reference, states
 
     separator = Separator(Model(manifest, folded), AsTheReference())

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.reference import AsTheReference
-from umx import quantize
 from umx.format.library import Model
 from umx.format.manifest import Manifest
 from umx.kernels.reference import Numpy
-from umx.models.openunmix.network import OpenUnmix
+from umx.models.openunmix.convert import fold
+from umx.models.openunmix.network import Network, OpenUnmix
 from umx.separator import Separator
 from umx.signal import stft
 
@@ -39,31 +39,34 @@ def model(golden: dict[str, np.ndarray]) -> Model:
         credit="",
         source="",
         preset="best",
+        architecture="openunmix",
         sample_rate=44100,
-        n_fft=128,
-        hop=32,
-        channels=2,
-        bins=65,
-        max_bin=47,
-        hidden_size=16,
-        layers=3,
-        bidirectional=True,
-        targets={},
+        network=Network(
+            n_fft=128,
+            hop=32,
+            channels=2,
+            bins=65,
+            max_bin=47,
+            hidden_size=16,
+            layers=3,
+            bidirectional=True,
+        ),
+        files=(),
     )
-    targets = {}
+    networks = {}
     for target in TARGETS:
         state = {
             key.removeprefix(f"{target}."): value
             for key, value in golden.items()
             if key.startswith(f"{target}.")
         }
-        targets[target] = quantize.fold(state)
-    return Model(manifest, targets)
+        networks[target,] = fold(state)
+    return Model(manifest, networks)
 
 
 @pytest.fixture(scope="module")
 def network(model: Model) -> OpenUnmix:
-    return OpenUnmix(model.targets["vocals"], model.manifest, Numpy())
+    return OpenUnmix(model.networks["vocals",], model.manifest.network, Numpy())
 
 
 @pytest.fixture(scope="module")

@@ -236,8 +236,9 @@ def test_the_readme_says_of_the_official_models_what_their_manifests_say() -> No
 def manifest(weights: Path, name: str, /, **fields: Any) -> None:
     (weights / name).mkdir(parents=True)
     content = dict.fromkeys(index.SHOWN, "") | {
+        "format": 2,
         "name": name,
-        "targets": {"bass": {"size": 5, "unpacked_size": 9}},
+        "files": [{"targets": ["bass"], "size": 5, "unpacked_size": 9}],
     }
     (weights / name / index.MANIFEST).write_text(json.dumps(content | fields))
 
@@ -245,12 +246,13 @@ def manifest(weights: Path, name: str, /, **fields: Any) -> None:
 def test_the_index_names_models_by_their_folders(tmp_path: Path) -> None:
     manifest(tmp_path, "b", name="another")
     files = {"bass": {"size": 5, "unpacked_size": 9}, "drums": {"size": 7, "unpacked_size": 10}}
-    manifest(tmp_path, "a", targets=files)
+    manifest(tmp_path, "a", files=[*files.values()])
     manifest(tmp_path, "c.part")
+    manifest(tmp_path, "old", format=1, targets=files, files=None)
     index.write_index(tmp_path)
     listed = json.loads((tmp_path / "index.json").read_text())
     shown = [(entry["name"], entry["size"], entry["unpacked"]) for entry in listed]
-    assert shown == [("a", 12, 19), ("b", 5, 9)]
+    assert shown == [("a", 12, 19), ("b", 5, 9), ("old", 12, 19)]
 
 
 def test_an_index_that_is_right_is_not_written_again(tmp_path: Path) -> None:
@@ -261,7 +263,9 @@ def test_an_index_that_is_right_is_not_written_again(tmp_path: Path) -> None:
     assert (tmp_path / "index.json").stat().st_mtime == 1e9
 
 
-@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"name": "a", "targets": []}'])
+@pytest.mark.parametrize(
+    "damage", ["", "[]", "{}", '{"format": 1, "targets": []}', '{"format": 2, "files": 3}']
+)
 def test_the_index_names_a_damaged_model(tmp_path: Path, damage: str) -> None:
     manifest(tmp_path, "a")
     (tmp_path / "a" / index.MANIFEST).write_text(damage)
@@ -275,7 +279,8 @@ def test_the_index_names_a_damaged_model(tmp_path: Path, damage: str) -> None:
     [
         (index.MANIFEST, b""),
         (index.MANIFEST, b"{}"),
-        (index.MANIFEST, b'{"targets": {"bass": {}}}'),
+        (index.MANIFEST, b'{"format": 1, "targets": {"bass": {}}}'),
+        (index.MANIFEST, b'{"format": 2, "files": [{}]}'),
         ("bass.safetensors.gz", b"byt"),
         ("bass.safetensors.gz", b"<!doctype html>"),
         ("bass.safetensors.gz", None),
@@ -290,7 +295,7 @@ def test_a_damaged_model_ends_a_build_in_one_sentence(
     weights = tmp_path / "weights"
     digest = hashlib.sha256(b"bytes").hexdigest()
     entry = {"file": "bass.safetensors.gz", "size": 5, "unpacked_size": 9, "sha256": digest}
-    manifest(weights, "a", targets={"bass": entry})
+    manifest(weights, "a", files=[entry])
     (weights / "a" / entry["file"]).write_bytes(b"bytes")
     build.prepare()
 

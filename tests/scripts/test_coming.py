@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from download import CHUNK
 
-from tests.checkout import official_names, stand_in
+from tests.checkout import OFFICIAL_SOURCE, official_names, stand_in
 from tests.checkpoints import pth, random_state
 from tests.scripts.server import Server
 from umx.format.library import load_model
@@ -132,9 +132,8 @@ def names(checkout: Path) -> set[str]:
 
 def expect_whole(checkout: Path) -> None:
     assert names(checkout) == {"umxl", "index.json"}
-    assert tuple(load_model(checkout / "weights" / "umxl").targets) == tuple(
-        OFFICIAL["umxl"].checkpoints
-    )
+    model = load_model(checkout / "weights" / "umxl")
+    assert list(model.networks) == [c.targets for c in OFFICIAL["umxl"].checkpoints]
 
 
 def test_the_first_start_brings_it_and_the_page_sees_how_far_it_is(
@@ -226,7 +225,7 @@ def test_one_that_is_here_is_not_brought_again(
 def test_no_network_is_one_line_and_the_page_is_served(
     start: Callable[..., Run], archive: Server, checkout: Path
 ) -> None:
-    official = checkout / "umx" / "official.py"
+    official = checkout / OFFICIAL_SOURCE
     nowhere = "http://127.0.0.1:9"  # the discard port: nobody listens
     official.write_text(official.read_text().replace(archive.url, nowhere))
     run = start()

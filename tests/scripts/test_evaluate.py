@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from umx.format.library import find_model, load_model
+from umx.format.library import find_model, read_manifest
 
 RATE = 44100
 SILENT = {"drums", "other"}
@@ -105,9 +105,9 @@ def test_scores_of_a_folder_of_songs(
 
 
 def test_seconds_are_cut_from_the_middle(songs: Path) -> None:
-    model = load_model(find_model("umx-mini"))
-    whole = evaluate.load(songs / "tones", model, None)
-    part = evaluate.load(songs / "tones", model, 0.5)
+    manifest = read_manifest(find_model("umx-mini"))
+    whole = evaluate.load(songs / "tones", manifest, None)
+    part = evaluate.load(songs / "tones", manifest, 0.5)
     start = (2 * RATE - RATE // 2) // 2
     np.testing.assert_array_equal(part["bass"], whole["bass"][:, start : start + RATE // 2])
     assert set(part) == {"mixture", "vocals", "bass", *SILENT}

@@ -45,9 +45,9 @@ def test_the_command_separates_with_the_model_inside(
 def test_nothing_else_is_installed(installed: Path) -> None:
     names = {path.name for path in installed.iterdir()} - {"__pycache__"}
     assert names == {"bin", "umx", f"umx-{umx.__version__}.dist-info"}
-    models = [path.name for path in (installed / "umx" / "models").iterdir()]
+    models = [path.name for path in (installed / "umx" / "weights").iterdir()]
     assert models == ["umx-mini"]
-    weights = {path.name for path in (installed / "umx" / "models" / "umx-mini").iterdir()}
+    weights = {path.name for path in (installed / "umx" / "weights" / "umx-mini").iterdir()}
     assert weights == {path.name for path in (ROOT / "weights" / "umx-mini").iterdir()}
 
 

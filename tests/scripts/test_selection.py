@@ -50,7 +50,7 @@ def test_tests_are_found_by_the_table_and_by_name() -> None:
         *("tests/browser/test_fallbacks.py", "tests/browser/test_page.py"),
         *("tests/scripts/test_build.py", "tests/unit/test_texts.py"),
     ]
-    assert "tests/unit/test_stft.py" in (selection.tests_of(["umx/stft.py"]) or [])
+    assert "tests/unit/test_stft.py" in (selection.tests_of(["umx/signal/stft.py"]) or [])
     assert selection.tests_of(["scripts/whole.py"]) == ["tests/scripts/test_whole.py"]
     both = selection.tests_of(["scripts/whole.py", "scripts/audit.py"])
     assert both == ["tests/scripts/test_audit.py", "tests/scripts/test_whole.py"]
@@ -62,7 +62,7 @@ def test_documents_need_no_tests() -> None:
 
 
 def test_what_nothing_is_known_of_needs_all() -> None:
-    assert selection.tests_of(["README.md", "umx/models/brand_new.rs", "umx/stft.py"]) is None
+    assert selection.tests_of(["README.md", "app/brand_new.rs", "umx/signal/stft.py"]) is None
     assert selection.tests_of([".ci/run"]) is None
 
 

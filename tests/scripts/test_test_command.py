@@ -232,7 +232,9 @@ def test_arguments_arrive(
 def test_changes_run_the_checks_and_the_tests_that_they_concern(
     command: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command.selection, "changed", lambda: ["app/reach.py", "umx/stft.py"])
+    monkeypatch.setattr(
+        command.selection, "changed", lambda: ["app/reach.py", "umx/signal/stft.py"]
+    )
     tests = ["tests/browser/test_hosts.py", "tests/parity", "tests/unit/test_stft.py"]
     monkeypatch.setattr(command.selection, "tests_of", lambda paths: tests * (len(paths) == 2))
     assert command.of_changes() == {

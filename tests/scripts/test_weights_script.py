@@ -16,7 +16,7 @@ import pytest
 import weights
 from tests.checkpoints import golden_state, pth
 from tests.scripts.server import ERROR_PAGE, Server
-from umx import convert
+from umx.format import convert
 from umx.format.library import load_model
 from umx.models import official
 
@@ -28,14 +28,21 @@ def path(target: str) -> str:
     return f"{target}-{hashlib.sha256(CHECKPOINTS[target]).hexdigest()[:8]}.pth"
 
 
-class Local(official.Official):
-    """A model that the server publishes."""
-
-    server = ""
-
-    @property
-    def source(self) -> str:
-        return self.server
+def published(name: str, server: str) -> official.Official:
+    """The official model, but that its networks are tiny and come from a server."""
+    model = official.OFFICIAL[name]
+    checkpoints = [
+        dataclasses.replace(
+            checkpoint,
+            file=path(target),
+            sha256=path(target)[-12:-4],
+            url=f"{server}/files/{path(target)}",
+        )
+        for checkpoint in model.checkpoints
+        for target in checkpoint.targets
+    ]
+    known = {"n_fft": 128, "hop": 32}
+    return dataclasses.replace(model, source=server, checkpoints=tuple(checkpoints), known=known)
 
 
 @pytest.fixture
@@ -43,11 +50,10 @@ def server(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[Ser
     files = {path(target): data for target, data in CHECKPOINTS.items()}
     with Server(files) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        model = Local("UMX-T", "none", 1, {t: path(t) for t in TARGETS}, 1, 1, {"bass": 1.5})
-        monkeypatch.setattr(Local, "server", http.url)
+        model = dataclasses.replace(
+            published("umxl", http.url), title="UMX-T", quality={"bass": 1.5}
+        )
         monkeypatch.setitem(official.OFFICIAL, "umxl", model)
-        tiny = {"sample_rate": 44100, "n_fft": 128, "hop": 32}
-        monkeypatch.setattr(convert, "SIGNAL", tiny)
         yield http
         http.shutdown()
 
@@ -73,10 +79,10 @@ def test_get_brings_a_model_that_loads_and_is_in_the_index(
 ) -> None:
     assert run("get", "umxl") == 0
     model = load_model(folder / "umxl")
-    assert tuple(model.targets) == TARGETS
+    assert model.manifest.targets == TARGETS
     assert (model.manifest.title, model.manifest.preset) == ("UMX-T", "web")
     (entry,) = json.loads((folder / "index.json").read_text())
-    size = sum(file.size for file in model.manifest.targets.values())
+    size = sum(file.size for file in model.manifest.files)
     assert (entry["name"], entry["size"], entry["quality"]) == ("umxl", size, {"bass": 1.5})
     assert names(folder) == {"umxl", "index.json"}
 
@@ -168,7 +174,7 @@ def test_an_interrupted_conversion_leaves_no_model_and_keeps_the_downloads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "round_weights", interrupted)
+        patch.setattr(convert, "pack", interrupted)
         assert run("get", "umxl") == 130
     assert "goes on from here" in capsys.readouterr().err
     assert names(folder) == {"umxl.part"}
@@ -185,11 +191,12 @@ def test_no_network_is_said_at_once_with_the_files_to_get(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Local, "server", "http://127.0.0.1:9")  # the discard port: nobody listens
+    nowhere = "http://127.0.0.1:9"  # the discard port: nobody listens
+    monkeypatch.setitem(official.OFFICIAL, "umxl", published("umxl", nowhere))
     assert run("get", "umxl") == 1
     message = capsys.readouterr().err
     for target in TARGETS:
-        assert f"http://127.0.0.1:9/files/{path(target)}" in message
+        assert f"{nowhere}/files/{path(target)}" in message
     assert "can't be reached" in message
 
 
@@ -276,9 +283,8 @@ def test_a_converted_official_model_says_how_good_it_is(
     (tmp_path / "files").mkdir()
     for target, data in CHECKPOINTS.items():
         (tmp_path / "files" / f"{target}.pth").write_bytes(data)
-    model = dataclasses.replace(official.OFFICIAL[name], checkpoints={t: path(t) for t in TARGETS})
+    model = published(name, "nowhere")
     monkeypatch.setitem(official.OFFICIAL, name, model)
-    monkeypatch.setattr(convert, "SIGNAL", {"sample_rate": 44100, "n_fft": 128, "hop": 32})
     assert run("get", name, "--from", tmp_path / "files") == 0
     (entry,) = json.loads((folder / "index.json").read_text())
     manifest = load_model(folder / name).manifest
@@ -338,7 +344,7 @@ def test_convert_keeps_a_models_own_targets_and_sample_rate(
 ) -> None:
     assert run("convert", training_folder(tmp_path / "mine"), "--name", "mine") == 0
     manifest = load_model(folder / "mine").manifest
-    assert tuple(manifest.targets) == ("bass", "speech")
+    assert manifest.targets == ("bass", "speech")
     assert manifest.sample_rate == 22050
 
 
@@ -526,7 +532,7 @@ def test_what_openunmix_saves_is_converted(
     content = state | older_keys() if is_old else state
     torch.save(content, source / "vocals.pth", _use_new_zipfile_serialization=zipped)
     assert run("convert", source, "--name", "trained", "--preset", "best") == 0
-    tensors = load_model(folder / "trained").targets["vocals"]
+    tensors = load_model(folder / "trained").networks["vocals",]
     weight = tensors["fc2.weight"] * tensors["fc2.scale"][:, np.newaxis]
     norm = state["bn2.weight"] / torch.sqrt(state["bn2.running_var"] + 1e-5)
     wanted = (state["fc2.weight"] * norm[:, None]).detach().numpy()

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from umx import segments
 from umx.format.library import Model, find_model, load_model
 from umx.kernels.reference import Numpy
+from umx.models.openunmix import Estimator
 from umx.separator import Separator
 from umx.signal.samples import to_int16
 from umx.signal.stft import istft, stft
 from umx.types import Float
 
 RATE = 44100
+CUTTING = Estimator.cutting
 FLOOR = 10 ** (-80 / 20)
 TARGETS = ("vocals", "drums", "bass", "other")
 
@@ -35,21 +37,21 @@ def sweep(samples: int) -> Float:
 
 def borders(samples: int, workers: int) -> Iterator[slice]:
     """Where neighbouring segments overlap, and a frame on either side."""
-    starts = [s for batch in segments.plan(samples, workers) for s in batch.starts]
+    starts = [s for batch in segments.plan(samples, CUTTING, workers) for s in batch.starts]
     for start in starts[1:]:
-        yield slice(start - 4096, start + segments.OVERLAP + 4096)
+        yield slice(start - 4096, start + CUTTING.overlap + 4096)
 
 
 def joined(mixture: Float, workers: int, separate: Callable[[Float], Float]) -> Float:
     """A mixture separated segment by segment, (channels, samples) to (…, channels, samples)."""
     samples = mixture.shape[-1]
-    batches = segments.plan(samples, workers)
+    batches = segments.plan(samples, CUTTING, workers)
     pieces = [piece for batch in batches for piece in segments.cut(mixture, batch)]
-    joiner = segments.Joiner(segments.OVERLAP)
+    joiner = segments.Joiner(CUTTING.overlap)
     stretches = []
     for index, piece in enumerate(pieces):
         estimates, last = separate(piece), index == len(pieces) - 1
-        segments.fade(estimates, segments.OVERLAP, index == 0, last)
+        segments.fade(estimates, CUTTING.overlap, index == 0, last)
         stretches.append(joiner.add(estimates, last))
     return np.concatenate(stretches, axis=-1)[..., :samples]
 
@@ -112,7 +114,7 @@ SWEEPS = np.stack([sweep(30 * RATE)[0], sweep(30 * RATE)[0, ::-1]])
 def test_even_stems_pass_the_joins_of_the_separator(model: Model, signal: Float) -> None:
     """Through the Wiener filter, whose windows of frames meet inside the segments, too."""
     separator = Separator(model, Numpy())
-    separator.networks = dict.fromkeys(TARGETS, Even())  # type: ignore[arg-type]
+    separator.estimator.networks = dict.fromkeys(TARGETS, Even())  # type: ignore[arg-type]
     estimates = separator.separate(signal)
     assert estimates.shape == (4, *signal.shape)
     places = [*borders(signal.shape[-1], 1), slice(290 * 1024, 310 * 1024)]
@@ -125,7 +127,7 @@ def test_stems_and_residual_sum_to_the_mixture_as_16_bit_files(model: Model) -> 
     rng = np.random.default_rng(5)
     samples = rng.integers(-20_000, 20_000, (2, 15 * RATE), dtype=np.int16)
     separator = Separator(model, Numpy(), residual=True)
-    separator.networks = dict.fromkeys(TARGETS, Even())  # type: ignore[arg-type]
+    separator.estimator.networks = dict.fromkeys(TARGETS, Even())  # type: ignore[arg-type]
     files = [to_int16(stem) for stem in separator.separate((samples / 32768).astype(np.float32))]
     assert [loud for _, loud in files] == [0] * 5
     total = np.sum([stem for stem, _ in files], axis=0, dtype=np.int32)

@@ -7,17 +7,18 @@ import layout
 import numpy as np
 import pytest
 import soundfile
-import umx.layout
 from hypothesis import given
 from hypothesis import strategies as st
 
+from umx.signal import layout as umx_layout
+
 
 def test_the_command_line_has_the_same_speakers_and_gains() -> None:
-    assert list(umx.layout.SPEAKERS) == layout.SPEAKERS
-    for ours, theirs in ((layout.WAV, umx.layout.WAV), (layout.VORBIS, umx.layout.VORBIS)):
+    assert list(umx_layout.SPEAKERS) == layout.SPEAKERS
+    for ours, theirs in ((layout.WAV, umx_layout.WAV), (layout.VORBIS, umx_layout.VORBIS)):
         for count, names in ours.items():
             assert list(theirs[count]) == names
-            gains = umx.layout.downmix(names, count).T
+            gains = umx_layout.downmix(names, count).T
             np.testing.assert_allclose(layout.gains(names, count), gains, rtol=1e-6)
 
 

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from umx import segments
+from umx.models import Cutting
 
 
 @given(
@@ -15,7 +16,7 @@ from umx import segments
 def test_plan_covers_the_song_with_even_work(
     samples: int, workers: int, lanes: int, overlap: int
 ) -> None:
-    batches = segments.plan(samples, workers, segment=1000, overlap=overlap, lanes=lanes)
+    batches = segments.plan(samples, Cutting(1000, overlap, lanes), workers)
     starts = [start for batch in batches for start in batch.starts]
     length = batches[0].length
     assert {(len(b.starts), b.length) for b in batches} == {(len(batches[0].starts), length)}
@@ -29,11 +30,11 @@ def test_plan_covers_the_song_with_even_work(
 
 
 def test_nothing_to_plan_for_an_empty_song() -> None:
-    assert segments.plan(0) == []
+    assert segments.plan(0, Cutting(1000, 100)) == []
 
 
 def test_short_song_is_one_segment_of_its_own_length() -> None:
-    assert segments.plan(1234, workers=4) == [segments.Batch((0,), 1234)]
+    assert segments.plan(1234, Cutting(2000, 100), workers=4) == [segments.Batch((0,), 1234)]
 
 
 def test_cut_fills_up_with_silence() -> None:
@@ -46,7 +47,7 @@ def test_cut_fills_up_with_silence() -> None:
 @given(samples=st.integers(2000, 20_000), workers=st.integers(1, 3))
 def test_faded_segments_add_up_to_the_song(samples: int, workers: int) -> None:
     audio = np.random.default_rng(1).standard_normal((2, samples)).astype(np.float32)
-    batches = segments.plan(samples, workers, segment=1500, overlap=300)
+    batches = segments.plan(samples, Cutting(1500, 300, lanes=4), workers)
     pieces = [piece for batch in batches for piece in segments.cut(audio, batch)]
     joiner = segments.Joiner(300)
     stretches = []
@@ -71,5 +72,5 @@ def test_a_song_in_blocks_is_cut_like_a_whole_one(
     song = np.arange(2 * samples, dtype=np.float32).reshape(2, -1)
     places = np.minimum(np.cumsum(sizes), samples).astype(int)
     cutter = segments.Cutter(np.split(song, places, axis=1))
-    for batch in segments.plan(samples, segment=50, overlap=8, lanes=lanes):
+    for batch in segments.plan(samples, Cutting(50, 8, lanes)):
         np.testing.assert_array_equal(cutter.cut(batch), segments.cut(song, batch))

@@ -1,5 +1,6 @@
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,9 +33,7 @@ def test_stems_are_as_long_as_the_mixture(model: Model, samples: int) -> None:
     np.testing.assert_allclose(estimates.sum(axis=0), mixture, atol=1e-6)
 
 
-def test_segments_join_to_what_one_pass_gives_at_their_middle(
-    model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_segments_join_to_what_one_pass_gives_at_their_middle(model: Model) -> None:
     # Beats and a chord: on steady noise, context decides alone.
     time = np.arange(5 * 44100) / 44100
     beats = np.exp(-20 * (time % 0.5)) * np.random.default_rng(8).standard_normal(len(time))
@@ -42,7 +41,7 @@ def test_segments_join_to_what_one_pass_gives_at_their_middle(
     mixture = np.stack([0.3 * beats + 0.1 * chord, 0.2 * beats + 0.12 * chord]).astype(np.float32)
     separator = Separator(model, Numpy(), targets=["drums"])
     whole = separator.separate(mixture)
-    monkeypatch.setattr(segments.plan, "__defaults__", (1, 3 * 44100, segments.OVERLAP, 2))
+    separator.cutting = replace(separator.cutting, segment=3 * 44100, lanes=2)
     fractions: list[float] = []
     joined = separator.separate(mixture, fractions.append)
     assert joined.shape == whole.shape
@@ -133,7 +132,7 @@ class Idle:
 
 def test_memory_beside_the_weights_is_a_few_times_the_audio(model: Model) -> None:
     separator = Separator(model, Simd(Idle()))
-    audio = np.zeros((4, 2, segments.SEGMENT), np.float32)
+    audio = np.zeros((4, 2, separator.cutting.segment), np.float32)
     tracemalloc.start()
     try:
         estimates = separator.process(audio)
@@ -147,12 +146,12 @@ def test_memory_beside_the_weights_is_a_few_times_the_audio(model: Model) -> Non
 
 def test_memory_does_not_grow_with_the_song(model: Model) -> None:
     separator = Separator(model, Simd(Idle()))
+    cutting = separator.cutting
+    batch = cutting.lanes * (cutting.segment - cutting.overlap)
 
     def most(batches: int) -> int:
-        song = np.zeros(
-            (2, batches * segments.LANES * (segments.SEGMENT - segments.OVERLAP)), np.float32
-        )
-        assert len(segments.plan(song.shape[1])) == batches
+        song = np.zeros((2, batches * batch), np.float32)
+        assert len(segments.plan(song.shape[1], cutting)) == batches
         tracemalloc.start()
         try:
             for _ in separator.stream([song], song.shape[1], 0.1):

@@ -400,9 +400,9 @@ def test_a_song_is_measured(tmp_path: Path) -> None:
 MEASURE = """
 import resource, sys
 from pathlib import Path
-import umx.cli, umx.song
+from umx.desktop import cli, song
 from umx.desktop.song import Song
-umx.song.KEPT = 1 << 20
+song.KEPT = 1 << 20
 unit = 1 if sys.platform == "darwin" else 1024
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with Song(Path(sys.argv[1]), 44100) as song:

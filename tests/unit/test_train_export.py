@@ -43,12 +43,12 @@ def test_scores_without_recorded_songs_are_named(tmp_path: Path) -> None:
 def test_exported_model_can_be_loaded(tmp_path: Path) -> None:
     checkpoints = {}
     for target in TARGETS:
-        checkpoints[target] = tmp_path / f"{target}.pth"
-        checkpoints[target].write_bytes(pth(golden_state(target)))
+        checkpoints[target,] = tmp_path / f"{target}.pth"
+        checkpoints[target,].write_bytes(pth(golden_state(target)))
     found = scores(tmp_path / "scores.json", {"recorded/a/0": dict.fromkeys(TARGETS, 2.0)})
-    signal = {"sample_rate": 44100, "n_fft": 128, "hop": 32}  # of the golden networks
-    fields = export.CARD | signal | export.quality(found)
-    convert(checkpoints, tmp_path / "out", "best", **fields)
+    known = {"n_fft": 128, "hop": 32}  # of the golden networks
+    fields = export.CARD | export.quality(found)
+    convert(checkpoints, tmp_path / "out", "best", known, **fields)
     manifest = load_model(tmp_path / "out").manifest
     assert manifest.licence == "CC-BY-SA-4.0"
     assert manifest.quality["drums"] == 2.0

@@ -25,6 +25,7 @@ from scripts.train.dataset import (  # noqa: E402
 from scripts.train.model import BINS, MAX_BIN, OpenUnmix, official  # noqa: E402
 from umx.format.convert import TARGETS, convert  # noqa: E402
 from umx.models.openunmix.convert import fold, quantize  # noqa: E402
+from umx.models.openunmix.official import SIGNAL  # noqa: E402
 
 HIDDEN = 8
 
@@ -251,10 +252,9 @@ def test_training_starts_from_a_model(work: Path) -> None:
     states = {target: official(network(i).state_dict()) for i, target in enumerate(TARGETS)}
     for target, state in states.items():
         torch.save(state, work / f"{target}.pth")
-    paths = {target: work / f"{target}.pth" for target in TARGETS}
-    signal = {"sample_rate": 44100, "n_fft": 4096, "hop": 1024}
+    paths = {(target,): work / f"{target}.pth" for target in TARGETS}
     card = dict.fromkeys(("name", "title", "licence", "credit", "source"), "")
-    convert(paths, start, "best", **card, **signal)
+    convert(paths, start, "best", SIGNAL, **card, sample_rate=44100)
     train.train(work, 1, 2 * HIDDEN, start)  # the model knows its size
     for target, state in states.items():
         learnt = torch.load(work / "model" / f"{target}.pth", weights_only=True)
