@@ -7,16 +7,18 @@ import asyncio
 import json
 
 import js
-from promises import in_time, settle
 from pyscript.ffi import create_proxy, to_js
+
+from page.promises import in_time, settle
+from shared.facts import MANIFEST
 
 SCRIPT = "service-worker.js"
 CACHE = "umx at "  # as there
-SNAPSHOT_MAKER = "app/snapshot-maker.mjs"
+SNAPSHOT_MAKER = "app/offline/snapshot-maker.mjs"
 ENGINE_FILES = {"openblas": ("app/vendor/pyodide/openblas-",)}
 """What an engine needs that others don't: beginnings of paths."""
-PATIENCE = 3000
-"""Milliseconds that a new version gets to answer, and to start; after that the page goes on with the old one."""
+PATIENCE = 3
+"""Seconds that a new version gets to answer, and to start; after that the page goes on with the old one."""
 
 
 async def renew(is_free):
@@ -53,7 +55,7 @@ async def reload(is_free):
 async def has(folder):
     """Whether a model of the site, in the folder of this path, is on the device as a whole."""
     try:
-        text = await settle((await kept(folder + "manifest.json")).text())
+        text = await settle((await kept(folder + MANIFEST)).text())
         for target in json.loads(text)["targets"].values():
             if not await kept(folder + target["file"]):
                 return False
@@ -104,7 +106,7 @@ async def quicken():
 
 
 async def ask(worker, kind, prefixes=(), files=None, patience=None):
-    """Send a request to a service worker and wait for its answer, true or false, or for `patience` milliseconds."""
+    """Send a request to a service worker and wait for its answer, true or false, or for `patience` seconds."""
     channel = js.MessageChannel.new()
     message = event(lambda listener: setattr(channel.port1, "onmessage", listener), patience)
     request = {"kind": kind, "prefixes": list(prefixes), "files": files or {}}
@@ -114,11 +116,11 @@ async def ask(worker, kind, prefixes=(), files=None, patience=None):
 
 
 def event(listen, patience=None):
-    """A promise of the event that the listener given to `listen` hears, or of None after `patience` milliseconds."""
+    """A promise of the event that the listener given to `listen` hears, or of None after `patience` seconds."""
 
     def executor(resolve, reject):
         listen(resolve)
         if patience:
-            js.setTimeout(resolve, patience)
+            js.setTimeout(resolve, 1000 * patience)
 
     return js.Promise.new(create_proxy(executor))

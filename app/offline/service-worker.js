@@ -11,11 +11,11 @@
 const SCOPE = self.registration.scope;
 const CACHE = "umx at " + SCOPE; // other sites may share the origin
 const INDEX = "weights/index.json";
-const PATIENCE = 2000; // milliseconds for the network's index
+const PATIENCE_MS = 2000; // for the network's index
 
-// What only some visitors need: kept where a page asks for it.
+// Files that only some visitors need are kept when a page asks for them.
 const isOptional = (path) => /^weights\/.+\/|\/openblas-/.test(path);
-// The engine checks weights itself, by the hashes in their manifest, so they pass as they come: the page sees how far they are.
+// Weights that aren't kept pass through unchecked, so that the page sees progress; the engine checks their hashes.
 const isWeights = (path) => /^weights\/.+\.gz$/.test(path);
 const key = (path) => `${SCOPE}${path}?sha256=${FILES[path][0]}`;
 
@@ -24,7 +24,7 @@ async function genuine(path, response) {
   const bytes = await response.arrayBuffer();
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const hash = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  // Of the headers only the type: the others tell of a connection that is over.
+  // Only the type header is kept: the others describe a connection that is over.
   const headers = { "Content-Type": response.headers.get("Content-Type") ?? "" };
   return FILES[path].includes(hash) ? new Response(bytes, { headers }) : undefined;
 }
@@ -34,7 +34,7 @@ async function kept(path) {
   return genuine(path, await cache.match(key(path)));
 }
 
-// All of a file: where the connection breaks, what is missing is asked for, as long as that gets any further.
+// Downloads a whole file. A broken download is resumed with a Range request, as long as each attempt gets further.
 async function download(url, cache) {
   let parts = [];
   let size = 0;
@@ -49,14 +49,14 @@ async function download(url, cache) {
     } catch (error) {
       if (size <= furthest) throw error;
       furthest = size;
-      // Of what is packed on its way, nobody can say which bytes are missing.
+      // With Content-Encoding, Range offsets don't match decoded bytes; restart.
       if (response.headers.has("Content-Encoding")) [parts, size] = [[], 0];
     }
   }
 }
 
 async function fetched(path) {
-  // serve.py's index names a model that is on its way, except to who asks for the file by its hash.
+  // serve.py adds a model that is on its way to the index, except in requests with a hash.
   const url = path === INDEX ? key(path) : SCOPE + path;
   for (const cache of ["default", "reload"]) {
     const response = await genuine(path, await download(url, cache));
@@ -65,9 +65,9 @@ async function fetched(path) {
   throw new Error(`${path} is not the file that this version of the site is made of.`);
 }
 
-// The network's index; rejects where no list comes in time, such as for want of a network or on an error page.
+// The network's index. Rejects where no list comes in time: no network, or an error page.
 async function current() {
-  const response = await fetch(SCOPE + INDEX, { cache: "no-cache", signal: AbortSignal.timeout(PATIENCE) });
+  const response = await fetch(SCOPE + INDEX, { cache: "no-cache", signal: AbortSignal.timeout(PATIENCE_MS) });
   if (!Array.isArray(await response.clone().json())) throw new Error("It is no index.");
   return response;
 }
@@ -89,7 +89,7 @@ async function keepAll(isWanted, files = {}) {
   await Promise.all(paths.map((path) => keep(path, files[path])));
 }
 
-// The optional files of which the version before has kept its own.
+// Keeps the required files, and the optional ones that the version before has kept.
 async function install() {
   const cache = await caches.open(CACHE);
   const before = new Set((await cache.keys()).map((request) => request.url.split("?")[0]));

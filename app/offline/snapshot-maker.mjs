@@ -1,6 +1,6 @@
-// A worker that makes a snapshot where none is kept, says so and ends.
+// A worker that makes a snapshot where none is kept, posts "over" and ends.
 import { isKept, keep, MODULES } from "./snapshot.mjs";
-import { loadPyodide } from "./vendor/pyodide/pyodide.mjs";
+import { loadPyodide } from "../vendor/pyodide/pyodide.mjs";
 
 try {
   if (!(await isKept())) {
@@ -9,7 +9,7 @@ try {
     await keep(pyodide.makeMemorySnapshot());
   }
 } catch {
-  // There is no room for it, or no memory: starts take as long as before.
+  // Without room or memory for a snapshot, starts take as long as before.
 }
 postMessage("over");
 close();

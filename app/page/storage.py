@@ -1,8 +1,9 @@
 """The origin's private file system, as far as the browser has one."""
 
 import js
-from promises import in_time, outcome
 from pyscript.ffi import to_js
+
+from page.promises import in_time, outcome
 
 
 async def folder(name):

@@ -2,9 +2,15 @@
 
 import gc
 
-from js import AbortController, FinalizationRegistry, document, setTimeout
+from js import URL, AbortController, FinalizationRegistry, document, setTimeout, window
 from pyscript.ffi import create_proxy, to_js
-from texts import tr
+
+from page.text.texts import tr
+
+
+def address(path):
+    """The URL of a file of the site, by its path."""
+    return URL.new(path, document.baseURI).href
 
 
 def element(name):
@@ -17,14 +23,14 @@ def copy(template):
 
 
 def on(target, event, handler):
-    """Have a function called with every such event.
+    """Call a function with every such event.
 
-    It returns nothing that it has made, a coroutine least of all: MicroPython may free it before JavaScript has it.
+    The function returns None: MicroPython may free an object that it returns before JavaScript has it.
     """
-    if not getattr(target, "deafen", None):
-        target.deafen = AbortController.new()
+    if not getattr(target, "listeners", None):
+        target.listeners = AbortController.new()
     listener = create_proxy(handler)
-    target.addEventListener(event, listener, to_js({"signal": target.deafen.signal}))
+    target.addEventListener(event, listener, to_js({"signal": target.listeners.signal}))
     COLLECTED.register(listener, None)
 
 
@@ -32,11 +38,12 @@ collecting = False
 
 
 def listener_collected(_):
-    """What it has held in Python's memory holds elements in JavaScript's; Python's collector doesn't run by itself."""
+    """Collect garbage soon: a dead listener's Python closure still pins DOM nodes, and MicroPython won't collect unless
+    told to."""
     global collecting
     if not collecting:
         collecting = True
-        for delay in (1000, 5000):  # what the first finds may hold more
+        for delay in (1000, 5000):  # objects that the first run frees may have held others
             setTimeout(create_proxy(collect), delay)
 
 
@@ -47,32 +54,41 @@ def collect():
 
 
 COLLECTED = FinalizationRegistry.new(create_proxy(listener_collected))
-"""Tells of listeners of removed elements that are gone from JavaScript's memory."""
+"""Tells when JavaScript has freed the listener of a removed element."""
 
 
 def discard(node):
-    """Remove an element with all that listens to it and to those within.
+    """Remove an element with all listeners, its own and those within it.
 
-    A handler that knows the element it listens to is held by it and holds it, one in JavaScript's memory and one in
-    Python's, so that neither would ever be collected.
+    A handler that refers to its element makes a cycle through both languages' memories, which neither collector sees.
     """
     for element in [node] + list(node.querySelectorAll("*")):
-        deafen(element)
+        remove_listeners(element)
     node.remove()
 
 
-def deafen(target):
-    """End all that listens to it."""
-    if getattr(target, "deafen", None):
-        target.deafen.abort()
+def remove_listeners(target):
+    """Remove every handler that `on` has given an element."""
+    if getattr(target, "listeners", None):
+        target.listeners.abort()
 
 
 def on_click(target, handler):
     on(target, "click", lambda event: handler())
 
 
+def warn_before_leaving(has_unsaved):
+    """Have the browser ask before the page goes, as long as has_unsaved() is true."""
+
+    def leaving(event):
+        if has_unsaved():
+            event.preventDefault()
+
+    on(window, "beforeunload", leaving)
+
+
 def state(name):
-    """loading, ready, running, done or error: for styles, and for scripts that drive the page."""
+    """Set the page's state (loading, ready, running, done or error), for styles and for scripts that drive the page."""
     document.documentElement.dataset.state = name
 
 
@@ -86,7 +102,7 @@ def say(node, text):
 
 
 def announce(text):
-    """Have a screen reader say it, also if it is what was said last."""
+    """Have screen readers say a text, also when it repeats the last one."""
     element("announcer").textContent = ""
     element("announcer").textContent = text
 
@@ -110,7 +126,7 @@ def capital(text):
 
 
 def focus(node):
-    """Where the visitor is from now on; the page doesn't scroll there."""
+    """Focus an element without scrolling to it."""
     node.focus(to_js({"preventScroll": True}))
 
 

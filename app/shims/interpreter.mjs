@@ -1,10 +1,8 @@
-// Pyodide as PyScript's workers start it: from a snapshot, and without the database that PyScript opens first.
-//
-// Where the visitor's browser lets pages keep nothing, PyScript would give up there. It would hold packages that were
-// put together on the way, of which this page has none: an empty stand-in serves as well everywhere.
-import * as pyodide from "./vendor/pyodide/pyodide.mjs";
-import { forget, read } from "./snapshot.mjs";
+// Pyodide as PyScript's workers import it, with three changes; README.md says why and until when.
+import * as pyodide from "../vendor/pyodide/pyodide.mjs";
+import { forget, read } from "../offline/snapshot.mjs";
 
+// PyScript opens IndexedDB for packages built at run time. We have none; a stub avoids failing in private windows.
 const request = (result) => {
   const made = { result };
   queueMicrotask(() => made.onsuccess({ target: made }));
@@ -14,14 +12,18 @@ const store = { getAllKeys: () => request([]), clear: () => request() };
 const database = { close() {}, transaction: () => ({ objectStore: () => store }) };
 Object.defineProperty(self, "indexedDB", { value: { open: () => request(database) } });
 
+// Pyodide ignores rejections without `.stack`, so the await never returns. Chromium's QuotaExceededError from the file
+// system has none. Assigning fails in Firefox, whose prototype has a setter for its instances alone.
+Object.defineProperty(DOMException.prototype, "stack", { value: "", writable: true, configurable: true });
+
 export const { version } = pyodide;
-const indexURL = new URL("./vendor/pyodide/", import.meta.url).href;
+const indexURL = new URL("../vendor/pyodide/", import.meta.url).href;
 
 export async function loadPyodide(options) {
   const usual = { ...options, indexURL };
   let snapshot = await read();
   if (!snapshot) return pyodide.loadPyodide(usual);
-  // Pyodide keeps its options for as long as it lives, but waits for this one: it needn't keep 20 MB.
+  // Pyodide keeps its options as long as it lives, but awaits this one: a thenable lets go of the 20 MB once they are read.
   const _loadSnapshot = {
     then(resolve) {
       resolve(snapshot);

@@ -1,15 +1,16 @@
-// A file's source, as the media library reads from it, that gives up where the library goes round in circles: in some
-// damaged files it reads the same bytes for ever, and the page would never come to do anything else.
+// Limits the reads of a file by the media library. In some damaged files its parser reads the same bytes for ever, which
+// would freeze the page.
 
-// Of what is in memory already, at most 8 MB, without a pause. A sound file has a frame in a hundred bytes or more.
+// Reads allowed before the event loop runs again; more means the parser loops. Reads without a pause are of what is in
+// memory, 8 MB at most, and a sound file has a frame in a hundred bytes or more.
 const MOST = 1_000_000;
 
 let count = 0;
 const { port1, port2 } = new MessageChannel(); // timers are slow in a hidden tab
 port1.onmessage = () => (count = 0);
 
-export function bounded(source) {
-  const { _read } = source; // everything is read by this, though nothing is said of it
+export function limited(source) {
+  const { _read } = source; // not part of the library's interface, but every read goes through it
   source._read = (...range) => {
     if (!count) port2.postMessage("a pause");
     count += 1;

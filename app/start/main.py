@@ -1,33 +1,31 @@
-"""The page's logic: wires the file chooser, the pool and the songs to what the visitor sees."""
+"""The page's main program: connects the file chooser, the pool and the songs to what the visitor sees."""
 
 import asyncio
 
-import clock
-import demo
-import files
 import js
-import language
-import manners
-import models
-import offline
-import report
-import settings
-import tags
-import view
-from decode import decode, own_rate
-from jobs import Queue
-from kept import Kept, megabytes
-from options import Options
-from pool import Cancelled, Pool, WorkerError
-from promises import RejectedError
 from pyscript.ffi import create_proxy
-from shortcuts import Shortcuts
-from song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
-from texts import tr
-from told import told
-from version import WHEEL
-from wav import SAMPLE_RATE
-from worker_client import Worker, default_size
+
+from offline import offline
+from page import clock, view
+from page.files import dropped_files, tags
+from page.files.decode import decode, own_rate
+from page.listen.shortcuts import Shortcuts
+from page.models import menu
+from page.notifications import Notifications, chime
+from page.promises import RejectedError
+from page.settings import bug_report, settings
+from page.settings.options import Options
+from page.songs import demo
+from page.songs.queue import Queue
+from page.songs.song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
+from page.songs.song_library import SongLibrary, megabytes
+from page.text import language
+from page.text.texts import tr
+from page.text.told import told
+from page.wake_lock import WakeLock
+from page.workers.client import Worker, default_size, worker_options
+from page.workers.pool import Cancelled, Pool, WorkerError
+from shared.facts import MODEL_SCHEME, SAMPLE_RATE
 
 ENGINES = {
     "simd": "WebAssembly SIMD kernel",
@@ -47,10 +45,6 @@ def decoder(file, keeps_rate):
     return source
 
 
-def address(path):
-    return js.URL.new(path, js.document.baseURI).href
-
-
 class Page:
     """Songs can be dropped at once; they wait for the engine."""
 
@@ -59,35 +53,22 @@ class Page:
 
         chosen, is_fixed: as `Menu` takes them.
         """
-        config = {
-            "packages": ["numpy", address("app/vendor/umx/" + WHEEL)],
-            "files": {
-                address("app/converting.py"): "./converting.py",
-                address("app/device.py"): "./device.py",
-                address("app/fetching.py"): "./fetching.py",
-                address("app/opfs.py"): "./opfs.py",
-                address("app/unpacking.py"): "./unpacking.py",
-            },
-            "packages_cache": "passthrough",  # straight to Pyodide, without micropip
-            "sync_main_only": True,  # no SharedArrayBuffer, so no special headers
-        }
-        interpreter = address("app/interpreter.mjs")
-        options = {"type": "pyodide", "version": interpreter, "config": config}
+        options = worker_options()
         size = settings.get("workers", settings.workers, default_size())
         self.pool = Pool(
-            size, lambda: Worker(options), address(model), self.engine_changed, clock.seconds
+            size, lambda: Worker(options), view.address(model), self.engine_changed, clock.seconds
         )
         self.pool.on_failure = self.do_without
         js.setInterval(create_proxy(self.pool.tick), 1000)
-        self.menu = models.Menu(
+        self.menu = menu.Menu(
             model, chosen, is_fixed, self.pool, lambda: Worker(options), self.models_changed
         )
-        self.kept = Kept(self.say_what_is_kept, lambda folder: self.queue.gone(folder))
-        self.queue = Queue(self.pool, self.kept, self.menu, self.refresh)
+        self.library = SongLibrary(self.say_what_is_kept, lambda folder: self.queue.gone(folder))
+        self.queue = Queue(self.pool, self.library, self.menu, self.refresh)
         self.options = Options()
-        self.wake_lock, self.notice = manners.WakeLock(), manners.Notice()
+        self.wake_lock, self.notifications = WakeLock(), Notifications()
         self.awake = self.is_quick = False
-        manners.warn_before_leaving(self.queue.unsaved)
+        view.warn_before_leaving(self.queue.unsaved)
         Shortcuts(self.queue.mixer)
 
     def listen(self):
@@ -99,18 +80,18 @@ class Page:
         view.on_click(view.element("restart"), self.pool.start)
         view.on_click(view.element("demo"), lambda: self.add(tr(demo.TITLE), demo.render))
         view.element("demo").disabled = False
-        view.element("no-start").hidden = True  # what went wrong on the way wasn't needed
+        view.element("no-start").hidden = True  # whatever went wrong before wasn't needed
         view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
 
     # The engine
 
     async def start(self):
         self.pool.start()
-        self.choose()  # what was chosen before anyone listened
+        self.choose()  # files chosen before the page listened
         await self.loaded()
 
     async def loaded(self):
-        """All that is to be done once the pool has loaded its model."""
+        """Do what follows once the pool has loaded its model."""
         path = self.menu.address
         await self.pool.settled.wait()
         if self.pool.model and path == self.menu.address:
@@ -119,19 +100,19 @@ class Page:
             self.advance()
             if not self.queue.jobs and not self.menu.awaited():
                 asyncio.create_task(self.try_out())
-            await self.keep(path)
+            await self.make_offline(path)
 
     def do_without(self, reason):
-        """Have the site's own model loaded in place of one that can't be; whether there is one."""
+        """Load the site's own model in place of one that can't be loaded. Returns whether there is one."""
         other = self.menu.do_without(reason)
         if other:
             self.use(other, {})
         return bool(other)
 
-    async def keep(self, path):
+    async def make_offline(self, path):
         """Have the page and its model work offline, now that the engine has all that it needs of the network."""
         prefixes = list(offline.ENGINE_FILES.get(self.pool.engine, ()))
-        if not path.startswith(models.ADDRESS):
+        if not path.startswith(MODEL_SCHEME):
             prefixes.append(path)
         files = {path + name: self.pool.files[name] for name in self.pool.files}
         kept = await offline.keep(prefixes, files)
@@ -149,10 +130,10 @@ class Page:
         try:  # noqa: SIM105 (MicroPython has no contextlib)
             await self.menu.try_out()
         except (Cancelled, WorkerError):
-            pass  # the workers have better things to do
+            pass  # the workers were needed for a song, or failed: a song will measure them
 
     def advance(self):
-        """Have the wanted model come nearer: it is fetched while songs are at work, and used between them."""
+        """Take the next step towards the wanted model: fetch it while songs are at work, use it between them."""
         model = self.menu.wanted()
         if not self.pool.settled.is_set() or not model or model.address == self.menu.address:
             return
@@ -195,17 +176,17 @@ class Page:
         except ValueError:
             pass  # not a number: it stays as it was
         event.target.value = self.pool.size
-        settings.keep("workers", self.pool.size)
+        settings.store("workers", self.pool.size)
         if not self.queue.in_state(RUNNING):
             self.pool.start()
 
     def use(self, path, files):
-        """Between songs: have the pool load the model at an address, of which some files are here."""
-        self.pool.change(address(path), files)
+        """Between songs, load the model at an address. files: Blobs by name of those that are here."""
+        self.pool.change(view.address(path), files)
         asyncio.create_task(self.loaded())
 
     async def report(self):
-        view.say(view.element("reported"), await report.copy(self.pool, self.queue.jobs))
+        view.say(view.element("reported"), await bug_report.copy(self.pool, self.queue.jobs))
 
     # Songs
 
@@ -218,12 +199,12 @@ class Page:
         event.preventDefault()
         view.element("drop").classList.toggle("over", event.type == "dragover")
         if event.type == "drop":
-            asyncio.create_task(self.dropped(files.entries(event.dataTransfer)))
+            asyncio.create_task(self.dropped(dropped_files.entries(event.dataTransfer)))
 
     async def dropped(self, entries):
-        self.engine_changed()  # in place of what was said of what was dropped before
+        self.engine_changed()  # replaces the message about the last drop
         try:
-            found = await files.within(entries)
+            found = await dropped_files.within(entries)
         except RejectedError as error:
             view.error(tr("What was dropped can't be read: {}").format(error))
             return
@@ -233,9 +214,9 @@ class Page:
 
     def take(self, chosen):
         """Songs and checkpoints."""
-        self.menu.convert([file for file in chosen if file.name.endswith(models.ENDING)])
+        self.menu.convert([file for file in chosen if file.name.endswith(menu.ENDING)])
         for file in chosen:
-            if not file.name.endswith(models.ENDING):
+            if not file.name.endswith(menu.ENDING):
                 title = file.name.rsplit(".", 1)[0] or file.name
                 self.add(title, decoder(file, self.options.keeps_rate()))
 
@@ -243,7 +224,7 @@ class Page:
         self.queue.add(Song(title, source, self.options.targets(), self.options.form()))
 
     async def restore(self):
-        for song in await self.kept.open():
+        for song in await self.library.open():
             await self.queue.restore(song)
         self.refresh()
 
@@ -261,12 +242,12 @@ class Page:
             view.tab_title()
         if self.awake != (state == "running"):
             self.awake = not self.awake
-            asyncio.create_task(self.wake_lock.keep(self.awake))
+            asyncio.create_task(self.wake_lock.want(self.awake))
         if before == "running" and state in ("done", "error"):
             if self.options.chime():
-                manners.chime()
+                chime()
             last = self.queue.last
-            told = self.notice.give(last.song.title, last.card.status.textContent)
+            told = self.notifications.give(last.song.title, last.card.status.textContent)
             asyncio.create_task(told)
         text = ""
         if not self.pool.settled.is_set():
@@ -280,7 +261,7 @@ class Page:
 
     def say_what_is_kept(self):
         songs = [job.song for job in self.queue.jobs]
-        view.say(view.element("kept"), self.kept.in_words(songs))
+        view.say(view.element("kept"), self.library.in_words(songs))
 
     def is_free(self):
         """Whether nobody would miss anything if the page were loaded anew."""
@@ -307,9 +288,9 @@ async def main():
     await language.speak()
     asked = settings.first([settings.asked("model")], settings.model, "")
     chosen, used = [
-        settings.first([settings.kept(n)], settings.model, "") for n in ("model", "used")
+        settings.first([settings.stored(n)], settings.model, "") for n in ("model", "used")
     ]
-    first = await (models.place(asked) if asked else models.first(chosen, used))
+    first = await (menu.place(asked) if asked else menu.first(chosen, used))
     page = Page(first, asked or chosen, bool(asked))
     page.listen()
     asyncio.create_task(page.restore())

@@ -5,19 +5,20 @@ import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
+from typing import Any
 
-import device
 import js
-import opfs
-from fetching import fetch
 from pyodide.ffi import create_once_callable, to_js
 
+from shared.facts import MODELS_FOLDER
 from umx.convert import SIGNAL, Converter, ConvertError
 from umx.official import OFFICIAL
 from umx.weights import MANIFEST, Manifest
+from worker import storage
+from worker.fetching import fetch
 
 UNFINISHED = ".unfinished"
-"""What the name of a folder ends with that is to become a model's."""
+"""Ends the name of the folder in which a model is being made."""
 PRESET = "web"
 CHUNK = 1 << 20
 HASHING = 0.1  # of the work
@@ -27,7 +28,7 @@ DOWNLOADING = 0.8  # of the work where the files are downloaded first
 class Picked(io.RawIOBase):
     """A File that the visitor picked, read piece by piece: it may be larger than the memory that is left."""
 
-    def __init__(self, file):
+    def __init__(self, file: Any):
         self.file, self.position, self.reader = file, 0, js.FileReaderSync.new()
         channel = js.MessageChannel.new()
         channel.port2.close()
@@ -40,23 +41,25 @@ class Picked(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.file.size}[whence]
+        base: int = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.file.size}[
+            whence
+        ]
         self.position = base + offset
         return self.position
 
-    def readinto(self, buffer) -> int:
-        end = min(self.position + min(len(buffer), CHUNK), self.file.size)
+    def readinto(self, buffer: Any) -> int:
+        end: int = min(self.position + min(len(buffer), CHUNK), self.file.size)
         piece = self.reader.readAsArrayBuffer(self.file.slice(self.position, end))
         count = max(0, end - self.position)
         if count:
             piece.assign_to(memoryview(buffer).cast("B")[:count])
-            # Sent to nobody, it is freed at once; the garbage collector lets hundreds of them gather.
+            # Transferring the buffer to a closed port frees it now; the garbage collector would let hundreds gather.
             self.bin.postMessage(piece, to_js([piece]))
         self.position += count
         return count
 
 
-async def convert(files, report: Callable[[float], None]) -> dict[str, object]:
+async def convert(files: Any, report: Callable[[float], None]) -> dict[str, object]:
     """Make a model of an official one's checkpoints and keep it. Answers with its name.
 
     files: Files that the visitor picked, in any order, under any name.
@@ -65,32 +68,32 @@ async def convert(files, report: Callable[[float], None]) -> dict[str, object]:
     name, checkpoints = await recognise(list(files), report)
     converter = Converter(PRESET, **SIGNAL, name=name, **OFFICIAL[name].fields())
     async with turn():
-        unfinished = await device.model_folder(name + UNFINISHED, create=True)
+        unfinished = await storage.model_folder(name + UNFINISHED, create=True)
         try:
             for done, (target, file) in enumerate(checkpoints.items(), 1):
                 entry, data = converter.add(target, io.BufferedReader(Picked(file)))
-                await opfs.write(unfinished, entry.file, data)
+                await storage.write(unfinished, entry.file, data)
                 del data
                 report(HASHING + (1 - HASHING) * done / len(checkpoints))
             manifest = converter.manifest()
-            await opfs.write(unfinished, MANIFEST + UNFINISHED, manifest.text().encode())
+            await storage.write(unfinished, MANIFEST + UNFINISHED, manifest.text().encode())
             await put_in_place(unfinished, manifest)
         except OSError as error:
             raise ConvertError(
                 f"This device has no room for {OFFICIAL[name].title}: free some, and try again."
             ) from error
         finally:
-            await device.remove(name + UNFINISHED)
+            await storage.remove_model(name + UNFINISHED)
     return {"name": name}
 
 
-async def put_in_place(unfinished, manifest: Manifest) -> None:
+async def put_in_place(unfinished: storage.Folder, manifest: Manifest) -> None:
     """Move a model's files from the folder where it was made to its own, in place of one that was made before."""
-    await device.remove(manifest.name)
-    folder = await device.model_folder(manifest.name, create=True)
+    await storage.remove_model(manifest.name)
+    folder = await storage.model_folder(manifest.name, create=True)
     for entry in manifest.targets.values():
         await (await unfinished.getFileHandle(entry.file)).move(folder, entry.file)
-    # The manifest comes last: without it, a folder is no model.
+    # The manifest comes last: a folder without one is no model.
     await (await unfinished.getFileHandle(MANIFEST + UNFINISHED)).move(folder, MANIFEST)
 
 
@@ -100,11 +103,11 @@ async def turn() -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     begun, over = loop.create_future(), loop.create_future()
 
-    def begin(lock):
+    def begin(lock: Any) -> Any:
         begun.set_result(None)
         return over
 
-    js.navigator.locks.request(device.FOLDER, create_once_callable(begin))
+    js.navigator.locks.request(MODELS_FOLDER, create_once_callable(begin))
     await begun
     try:
         yield
@@ -130,7 +133,9 @@ async def download(name: str, report: Callable[[float], None]) -> dict[str, obje
     return await convert(files, lambda done: report(DOWNLOADING + (1 - DOWNLOADING) * done))
 
 
-async def recognise(files: list, report: Callable[[float], None]) -> tuple[str, dict[str, object]]:
+async def recognise(
+    files: list[Any], report: Callable[[float], None]
+) -> tuple[str, dict[str, object]]:
     """Which official model the files are of, and each target's; they are known by their hashes."""
     digests = {}
     for number, file in enumerate(files, 1):
@@ -156,9 +161,9 @@ async def recognise(files: list, report: Callable[[float], None]) -> tuple[str, 
     raise ConvertError(f"No file of {titles}, whole and unchanged, is among these: {names}.")
 
 
-async def digest(file) -> str:
+async def digest(file: Any) -> str:
     hashed, picked = sha256(), Picked(file)
     while piece := picked.read(CHUNK):
         hashed.update(piece)
-        await asyncio.sleep(0)  # for the browser to collect what JavaScript has read
+        await asyncio.sleep(0)  # lets the browser free what was read
     return hashed.hexdigest()

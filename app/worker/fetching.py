@@ -1,7 +1,8 @@
-"""Files from the network, for workers: where the connection breaks, what is missing is asked for."""
+"""Fetches files from the network, for workers; a broken download is resumed with a Range request."""
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import js
 from pyodide.ffi import JsException, to_js
@@ -9,24 +10,25 @@ from pyodide.ffi import JsException, to_js
 from umx.weights import WeightsError
 
 PAUSES = (1, 2, 4, 8)
-"""Seconds before each attempt to go on, as long as none gets any further."""
+"""Seconds before each attempt to resume; the list starts anew once an attempt gets further."""
 
 
 async def fetch(
     url: str, cache: str = "default", report: Callable[[float], None] = lambda fraction: None
-):
+) -> Any:
     """A file as a Blob, which the browser keeps where it has room. Raises WeightsError.
 
     cache: as in the browser's `fetch`; report: called with the fraction that is here, where the server tells the size.
     """
-    parts, loaded, furthest = [], 0, -1
+    parts: list[Any] = []
+    loaded, furthest = 0, -1
     pauses, can_go_on = list(PAUSES), True
     while True:
         try:
             response = await ask(url, loaded, cache)
             if response.status != 206:
                 parts, loaded = [], 0
-            # Of what is packed on its way, nobody can say which bytes are missing.
+            # With Content-Encoding, Range offsets don't match decoded bytes; restart.
             can_go_on = not response.headers.get("Content-Encoding")
             total = loaded + int(response.headers.get("Content-Length") or 0)
             furthest = max(furthest, 0)
@@ -47,8 +49,8 @@ async def fetch(
         await asyncio.sleep(pauses.pop(0))
 
 
-async def ask(url: str, loaded: int, cache: str):
-    """The response to a request for what is missing, or for everything. Raises WeightsError for a refusal."""
+async def ask(url: str, loaded: int, cache: str) -> Any:
+    """Request the bytes from `loaded` on, or the whole file. Gives the response; raises WeightsError for a refusal."""
     headers = {"Range": f"bytes={loaded}-"} if loaded else {}
     options = to_js({"cache": cache, "headers": headers}, dict_converter=js.Object.fromEntries)
     response = await js.fetch(url, options)
@@ -59,8 +61,8 @@ async def ask(url: str, loaded: int, cache: str):
     return response
 
 
-def continues(response, loaded: int) -> bool:
-    """Whether it isn't a range that begins elsewhere; other origins may hide which range they send."""
+def continues(response: Any, loaded: int) -> bool:
+    """Whether a response goes on at `loaded`. Other origins may hide Content-Range; then it is believed."""
     if response.status == 416:
         return False
     content = response.headers.get("Content-Range")

@@ -2,23 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, create_proxy
 
-# Pyodide takes what has no stack for no error, and whoever awaits it waits for ever; Chromium's QuotaExceededError from
-# the file system has none. Assigning would not do: in Firefox, the prototype has one that only its instances can set.
-STACK = {"value": "", "writable": True, "configurable": True}
-js.Object.defineProperty(
-    js.DOMException.prototype, "stack", to_js(STACK, dict_converter=js.Object.fromEntries)
-)
+from shared.facts import MODEL_SCHEME, MODELS_FOLDER
+from umx.weights import WeightsError
 
 CHUNK = 1 << 20
-"""Bytes written at a time: to find room for more at once takes some kernels longer than for as many bit by bit."""
+"""Bytes written at a time. Some kernels find room for many small writes sooner than for a large one."""
+
+Folder = Any
+"""A FileSystemDirectoryHandle."""
 
 
 @contextmanager
-def lent(data: bytes) -> Iterator[js.Uint8Array]:
+def lent(data: bytes) -> Iterator[Any]:
     """Python's own bytes as a Uint8Array, without a copy, for as long as the block lasts."""
     proxy = create_proxy(data)
     buffer = proxy.getBuffer("u8")
@@ -29,7 +29,7 @@ def lent(data: bytes) -> Iterator[js.Uint8Array]:
         proxy.destroy()
 
 
-async def folder(*names: str, create: bool = False):
+async def folder(*names: str, create: bool = False) -> Folder:
     """The folder at a path. Raises JsException where it isn't there, or the browser keeps nothing."""
     place = await js.navigator.storage.getDirectory()
     for name in names:
@@ -37,10 +37,10 @@ async def folder(*names: str, create: bool = False):
     return place
 
 
-async def write(place, name: str, *parts: bytes):
+async def write(place: Folder, name: str, *parts: Any) -> Any:
     """Write a file into a folder and give it, a File. Raises OSError where there is no room for it, else JsException.
 
-    parts: one after the other; each is bytes, or an array of them.
+    parts: one after the other; each is bytes, or an array of uint8.
     """
     try:
         handle = await place.getFileHandle(name, create=True)
@@ -63,10 +63,30 @@ async def write(place, name: str, *parts: bytes):
         raise
 
 
-async def remove(place, name: str) -> None:
+async def remove(place: Folder, name: str) -> None:
     """Remove a file or a folder with all that is in it, if it is there."""
     try:
         await place.removeEntry(name, recursive=True)
     except JsException as error:
         if error.name != "NotFoundError":
             raise
+
+
+async def model_folder(name: str, create: bool = False) -> Folder:
+    """The folder of a model on the device. Raises JsException where it isn't there."""
+    return await folder(MODELS_FOLDER, name, create=create)
+
+
+async def model_file(address: str) -> Any:
+    """The File at an address that begins with MODEL_SCHEME. Raises WeightsError if it isn't there."""
+    name, file = address.removeprefix(MODEL_SCHEME).split("/")
+    try:
+        handle = await (await model_folder(name)).getFileHandle(file)
+        return await handle.getFile()
+    except JsException as error:
+        raise WeightsError(f"{name} is no longer on this device ({error}).") from error
+
+
+async def remove_model(name: str) -> None:
+    """Remove a model's folder, if it is there."""
+    await remove(await folder(MODELS_FOLDER, create=True), name)

@@ -1,4 +1,6 @@
-"""Weight files, for workers: the browser unpacks and hashes them several times as fast as Python in WebAssembly."""
+"""Unpacks and hashes weight files with the browser's own code, several times as fast as Python in WebAssembly."""
+
+from typing import Any
 
 import js
 from pyodide.ffi import JsException
@@ -14,7 +16,7 @@ from umx.weights import (
 )
 
 
-async def read(blob, entry: WeightFile, manifest: Manifest) -> dict[str, Tensor]:
+async def read(blob: Any, entry: WeightFile, manifest: Manifest) -> dict[str, Tensor]:
     """As `umx.weights.read_target`, of a Blob; left to that where the browser lacks something, as it does on pages
     without HTTPS, or the file isn't packed."""
     start = (await blob.slice(0, len(GZIP_MAGIC)).arrayBuffer()).to_bytes()
@@ -25,12 +27,13 @@ async def read(blob, entry: WeightFile, manifest: Manifest) -> dict[str, Tensor]
     return read_unpacked(data.to_bytes(), digest.hex(), entry, manifest)
 
 
-def subtle():
+def subtle() -> Any:
+    """The browser's cryptography; None on pages without HTTPS."""
     return getattr(js.crypto, "subtle", None)
 
 
-async def unpacked(blob, entry: WeightFile):
-    """A Uint8Array, of a byte too much at most, however much there is. Raises WeightsError."""
+async def unpacked(blob: Any, entry: WeightFile) -> Any:
+    """The unpacked bytes, a Uint8Array, at most one more than the manifest names. Raises WeightsError."""
     out, end = js.Uint8Array.new(entry.unpacked_size + 1), 0
     reader = blob.stream().pipeThrough(js.DecompressionStream.new("gzip")).getReader()
     try:

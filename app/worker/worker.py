@@ -6,20 +6,18 @@ request) and "piece" (a finished stretch of every stem, a Blob of the samples of
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
-import device
-import fetching
 import js
 import numpy as np
-import opfs
 import pyodide_js
-import unpacking
 from numpy.typing import NDArray
 from polyscript import xworker
 from pyodide.ffi import JsException, create_proxy, to_js
 
+from shared.facts import MODEL_SCHEME, SAMPLE_RATE, SONGS_FOLDER
 from umx import level as levels
 from umx import segments
 from umx.audio import make_finite
@@ -29,8 +27,8 @@ from umx.stems import KARAOKE, RESIDUAL, TITLES, VOCALS
 from umx.stems import named as stems_of
 from umx.types import Complex, Float
 from umx.weights import MANIFEST, Manifest, Model, WeightsError
+from worker import fetching, storage, unpacking
 
-SAMPLE_RATE = 44100
 PEAK_SAMPLES = 2205
 """Samples that a step of the waveform stands for: a twentieth of a second."""
 
@@ -39,8 +37,6 @@ MEASURES = 10_000
 
 STARTED = 0.7
 """How much of the time before a worker is ready goes by until its first line runs."""
-
-SONGS = "umx songs"  # other pages may share the origin
 
 TRIAL = 6
 """Seconds of noise by which a worker's speed is measured: a song's first segment takes no longer."""
@@ -53,14 +49,16 @@ def post(kind: str, **content: object) -> None:
     xworker.postMessage(message)
 
 
-async def fetch(url: str, cache: str, report=lambda fraction: None):
+async def fetch(
+    url: str, cache: str, report: Callable[[float], None] = lambda fraction: None
+) -> Any:
     """The file at an address, a Blob; cache, report: as `fetching.fetch` takes them. Raises WeightsError."""
-    if url.startswith(device.ADDRESS):
-        return await device.read(url)
+    if url.startswith(MODEL_SCHEME):
+        return await storage.model_file(url)
     return await fetching.fetch(url, cache, report)
 
 
-async def load(url: str, files) -> dict[str, object]:
+async def load(url: str, files: Any) -> dict[str, object]:
     """Fetch a model's folder and make a separator of it, in place of the one before. Answers with the engine's name and
     the manifest.
 
@@ -73,7 +71,7 @@ async def load(url: str, files) -> dict[str, object]:
         return await fetch_model(url, "reload", None)
 
 
-async def fetch_model(url: str, cache: str, files) -> dict[str, object]:
+async def fetch_model(url: str, cache: str, files: Any) -> dict[str, object]:
     global separator
     separator = None  # so that two models are never in memory at once
     text = await (await fetch(url + MANIFEST, cache)).text()
@@ -88,7 +86,7 @@ async def fetch_model(url: str, cache: str, files) -> dict[str, object]:
         fractions[target] = fraction
         report(STARTED + (1 - STARTED) * sum(fractions.values()) / len(fractions))
 
-    async def bring(target: str, file: str):
+    async def bring(target: str, file: str) -> Any:
         here = getattr(files, file, None)
         return here or await fetch(url + file, cache, partial(report_part, target))
 
@@ -97,11 +95,11 @@ async def fetch_model(url: str, cache: str, files) -> dict[str, object]:
         for target, entry in manifest.targets.items()
     }
     try:
-        # They come while the engine is chosen, and while those before them are unpacked.
+        # The downloads start now, and go on while the engine is chosen and other files are unpacked.
         await asyncio.sleep(0)
         separator = Separator(Model(manifest, {}), Timed(await choose_engine()))
         for target, entry in manifest.targets.items():
-            # One at a time: the engine packs its own copy, and the file's can go.
+            # One at a time: the engine packs its own copy, and the file's copy is freed.
             separator.add(target, await unpacking.read(await blobs.pop(target), entry, manifest))
     finally:
         for task in blobs.values():
@@ -117,15 +115,15 @@ class Timed:
         self.engine, self.name = engine, engine.name
         self.calls = 0
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return partial(self.timed, name, getattr(self.engine, name))
 
-    def wiener(self, masks: Float, mixture: Complex, complete: bool) -> Iterator[Complex]:
+    def wiener(self, masks: Float, mixture: Complex, complete: bool = False) -> Iterator[Complex]:
         estimates = self.engine.wiener(masks, mixture, complete)
         while (some := self.timed("wiener", next, estimates, None)) is not None:
             yield some
 
-    def timed(self, name: str, function, *arguments):
+    def timed(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         start = js.performance.now()
         result = function(*arguments)
         options = {"start": start, "end": js.performance.now()}
@@ -136,13 +134,13 @@ class Timed:
         return result
 
 
-async def choose_engine():
+async def choose_engine() -> Engine:
     """The fastest engine; OpenBLAS is fetched only where the SIMD kernel is of no use."""
     engine = choose()
     if engine.name == "numpy":
         await pyodide_js.loadPackage("openblas")
         if not blas.LIBRARY.exists():
-            # Plain numpy would take hours where another try takes seconds.
+            # Fail rather than fall back to plain numpy, which takes hours; another try takes seconds.
             raise WeightsError("OpenBLAS can't be fetched: the network is gone, or the server.")
         engine = choose()
     return engine
@@ -157,7 +155,7 @@ def plan(samples: int, workers: int) -> dict[str, object]:
     }
 
 
-def measure(windows, length: int) -> dict[str, object]:
+def measure(windows: Any, length: int) -> dict[str, object]:
     """The level of a song, from the windows that `plan` names: Float32Array of (windows, channels, length)."""
     audio = np.empty(windows.length, np.float32)
     windows.assign_to(audio)
@@ -172,7 +170,7 @@ def try_out() -> dict[str, object]:
     """Separate some seconds of noise. Answers with the seconds that a second of it took."""
     assert separator is not None
     shape = 1, separator.manifest.channels, TRIAL * SAMPLE_RATE
-    noise = np.random.default_rng(0).standard_normal(shape, np.float32) / 10
+    noise = np.random.default_rng(0).standard_normal(shape, np.float32) / np.float32(10)
     begun = time.perf_counter()
     for _ in separator.process(noise):
         pass
@@ -193,13 +191,13 @@ def choose_targets(stems: Sequence[str]) -> Separator:
 
 
 async def separate(
-    mixture,
-    starts,
+    mixture: Any,
+    starts: Any,
     length: int,
     first: bool,
     last: bool,
     level: float,
-    stems,
+    stems: Any,
     sample_kind: str,
     folder: str,
 ) -> dict[str, object]:
@@ -247,12 +245,14 @@ def process(chosen: Separator, audio: Float) -> Iterator[Float]:
     except MemoryError:
         if len(audio) == 1:
             raise
-    # Not in the handler, where the exception would still hold on to the arrays.
+    # Outside the handler: there, the exception's traceback still holds the arrays.
     for index in range(done, len(audio)):
         yield from chosen.process(audio[index : index + 1])
 
 
-async def join(tail, head, start: int, stems, sample_kind: str, folder: str) -> dict[str, object]:
+async def join(
+    tail: Any, head: Any, start: int, stems: Any, sample_kind: str, folder: str
+) -> dict[str, object]:
     """Add up the ends of two neighbouring batches, and post that piece."""
     chosen = choose_targets(list(stems))
     shape = (len(chosen.targets), chosen.manifest.channels, segments.OVERLAP)
@@ -289,23 +289,23 @@ async def post_piece(
     )
 
 
-async def stored(folder: str, name: str, *parts: NDArray[np.uint8]):
+async def stored(folder: str, name: str, *parts: NDArray[np.uint8]) -> Any:
     """A song's piece as a File on the device, or None where it can't be written."""
     try:
-        place = await opfs.folder(SONGS, folder)
+        place = await storage.folder(SONGS_FOLDER, folder)
         try:
-            return await opfs.write(place, name, *parts)
+            return await storage.write(place, name, *parts)
         except (JsException, OSError):
-            await opfs.remove(place, name)
+            await storage.remove(place, name)
     except JsException:
         pass  # the song's folder is gone, or the browser keeps nothing any more
     return None
 
 
-async def keep(folder: str, name: str, text: str) -> dict[str, object]:
+async def write(folder: str, name: str, text: str) -> dict[str, object]:
     """Write a text file into a song's folder."""
     file = await stored(folder, name, np.frombuffer(text.encode(), np.uint8))
-    return {"kept": file is not None}
+    return {"written": file is not None}
 
 
 def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
@@ -340,14 +340,18 @@ def decode(data: bytes, kind: str) -> Float:
     """What `encode` made, as float32 of one dimension."""
     if kind == "float":
         return np.frombuffer(data, "<f4")
+    values: NDArray[np.signedinteger[Any]]
     if kind == "16":
-        return np.frombuffer(data, "<i2") / np.float32(2**15)
-    steps = np.zeros((len(data) // 3, 4), np.uint8)
-    steps[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-    return steps.view("<i4").reshape(-1) / np.float32(2**31)
+        values, full_scale = np.frombuffer(data, "<i2"), 2**15
+    else:
+        bytes_of_four = np.zeros((len(data) // 3, 4), np.uint8)
+        bytes_of_four[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        values, full_scale = bytes_of_four.view("<i4").reshape(-1), 2**31
+    samples: Float = np.divide(values, np.float32(full_scale), dtype=np.float32)
+    return samples
 
 
-async def mix(blobs, gains, pans, sample_kind: str) -> dict[str, object]:
+async def mix(blobs: Any, gains: Any, pans: Any, sample_kind: str) -> dict[str, object]:
     """Add up one piece's stems, Blobs of samples, each times its gain and panned. Answers with the sum's samples."""
     total = np.float32(0)
     for blob, gain, pan in zip(blobs, gains, pans, strict=True):
@@ -372,19 +376,20 @@ def report(fraction: float) -> None:
     post("progress", fraction=fraction)
 
 
-def convert(files):
-    import converting  # not above: it takes a while to load, and few workers ever convert
+def convert(files: Any) -> Awaitable[dict[str, object]]:
+    # Imported here: it loads slowly, and few workers ever convert.
+    from worker import converting
 
     return converting.convert(files, report)
 
 
-def download(name: str):
-    import converting
+def download(name: str) -> Awaitable[dict[str, object]]:
+    from worker import converting
 
     return converting.download(name, report)
 
 
-REQUESTS = {
+REQUESTS: dict[str, Callable[..., Any]] = {
     "load": load,
     "try out": try_out,
     "plan": plan,
@@ -392,7 +397,7 @@ REQUESTS = {
     "separate": separate,
     "join": join,
     "mix": mix,
-    "keep": keep,
+    "write": write,
     "convert": convert,
     "download": download,
 }
@@ -405,17 +410,17 @@ def is_of_memory(error: Exception) -> bool:
     )
 
 
-async def answer(event) -> None:
+async def answer(event: Any) -> None:
     request = event.data
     arguments = {name: getattr(request, name) for name in js.Object.keys(request)}
     try:
         result = REQUESTS[arguments.pop("kind")](**arguments)
         if asyncio.iscoroutine(result):
             result = await result
-        # It never shrinks.
+        # The heap never shrinks: the page replaces workers whose heap has grown.
         post("answer", heap=pyodide_js._module.HEAP8.length, **result)
     except Exception as error:
-        # Whatever went wrong, the page must hear of it: nobody else is listening.
+        # Any error goes to the page: nothing else would report it.
         post("error", message=str(error) or type(error).__name__, memory=is_of_memory(error))
 
 

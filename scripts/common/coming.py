@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from environment import ROOT
-from index import WEIGHTS, models
+from scripts.common.environment import ROOT
+from scripts.common.index import WEIGHTS, models
 
 OFFICIAL = runpy.run_path(str(ROOT / "umx" / "official.py"))["OFFICIAL"]
 """Read by its path, because importing the package takes numpy."""

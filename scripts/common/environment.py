@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from subprocess import DEVNULL
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = ROOT / "pyproject.toml"
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import whole
-from download import sha256
+from scripts.common import atomic_write
+from scripts.common.download import sha256
+from scripts.common.environment import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "weights"
 INDEX = "index.json"
 MANIFEST = "manifest.json"
@@ -47,7 +47,7 @@ def check(weights: Path = WEIGHTS) -> None:
 def write_index(weights: Path = WEIGHTS) -> None:
     """Write the index anew. Raises ValueError for a damaged manifest."""
     text = json.dumps(models(weights), indent=2, ensure_ascii=False) + "\n"
-    whole.write(weights / INDEX, text.encode())
+    atomic_write.write(weights / INDEX, text.encode())
 
 
 def _manifests(weights: Path) -> Iterator[tuple[Path, Any]]:

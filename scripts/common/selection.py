@@ -5,7 +5,7 @@ import subprocess
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
-from environment import ROOT
+from scripts.common.environment import ROOT
 
 TABLE = ROOT / "CONTRIBUTING.md"
 ROW = re.compile(r"^\| (`.+`) \| (.+) \|$", re.MULTILINE)

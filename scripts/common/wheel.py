@@ -7,9 +7,9 @@ import runpy
 import zipfile
 from pathlib import Path
 
-import whole
+from scripts.common import atomic_write
+from scripts.common.environment import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "app" / "vendor" / "umx"
 SUFFIXES = {".py", ".wasm"}
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -39,8 +39,8 @@ def build_wheel(folder: Path = FOLDER) -> Path:
         for name, data in contents.items():
             wheel.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
     folder.mkdir(parents=True, exist_ok=True)
-    whole.write(path, packed.getvalue())
-    whole.write(folder / source.name, source.read_bytes())
+    atomic_write.write(path, packed.getvalue())
+    atomic_write.write(folder / source.name, source.read_bytes())
     for other in folder.glob("*.whl"):
         if other != path:
             other.unlink(missing_ok=True)

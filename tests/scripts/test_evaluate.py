@@ -4,11 +4,11 @@ import json
 import sys
 from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
 import soundfile
 
+from scripts import evaluate
 from umx.weights import find_model, load_model
 
 RATE = 44100

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import serve
-import vendor
+
+from scripts import serve, vendor
 
 Serve = Callable[..., str]
 TYPES = {
@@ -134,12 +134,12 @@ def test_a_site_s_own_service_worker_is_served(start: Serve, site: Path, prefix:
 def test_a_checkout_s_service_worker_lists_its_files(start: Serve, site: Path, prefix: str) -> None:
     for folder in ("app", "weights"):
         (site / folder).mkdir()
-    (site / "app" / "main.py").write_text("print()")
+    (site / "app" / "start" / "main.py").write_text("print()")
     with get(start(prefix) + "service-worker.js") as response:
         assert response.headers["Content-Type"] == "text/javascript"
         script = response.read().decode()
     assert script.startswith("const FILES = {")
-    assert '"app/main.py"' in script
+    assert '"app/start/main.py"' in script
 
 
 @pytest.mark.parametrize("prefix", ["/", "/some/where/"])

@@ -3,7 +3,6 @@
 import io
 import struct
 
-import layout
 import numpy as np
 import pytest
 import soundfile
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import umx.layout
+from page.files import layout
 
 
 def test_the_command_line_has_the_same_speakers_and_gains() -> None:

@@ -7,13 +7,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import told
-from texts import LANGUAGES
-from texts import translations as chosen
+
+from page.text import told
+from page.text.texts import LANGUAGES
+from page.text.texts import translations as chosen
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APP = ROOT / "app"
-IN_WORKERS = ("worker.py", "converting.py", "device.py", "fetching.py", "unpacking.py")
+ON_THE_PAGE = ("offline", "page", "start")
+"""The folders of app/ whose code speaks to the visitor."""
 SPOKEN = ("aria-label", "title")
 SAME = {"umx", "❚❚"}
 """What is the same in every language."""
@@ -40,7 +42,7 @@ class Texts(HTMLParser):
 
 
 def sources() -> list[ast.Module]:
-    files = [path for path in sorted(APP.glob("*.py")) if path.name not in IN_WORKERS]
+    files = [path for room in ON_THE_PAGE for path in sorted((APP / room).rglob("*.py"))]
     return [ast.parse(path.read_text()) for path in files]
 
 
@@ -65,7 +67,7 @@ def in_the_logic() -> set[str]:
 
 def from_elsewhere() -> set[str]:
     """What workers, the engine and models may say, {} in place of what is filled in."""
-    files = [APP / name for name in IN_WORKERS] + sorted((ROOT / "umx").glob("*.py"))
+    files = sorted((APP / "worker").glob("*.py")) + sorted((ROOT / "umx").rglob("*.py"))
     files.append(ROOT / "scripts" / "train" / "export.py")
     nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
     found = {json.loads(path.read_text())["title"] for path in ROOT.glob("weights/*/manifest.json")}
@@ -79,7 +81,9 @@ def from_elsewhere() -> set[str]:
 
 
 def translations(language: str) -> dict[str, str]:
-    found: dict[str, str] = json.loads((APP / "languages" / f"{language}.json").read_text())
+    found: dict[str, str] = json.loads(
+        (APP / "page" / "text" / "languages" / f"{language}.json").read_text()
+    )
     return found
 
 
@@ -91,14 +95,14 @@ def fields(text: str) -> list[str]:
 
 
 def test_there_is_a_file_for_every_language() -> None:
-    assert {path.stem for path in (APP / "languages").iterdir()} == set(LANGUAGES)
+    assert {path.stem for path in (APP / "page" / "text" / "languages").iterdir()} == set(LANGUAGES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_is_left_in_english(language: str) -> None:
     texts = on_the_page() | in_the_logic() | set(told.SENTENCES)
     lacking = texts - set(translations(language))
-    assert not lacking, f"add to app/languages/{language}.json: {sorted(lacking)}"
+    assert not lacking, f"add to app/page/text/languages/{language}.json: {sorted(lacking)}"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,15 +1,16 @@
 """Which speakers the channels of a decoded file are for: what the file says, in the order that this browser keeps."""
 
 import js
-import layout
-import media
-from promises import settle
-from sound import buffer
+
+from page import view
+from page.files import layout, media_library
+from page.files.sound import buffer
+from page.promises import settle
 
 OWN = {
-    "vorbis": ("app/centre/vorbis.ogg", layout.VORBIS),
-    "opus": ("app/centre/opus.ogg", layout.VORBIS),
-    "aac": ("app/centre/aac.aac", layout.AAC),
+    "vorbis": ("app/page/files/centre/vorbis.ogg", layout.VORBIS),
+    "opus": ("app/page/files/centre/opus.ogg", layout.VORBIS),
+    "aac": ("app/page/files/centre/aac.aac", layout.AAC),
 }
 """By codec: a file of 5.1 channels that has sound in the centre alone, and the layouts in the codec's own order.
 
@@ -26,7 +27,7 @@ async def layouts(file, source, track):
         codec = await settle(track.getCodec()) or ""
         channels = await settle(track.getNumberOfChannels())
         if codec.startswith("pcm-"):
-            return masked(layout.wav_mask(await media.head(file)), channels)
+            return masked(layout.wav_mask(await media_library.head(file)), channels)
         if codec == "flac":
             raw = (await settle(source.getMetadataTags())).raw
             text = getattr(raw, "WAVEFORMATEXTENSIBLE_CHANNEL_MASK", None)
@@ -59,7 +60,7 @@ async def is_known(codec, track):
 async def keeps_own_order(codec):
     """Whether this browser's decoder gives a codec's channels in the codec's own order rather than in WAV's."""
     path, own = OWN[codec]
-    response = await settle(js.fetch(media.address(path)))
+    response = await settle(js.fetch(view.address(path)))
     centre = await buffer(await settle(response.arrayBuffer()))
     return loudest(centre, own[6].index("FC")) > loudest(centre, layout.WAV[6].index("FC"))
 

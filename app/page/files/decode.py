@@ -1,15 +1,15 @@
 """A file that the visitor chose to 44.1 kHz stereo, by the browser's own decoders."""
 
-import channels
 import js
-import media
-import stream
-from layout import gains
-from promises import RejectedError, settle
 from pyscript.ffi import create_proxy
-from sound import DecodeError, Sound, buffer, check_there, to_stereo
-from texts import tr
-from wav import CHANNELS, SAMPLE_RATE
+
+from page.files import channels, media_library, stream
+from page.files.layout import gains
+from page.files.sound import DecodeError, Sound, buffer, check_there, to_stereo
+from page.files.wav import CHANNELS
+from page.promises import RejectedError, settle
+from page.text.texts import tr
+from shared.facts import SAMPLE_RATE
 
 LONG = 480
 """Seconds from which on a song is decoded piece by piece: the samples of eight minutes take 170 MB, and twice that
@@ -21,8 +21,8 @@ LONGEST = 7200
 """The same on any device. Browsers have no buffer of more than 2 GB: a channel may take that at three hours."""
 LARGEST = 1 << 30
 """Bytes of a file that is read as a whole."""
-PATIENCE = 5000
-"""Milliseconds in which a browser's player must have found out how long a file is."""
+PATIENCE = 5
+"""Seconds in which a browser's player must have found out how long a file is."""
 
 
 async def decode(file):
@@ -33,13 +33,13 @@ async def decode(file):
         try:
             long = await stream.opened(file, layouts)
         except RejectedError:
-            long = None  # another decoder may bear with what is wrong with it
+            long = None  # the browser's own decoder may accept the damaged file
         if long and long.length > 0:
             return long
         if long:
             long.close()
         check_room(file, seconds)
-    # Not its size: numbers above 2³¹ lose their first digits on the way to Python.
+    # A slice instead of the size: MicroPython truncates integers above 2³¹ on the way to Python.
     if file.slice(LARGEST, LARGEST + 1).size:
         text = tr("“{}” is too large to be read at once: save its sound alone, as WAV.")
         raise DecodeError(text.format(file.name))
@@ -72,9 +72,11 @@ async def facts(file):
     Those are decoded piece by piece, too: of five and of seven channels, Firefox's own reader of WAV files makes noise.
     """
     try:
-        with await media.opened(file) as source:
+        with await media_library.opened(file) as source:
             track = await settle(source.getPrimaryAudioTrack())
-            said = await settle(track.getDurationFromMetadata()) or await media.end_of(track)
+            said = await settle(track.getDurationFromMetadata()) or await media_library.end_of(
+                track
+            )
             layouts = await channels.layouts(file, source, track)
             codec = await settle(track.getCodec()) or ""
             is_surround = await settle(track.getNumberOfChannels()) > CHANNELS
@@ -86,12 +88,12 @@ async def facts(file):
 async def played(file):
     """The same, as the browser's player has it."""
     if not file.slice(0, 1).size:
-        return 0  # of which the player would complain on the console
+        return 0  # the player would log an error about an empty file
     player, url = js.document.createElement("audio"), js.URL.createObjectURL(file)
 
     def executor(resolve, reject):
         player.onloadedmetadata = player.onerror = resolve
-        js.setTimeout(resolve, PATIENCE)
+        js.setTimeout(resolve, 1000 * PATIENCE)
 
     try:
         known = js.Promise.new(create_proxy(executor))
@@ -110,11 +112,11 @@ async def own_rate(file, sound):
     if isinstance(sound, stream.Stream):
         return sound.rate, sound.frames
     try:
-        with await media.opened(file) as source:
+        with await media_library.opened(file) as source:
             track = await settle(source.getPrimaryAudioTrack())
             rate = await settle(track.getSampleRate())
         if rate != SAMPLE_RATE:
-            # Only a decoder knows what a container's times leave out.
+            # Decode to count the samples: a container's times don't tell what the decoder drops.
             context = js.OfflineAudioContext.new(CHANNELS, 1, rate)
             own = await settle(context.decodeAudioData(await settle(file.arrayBuffer())))
             return rate, own.length

@@ -3,19 +3,17 @@
 import asyncio
 
 import js
-import media
-import tags
-import wav
-import wav_tags
-from encode import array, encoded, wav_blob
-from formats import FORMATS
-from pool import Cancelled
-from promises import RejectedError, outcome, settle
 from pyscript.ffi import to_js
 from pyscript.js_modules import client_zip
-from song import in_order
-from texts import tr
-from wav import SAMPLE_RATE
+
+from page.files import media_library, tags, wav, wav_tags
+from page.files.encode import array, encoded, wav_blob
+from page.files.formats import FORMATS
+from page.promises import RejectedError, outcome, settle
+from page.songs.song import in_order
+from page.text.texts import tr
+from page.workers.pool import Cancelled
+from shared.facts import SAMPLE_RATE
 
 FORBIDDEN = '/\\:*?"<>|'
 """What one file system or another has no place for in a name."""
@@ -38,7 +36,7 @@ async def prepare(song):
         wav.header(max(song.length, song.frames), form.kind)
     if needs_library(song):
         try:
-            await media.library_for(form)
+            await media_library.library_for(form)
         except RejectedError:
             text = tr("What writes {} files can't be fetched: try again, or choose WAV.")
             raise ValueError(text.format(form.ending.upper()))

@@ -1,8 +1,9 @@
 """Files that were dropped, also in folders."""
 
 import js
-from promises import settle
 from pyscript.ffi import create_proxy
+
+from page.promises import settle
 
 ENDINGS = ("aac", "aif", "aiff", "caf", "flac", "m4a", "mka", "mp3", "oga", "ogg", "opus", "wav")
 """Of files that may be songs though the browser has no type for them."""

@@ -1,12 +1,13 @@
-"""Samples in Blobs to files of any format: a stretch at a time, so that the page goes on meanwhile."""
+"""Encodes samples in Blobs as files of any format, a stretch at a time, so that the page stays responsive."""
 
 import js
-import media
-import wav
-from formats import FORMATS
-from promises import settle
 from pyscript.ffi import to_js
-from wav import CHANNELS, SAMPLE_RATE
+
+from page.files import media_library, wav
+from page.files.formats import FORMATS
+from page.files.wav import CHANNELS
+from page.promises import settle
+from shared.facts import SAMPLE_RATE
 
 STRETCH = 2 * SAMPLE_RATE
 """Samples, about, that are read at a time."""
@@ -35,8 +36,8 @@ async def encoded(parts, length, kind, name, rate, frames, tags, on_progress):
     """
     form = FORMATS[name]
     on_progress(0)
-    library = await media.library_for(form)
-    # Of the two kinds of tags that the library writes into WAV files, the one that has all letters.
+    library = await media_library.library_for(form)
+    # The library writes two kinds of tags into WAV files; only ID3 has all letters.
     options = {"metadataFormat": "id3"} if form.container == "Wav" else {}
     container = getattr(library, form.container + "OutputFormat").new(to_js(options))
     target = library.BufferTarget.new()
@@ -84,7 +85,7 @@ def stretches(rate, frames):
 
 
 async def as_kept(library, samples, first, count):
-    """A stretch of 16-bit samples as the library takes it; Firefox's decoder would make some of them a step louder."""
+    """A stretch of 16-bit samples, undecoded, for the library: Firefox's decoder would change some by one step."""
     size = wav.frame_bytes("16")
     stretch = samples.slice(float(first * size), float((first + count) * size))
     integers = js.Int16Array.new(await settle(stretch.arrayBuffer()))
@@ -94,8 +95,7 @@ async def as_kept(library, samples, first, count):
 async def resampled(samples, length, kind, begin, rate, count):
     """`count` samples of each channel at another rate, from where those at 44.1 kHz are at `begin`: a Float32Array.
 
-    By the browser's decoder, which turns samples into floats and changes their rate faster than a loop of ours, and in
-    the same way as it does when a song is decoded.
+    The browser's decoder does it, faster than a Python loop, and with the resampler that decodes songs.
     """
     step, new_step = steps(rate)
     margin = 0 if rate == SAMPLE_RATE else -(-MARGIN // step)
@@ -103,7 +103,7 @@ async def resampled(samples, length, kind, begin, rate, count):
     start = begin - before * step
     end = min(length, begin - (-count * step // new_step) + margin * step)
     size = wav.frame_bytes(kind)
-    # As floats: integers above 2³¹ lose their first digits on the way to JavaScript.
+    # Floats, because MicroPython truncates integers above 2³¹ on the way to JavaScript.
     stretch = samples.slice(float(start * size), float(end * size))
     some = wav_blob([stretch], end - start, kind)
     context = js.OfflineAudioContext.new(CHANNELS, 1, rate)
@@ -111,7 +111,7 @@ async def resampled(samples, length, kind, begin, rate, count):
     skip = before * new_step
     planes = js.Float32Array.new(CHANNELS * count)
     for channel in range(CHANNELS):
-        # Of the song's last sample the decoder may make one less, which is then silent.
+        # At the song's end the decoder may give a sample less; that one stays silent.
         planes.set(audio.getChannelData(channel).subarray(skip, skip + count), channel * count)
     return planes
 

@@ -1,9 +1,10 @@
 """The kinds of files that stems are saved as."""
 
 import js
-from promises import RejectedError, settle
 from pyscript.ffi import to_js
-from wav import SAMPLE_RATE
+
+from page.promises import RejectedError, settle
+from shared.facts import SAMPLE_RATE
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 FLAC_RATES = MP3_RATES + (88200, 96000, 176400, 192000)

@@ -1,27 +1,25 @@
 """The library that reads and writes media files, fetched when the first song needs it."""
 
-import gapless
 import js
-from promises import settle
 from pyscript import js_import
 from pyscript.ffi import create_proxy
-from pyscript.js_modules import bounded
+from pyscript.js_modules import read_limit
+
+from page import view
+from page.files import gapless
+from page.promises import settle
 
 LIBRARY = "app/vendor/mediabunny/mediabunny.min.mjs"
 ENCODERS = {
     "flac": ("app/vendor/flac-encoder/mediabunny-flac-encoder.min.js", "Flac"),
     "mp3": ("app/vendor/mp3-encoder/mediabunny-mp3-encoder.min.js", "Mp3"),
 }
-"""By codec: a script that lets the library encode it, and what its names on the page have in them."""
-
-
-def address(path):
-    return js.URL.new(path, js.document.baseURI).href
+"""By codec: a script that lets the library encode it, and the word in the names that the script defines."""
 
 
 async def library():
     """The library's names. Raises RejectedError if it can't be fetched; the browser keeps what it has."""
-    modules = await settle(js_import(address(LIBRARY)))
+    modules = await settle(js_import(view.address(LIBRARY)))
     return modules[0]
 
 
@@ -48,15 +46,15 @@ async def opened(file):
     """A file that the visitor chose."""
     media = await library()
     reading, options = js.Object.new(), js.Object.new()
-    # Of what it reads ahead; where it fails at what it is asked for, it says so there.
+    # Ignore read-ahead errors; errors in requested reads still reject.
     reading.handleUnhandledError = ignore
-    options.source = bounded.bounded(media.BlobSource.new(file, reading))
+    options.source = read_limit.limited(media.BlobSource.new(file, reading))
     options.formats = media.ALL_FORMATS
     return Opened(media.Input.new(options))
 
 
 async def head(file):
-    """The bytes that a file begins with, but for tags."""
+    """The first bytes of a file behind its tags."""
     start = gapless.tag_size(await bytes_of(file.slice(0, 10)))
     return await bytes_of(file.slice(start, start + gapless.HEAD))
 
@@ -68,7 +66,7 @@ async def bytes_of(blob):
 async def end_of(track):
     """The second at which a track of a file ends; 0 if nothing of it can be read."""
     media = await library()
-    # In a FLAC file without a first frame, the library would look for the last one for ever, without reading anything.
+    # Ask for the first frame first: in a FLAC file without any, the library looks for the last one for ever.
     first = await settle(media.EncodedPacketSink.new(track).getFirstPacket())
     return await settle(track.computeDuration()) if first else 0
 
@@ -81,18 +79,18 @@ async def library_for(form):
     path, word = ENCODERS[form.codec]
     place = "Mediabunny{}Encoder".format(word)
     if not hasattr(js, place):
-        js.Mediabunny = media  # where the script looks for it
+        js.Mediabunny = media  # the script expects the library there
         await settle(run(path))
     getattr(getattr(js, place), "register{}Encoder".format(word))()
     return media
 
 
 def run(path):
-    """A promise of a script of ours that isn't a module."""
+    """Load a script of the site that isn't a module; a promise."""
 
     def executor(resolve, reject):
         script = js.document.createElement("script")
-        script.src = address(path)
+        script.src = view.address(path)
         script.onload, script.onerror = resolve, reject
         js.document.head.append(script)
 

@@ -1,9 +1,11 @@
 """Decoded sound: 44.1 kHz stereo in the browser's memory, and what batches are cut from."""
 
 import js
-from promises import RejectedError, settle
-from texts import tr
-from wav import CHANNELS, SAMPLE_RATE
+
+from page.files.wav import CHANNELS
+from page.promises import RejectedError, settle
+from page.text.texts import tr
+from shared.facts import SAMPLE_RATE
 
 
 class DecodeError(Exception):
@@ -14,7 +16,7 @@ async def check_there(file):
     """Raise DecodeError if a file is no longer what the visitor chose."""
     first = file.slice(0, 1)
     try:
-        # Of a file that is gone, Chromium makes an empty slice, which can be read.
+        # Chromium gives an empty slice of a file that is gone, and reading that succeeds; so read the file then.
         await settle((first if first.size else file).arrayBuffer())
     except RejectedError:
         text = tr("“{}” is gone, or has changed since it was chosen: choose it again.")

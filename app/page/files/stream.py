@@ -7,21 +7,22 @@ second, where the samples of any two rates coincide, so stretches fit together t
 
 import gc
 
-import gapless
 import js
-import media
-from layout import gains
-from promises import RejectedError, settle
 from pyscript.ffi import to_js
-from sound import DecodeError, buffer, check_there, cut, to_stereo
-from texts import tr
-from view import clock
-from wav import CHANNELS, SAMPLE_RATE
+
+from page.files import gapless, media_library
+from page.files.layout import gains
+from page.files.sound import DecodeError, buffer, check_there, cut, to_stereo
+from page.files.wav import CHANNELS
+from page.promises import RejectedError, settle
+from page.text.texts import tr
+from page.view import clock
+from shared.facts import SAMPLE_RATE
 
 MARGIN = 1
 """Seconds before and behind a stretch. An MP3 frame may need the nine before it; Opus is itself after 80 ms."""
 CODECS = ("mp3", "aac", "flac")
-"""Those that can be decoded from anywhere. Vorbis can't: how much its decoder swallows depends on where it starts."""
+"""Codecs that can be decoded from anywhere. Vorbis can't: what its decoder drops depends on where it starts."""
 
 
 async def opened(file, layouts):
@@ -29,14 +30,14 @@ async def opened(file, layouts):
     data, before, behind = await bare(file)
     if not data:
         return None
-    reading, stream = await media.opened(data), None
+    reading, stream = await media_library.opened(data), None
     try:
         track = await settle(reading.source.getPrimaryAudioTrack())
         if await settle(track.canDecode()):
             rate = await settle(track.getSampleRate())
-            # As it is where the whole is decoded: silence before the first sound is no part of the song.
+            # Browsers that decode a whole file leave out silence before the first timestamp: so does this.
             begin = max(0, await settle(track.getFirstTimestamp()))
-            end = await media.end_of(track)
+            end = await media_library.end_of(track)
             frames = int((end - begin) * rate + 0.5) - before - behind
             count = await settle(track.getNumberOfChannels())
             sides = gains(layouts.get(count), count)
@@ -48,23 +49,23 @@ async def opened(file, layouts):
 
 
 async def bare(file):
-    """What is to be decoded of a file, and the samples to leave out before and behind the song; None where none can be.
+    """The File or Blob to decode piece by piece, and the samples to leave out before and behind the song.
 
-    A file or a Blob.
+    The first is None where a codec can't be decoded piece by piece.
     """
-    with await media.opened(file) as source:
+    with await media_library.opened(file) as source:
         track = await settle(source.getPrimaryAudioTrack())
         codec = (await settle(track.getCodec()) if track else None) or ""
     if codec == "opus":
-        # A decoder leaves out what comes before the song wherever it starts: so it isn't told of it.
-        start = await media.head(file)
+        # A decoder told of the pre-skip would drop it wherever it starts: it is set to 0, and dropped once here.
+        start = await media_library.head(file)
         place, before = gapless.opus(start)
         if place is None or start[:4] != b"OggS":
             return None, 0, 0
         nothing = js.Uint8Array.new(2)
         parts = [file.slice(0, place), nothing, file.slice(place + 2)]
         return js.Blob.new(to_js(parts)), before, 0
-    before, behind = gapless.mp3(await media.head(file)) if codec == "mp3" else (0, 0)
+    before, behind = gapless.mp3(await media_library.head(file)) if codec == "mp3" else (0, 0)
     is_possible = codec in CODECS or codec.startswith("pcm-")
     return file if is_possible else None, before, behind
 
@@ -79,7 +80,7 @@ class Stream:
         """
         self.file, self.reading = file, reading
         self.rate, self.frames, self.begin = rate, frames, begin
-        self.length = frames * SAMPLE_RATE // rate  # as browsers have it
+        self.length = frames * SAMPLE_RATE // rate  # rounded as browsers do
         # Firefox's reader of WAV files makes noise of five channels, and of seven: then there is a silent one more.
         self.gains = gains + [(0, 0)] if len(gains) > 3 and len(gains) % 2 else gains
 
@@ -90,13 +91,13 @@ class Stream:
         begin, end = starts[0], min(starts[-1] + length, self.length)
         audio, first = await self.stretch(begin, end - begin)
         mixture = cut(audio, [start - first for start in starts], length)
-        # Python knows nothing of the size of what it holds in the browser's memory.
+        # Python doesn't know how much browser memory its proxies hold, so it is told to collect.
         del audio
         gc.collect()
         return mixture
 
     async def windows(self, starts, length):
-        # One at a time: all that lies between them would be decoded too.
+        # One window at a time: cutting them at once would decode all that lies between them.
         every = js.Float32Array.new(len(starts) * CHANNELS * length)
         for index, start in enumerate(starts):
             every.set(await self.cut([start], length), index * CHANNELS * length)
@@ -108,7 +109,7 @@ class Stream:
         try:
             audio = await buffer(await self.read(first, end))
             count = audio.numberOfChannels
-            # Of some AAC in MP4, only its decoder knows the count.
+            # The container of some AAC files doesn't tell the count of channels; the decoder does.
             sides = self.gains if count == len(self.gains) else gains(None, count)
             audio = await to_stereo(audio, sides)
         except RejectedError:
@@ -119,8 +120,8 @@ class Stream:
 
     async def read(self, first, end):
         """From one second to another as a WAV file of floats, at the rate that the file has."""
-        library = await media.library()
-        # A quarter of a sample later, which it rounds: a little too early, it would put nothing before, and stumble.
+        library = await media_library.library()
+        # Start ¼ sample late. The library rounds, and a start slightly before the first sample makes it fail.
         begin = self.begin + 0.25 / self.rate
         target = library.BufferTarget.new()
         output = {"format": library.WavOutputFormat.new(), "target": target}
@@ -135,7 +136,7 @@ class Stream:
             "tags": {},
             "showWarnings": False,
         }
-        # As an attribute it would be bound to the library, and a bound class has lost what belongs to it.
+        # Reflect.get returns the class unbound; as an attribute it would be a bound copy without its static members.
         kind = js.Reflect.get(library, "Conversion")
         conversion = await settle(kind.init(to_js(options)))
         await settle(conversion.execute())

@@ -1,7 +1,7 @@
 """What a file says of the song in it: title, artist, album, cover and so on."""
 
-import media
-from promises import settle
+from page.files import media_library
+from page.promises import settle
 
 TEXTS = ("title", "artist", "album", "albumArtist", "genre", "comment", "lyrics")
 NUMBERS = ("trackNumber", "tracksTotal", "discNumber", "discsTotal")
@@ -18,7 +18,7 @@ async def read(file):
     file says nothing, and where it can't be read: what is wrong with it is for the decoder to tell.
     """
     try:
-        with await media.opened(file) as source:
+        with await media_library.opened(file) as source:
             said = await settle(source.getMetadataTags())
     except Exception:
         return {}

@@ -2,9 +2,9 @@
 
 import struct
 
-from texts import tr
+from page.text.texts import tr
+from shared.facts import SAMPLE_RATE
 
-SAMPLE_RATE = 44100
 CHANNELS = 2
 FORMATS = {"16": (1, 2), "24": (1, 3), "float": (3, 4)}
 """The format's code (1 PCM, 3 IEEE float) and bytes a sample, by what people call it."""

@@ -3,12 +3,14 @@
 import asyncio
 
 import js
-from encode import wav_blob
-from mixer import JUMP
-from promises import attempt, outcome
 from pyscript.ffi import create_proxy, to_js
-from song import DONE, RUNNING
-from wav import SAMPLE_RATE, frame_bytes
+
+from page.files.encode import wav_blob
+from page.files.wav import frame_bytes
+from page.listen.mixer import JUMP
+from page.promises import attempt, outcome
+from page.songs.song import DONE, RUNNING
+from shared.facts import SAMPLE_RATE
 
 BEGINNING = 3  # seconds of a song in which "previous" means the song before
 SILENCE = 10  # seconds; browsers take what is shorter for a mere signal
@@ -34,11 +36,11 @@ class MediaKeys:
         }
         for action in handlers if self.session else ():
             handler = create_proxy(handlers[action])
-            # There may be some that this browser doesn't know.
+            # Some browsers throw for actions that they don't know.
             asyncio.create_task(outcome(attempt(self.session.setActionHandler, action, handler)))
 
     def turned(self, mixer):
-        """To be called when a mixer's song begins or stops to play, and so after every jump too."""
+        """Update the device's panel. Called when a mixer begins or stops to play, which a jump does too."""
         if not self.session:
             return
         if mixer.playing:
@@ -59,7 +61,7 @@ class MediaKeys:
         asyncio.create_task(self.hold(mixer.playing))
 
     async def hold(self, playing):
-        """Browsers give the keys to audio elements alone, so one plays silence beside the mixer."""
+        """Play silence in an audio element beside the mixer: browsers give media keys to such elements alone."""
         if not self.silence:
             frames = SILENCE * SAMPLE_RATE
             nothing = js.ArrayBuffer.new(frames * frame_bytes("16"))

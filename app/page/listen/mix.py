@@ -1,6 +1,6 @@
 """What is heard of a song's stems, and which part of it is repeated. Pure Python, on MicroPython too."""
 
-from wav import SAMPLE_RATE
+from shared.facts import SAMPLE_RATE
 
 SHORTEST_LOOP = int(0.5 * SAMPLE_RATE)  # samples
 PRESETS = ("everything", "karaoke", "acapella", "drumless", "bass", "original")

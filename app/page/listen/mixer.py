@@ -2,13 +2,12 @@
 
 import asyncio
 
-import pitch
-import player
-import view
-from mix import Mix, is_loop
-from promises import RejectedError
-from texts import tr
-from wav import SAMPLE_RATE
+from page import view
+from page.listen import pitch, player
+from page.listen.mix import Mix, is_loop
+from page.promises import RejectedError
+from page.text.texts import tr
+from shared.facts import SAMPLE_RATE
 
 JUMP = 5  # seconds that an arrow key moves the playhead
 ARROWS = {"ArrowLeft": -JUMP, "ArrowDown": -JUMP, "ArrowRight": JUMP, "ArrowUp": JUMP}
@@ -41,7 +40,7 @@ class Lane:
         self.pen = self.canvas.getContext("2d")
 
     def follow(self, mix, gain):
-        """Look as a Mix has this stem, which is heard with a gain."""
+        """Show a Mix's settings of this stem. gain: 0 where it isn't heard."""
         view.press(self.solo, self.stem in mix.solos)
         view.press(self.mute, self.stem in mix.mutes)
         self.node.classList.toggle("silent", not gain)
@@ -55,9 +54,9 @@ class Lane:
         step = (end - begin) * width / len(peaks)
         self.pen.beginPath()
         for index, peak in enumerate(peaks):
-            # Not in proportion: quiet parts would look like nothing.
+            # Not linear: quiet parts would be invisible.
             tall = max(1.0, min(1.0, peak) ** 0.6 * height)
-            # Half a pixel is seen, and so it is at the right edge.
+            # At least half a pixel wide, also at the right edge, or it isn't drawn.
             wide = max(step, 0.5)
             left = min(begin * width + index * step, width - wide)
             self.pen.rect(left, (height - tall) / 2, wide, tall)
@@ -120,7 +119,9 @@ class Mixer:
         self.length.textContent = view.clock(seconds)
         self.position.max = seconds
         for control in (self.play_button, self.position, self.loop_button):
-            control.disabled = not self.song.length  # what isn't there yet is waited for
+            control.disabled = (
+                not self.song.length
+            )  # usable before the stems are finished: the player waits
         self.show_loop()
         self.moved(0, False, False)
         self.apply()
@@ -208,7 +209,7 @@ class Mixer:
             self.seek(float(self.position.value) + seconds)
 
     def slide(self, event):
-        """A slider's own step is much too short here."""
+        """Move the playhead by JUMP: the slider's own step is much too short."""
         if event.key in ARROWS and not (event.altKey or event.ctrlKey or event.metaKey):
             event.preventDefault()
             self.jump(ARROWS[event.key])
@@ -277,7 +278,7 @@ class Mixer:
             self.seek(begun / SAMPLE_RATE)
 
     def let_go(self, event):
-        """The browser scrolls the page instead."""
+        """Forget a press: the browser scrolls the page instead."""
         self.grabbed = None
 
     def sample_at(self, event):

@@ -1,11 +1,13 @@
-"""Keeps the pitch of what is played faster or slower: a shifter, which is fetched only when it is wanted."""
+"""Pitch at other speeds: an audio worklet shifts it back. It is fetched when it is first needed."""
 
 import math
 
 import js
-from promises import settle
 from pyscript import js_import
 from pyscript.ffi import to_js
+
+from page import view
+from page.promises import settle
 
 SCRIPT = "app/vendor/signalsmith-stretch/SignalsmithStretch.mjs"
 
@@ -17,18 +19,20 @@ def is_possible():
 
 async def shifter(context):
     """A node that shifts the pitch of all that is connected to it. Raises RejectedError if it can't be fetched."""
-    address = js.URL.new(SCRIPT, js.document.baseURI).href
+    address = view.address(SCRIPT)
     module = (await settle(js_import(address)))[0]
-    # Itself: an attribute would be another, bound to the module.
+    # Reflect.get returns the function unbound; `module.default` would be a bound copy without our `moduleUrl`.
     make = js.Reflect.get(module, "default")
-    make.moduleUrl = address  # else every context gets a Blob of it, which nobody revokes
+    make.moduleUrl = (
+        address  # otherwise each context makes a Blob URL of the module, and never revokes it
+    )
     return await settle(make(context))
 
 
-async def keep(node, rate):
-    """Have a shifter take back what playing at a rate does to the pitch. Gives the seconds by which it is late."""
+async def compensate(node, rate):
+    """Set a shifter to undo the change of pitch that a rate brings. Gives the shifter's latency in seconds."""
     semitones = -12 * math.log(rate) / math.log(2)
-    # Up to no frequency only (0): all of them went up or down alike.
+    # No tonality limit (0): the rate has shifted all frequencies alike.
     wanted = {"active": True, "semitones": semitones, "tonalityHz": 0}
     await settle(node.schedule(to_js(wanted)))
     return await settle(node.latency())

@@ -1,4 +1,4 @@
-"""Playback of the stems in sync, of as much as is finished; it waits at the edge of what isn't.
+"""Playback of the stems in sync, as far as they are finished; playback waits where the next piece is missing.
 
 Pieces are decoded a little ahead of the playhead and scheduled on one clock, so stems can't drift apart. The mixer is a
 gain and a panner a stem; the original plays beside them, silent until it is asked for. At another speed the sources
@@ -8,13 +8,14 @@ change the pitch, all alike, and a shifter behind their sum takes it back.
 import asyncio
 
 import js
-import pitch
-import view
-from encode import wav_blob
-from promises import RejectedError, outcome, settle
 from pyscript.ffi import to_js
-from sound import DecodeError
-from wav import SAMPLE_RATE
+
+from page import view
+from page.files.encode import wav_blob
+from page.files.sound import DecodeError
+from page.listen import pitch
+from page.promises import RejectedError, outcome, settle
+from shared.facts import SAMPLE_RATE
 
 AHEAD = 2.0  # seconds that are scheduled before they are heard
 LEAD = 0.08  # seconds from scheduling to sound, at the start
@@ -38,7 +39,7 @@ class Player:
         self.rate, self.delay = 1.0, 0.0  # seconds by which the shifter is late
         self.wanted = 1.0  # the rate that was asked for last
         self.shifter = None
-        self.turn = asyncio.Lock()  # of those who change the rate
+        self.turn = asyncio.Lock()  # held while the rate is changed
         self.sources = []  # (when it ends on the context's clock, node)
         self.playing = False
         self.position = 0  # the next sample to schedule
@@ -68,7 +69,7 @@ class Player:
                 if not self.shifter:
                     self.shifter = await pitch.shifter(self.context)
                     self.shifter.connect(self.context.destination)
-                delay = await pitch.keep(self.shifter, rate)
+                delay = await pitch.compensate(self.shifter, rate)
             if rate != self.wanted:
                 return  # the visitor has chosen again meanwhile
             was_playing = self.playing
@@ -95,7 +96,7 @@ class Player:
             self.position = 0
         self.playing = True
         self.run += 1
-        # Not waited for: without a loudspeaker it may never come. Until it does, the clock stands still.
+        # resume() isn't awaited: without an audio device it may never resolve. The clock stands still until it does.
         asyncio.create_task(outcome(self.context.resume()))
         await self.loop(self.run)
 
@@ -121,12 +122,12 @@ class Player:
             self.seek(begin)
 
     def state_changed(self, event):
-        """A call on a phone or another program has taken the sound: the next press plays on."""
+        """Pause when a phone call or another program has taken the audio device; the next press plays on."""
         if self.context.state != "running":
             self.pause()
 
     def close(self):
-        view.deafen(self.context)
+        view.remove_listeners(self.context)
         self.playing = False
         self.silence()
         self.context.close()
@@ -148,7 +149,7 @@ class Player:
         self.anchors = [(self.context.currentTime + LEAD, self.position)]
 
     async def loop(self, run):
-        """Schedule piece after piece; where the next one isn't there yet, stop the clock and wait for it."""
+        """Schedule piece after piece; stop the clock while the next one isn't there yet."""
         while self.playing and run == self.run:
             if not self.anchors:
                 self.start_clock()
@@ -175,7 +176,7 @@ class Player:
         if not self.playing or run != self.run:
             return
         if self.due() < self.context.currentTime:
-            # Decoding took longer than the lead: begin later rather than skip.
+            # Decoding took longer than the lead: start later instead of skipping.
             self.start_clock()
         end = start + samples
         repeating = self.loop_range and self.position < self.loop_range[1] <= end
@@ -206,13 +207,13 @@ class Player:
             buffers = {}
             for stem in self.gains:
                 if stem in blobs:
-                    # The browser turns samples into floats faster than a loop of ours.
+                    # The browser converts samples to floats faster than a Python loop.
                     file = wav_blob([blobs[stem]], samples, self.song.kind)
                     try:
                         data = await settle(file.arrayBuffer())
                         buffers[stem] = (await settle(self.context.decodeAudioData(data)), start)
                     except RejectedError:
-                        pass  # it is gone from the device: silence
+                        pass  # the piece is gone from the device: play silence
             self.decoded = (start, buffers)
         buffers = self.decoded[1]
         if self.song.audio and ORIGINAL not in buffers:

@@ -1,9 +1,10 @@
 """The keyboard: what a key does when no control takes it."""
 
 import js
-import settings
-import view
-from mixer import JUMP
+
+from page import view
+from page.listen.mixer import JUMP
+from page.settings import settings
 
 PRESSED = (" ", "Enter")
 MOVED = ("ArrowLeft", "ArrowRight", "Home")
@@ -33,7 +34,7 @@ class Shortcuts:
         view.on(js.document, "keydown", self.pressed)
 
     def switched(self, event):
-        settings.keep("shortcuts", "on" if self.enabled.checked else "off")
+        settings.store("shortcuts", "on" if self.enabled.checked else "off")
 
     def pressed(self, event):
         if (

@@ -6,12 +6,14 @@ Not by the workers themselves: each would fetch them, and none could separate me
 import asyncio
 
 import js
-import view
-from clock import seconds
-from model_choice import seconds_left
-from promises import RejectedError, attempt, settle
 from pyscript.ffi import create_proxy
-from texts import tr
+
+from page import view
+from page.clock import seconds
+from page.models.model_choice import seconds_left
+from page.promises import RejectedError, attempt, settle
+from page.text.texts import tr
+from shared.facts import MANIFEST
 
 PAUSES = (1, 2, 4, 8)
 """Seconds before each further attempt at a file."""
@@ -37,7 +39,7 @@ class Arrival:
 
     async def fetch(self):
         """Its weights as Blobs by name. Raises RejectedError."""
-        response = await settle(js.fetch(self.model.address + "manifest.json"))
+        response = await settle(js.fetch(self.model.address + MANIFEST))
         text = await settle(response.text())
         targets = (await settle(attempt(js.JSON.parse, text))).targets
         entries = [getattr(targets, name) for name in js.Object.keys(targets)]
@@ -60,7 +62,7 @@ class Arrival:
 
     async def asked(self, url):
         """A file as a Blob. Raises RejectedError."""
-        # Unlike `fetch`, it tells how far it is without handing over every piece.
+        # XMLHttpRequest reports progress without handing every piece to Python, as `fetch` would.
         self.request = request = js.XMLHttpRequest.new()
         request.open("GET", url)
         request.responseType = "blob"

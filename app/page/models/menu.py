@@ -3,13 +3,13 @@
 import asyncio
 
 import js
-import offline
-import private_files
-import settings
-import view
-from arrival import Arrival
-from clock import seconds
-from model_choice import (
+from pyscript.ffi import create_proxy, to_js
+
+from offline import offline
+from page import storage, view
+from page.clock import seconds
+from page.models.arrival import Arrival
+from page.models.model_choice import (
     Model,
     Speeds,
     about,
@@ -21,18 +21,15 @@ from model_choice import (
     short,
     time_taken,
 )
-from options import TARGETS
-from pool import Cancelled
-from promises import RejectedError, attempt, in_time, outcome
-from pyscript.ffi import create_proxy, to_js
-from texts import tr
-from told import told
-from wav import SAMPLE_RATE
-from worker_client import cores, memory
+from page.promises import RejectedError, attempt, in_time, outcome
+from page.settings import settings
+from page.settings.options import TARGETS
+from page.text.texts import tr
+from page.text.told import told
+from page.workers.client import cores, memory
+from page.workers.pool import Cancelled
+from shared.facts import MANIFEST, MODEL_SCHEME, MODELS_FOLDER, SAMPLE_RATE
 
-ADDRESS = "opfs:"
-"""What the address of a model on the device begins with, see `device`."""
-FOLDER = "umx models"
 INDEX = "weights/index.json"
 RECOMMENDED = "umxl"
 DEFAULT = "umx-mini"
@@ -63,8 +60,8 @@ async def place(name):
 
 async def on_device(name):
     """The address of a model among those that were made on this device; None if it isn't one."""
-    folder = await private_files.folder(FOLDER)
-    return ADDRESS + name + "/" if folder and await in_time(manifest(folder, name)) else None
+    folder = await storage.folder(MODELS_FOLDER)
+    return MODEL_SCHEME + name + "/" if folder and await in_time(manifest(folder, name)) else None
 
 
 async def first(*names):
@@ -86,7 +83,7 @@ async def parsed(text):
 async def manifest(folder, name):
     """A kept model's manifest; None if it isn't there, or isn't whole."""
     model = await outcome(folder.getDirectoryHandle(name))
-    handle = model and await outcome(model.getFileHandle("manifest.json"))
+    handle = model and await outcome(model.getFileHandle(MANIFEST))
     if not handle:
         return None
     file = await outcome(handle.getFile())
@@ -97,7 +94,7 @@ async def manifest(folder, name):
 async def kept(folder):
     """The manifests of the models on this device."""
     found = []
-    for name in await private_files.names(folder):
+    for name in await storage.names(folder):
         model = await manifest(folder, name)
         if model:
             found.append(model)
@@ -106,8 +103,8 @@ async def kept(folder):
 
 async def discard_unfinished(folder):
     """Delete what has no manifest: it was to become a model. Waits until no page makes one, see `converting.turn`."""
-    await outcome(js.navigator.locks.request(FOLDER, create_proxy(lambda lock: None)))
-    for name in await private_files.names(folder):
+    await outcome(js.navigator.locks.request(MODELS_FOLDER, create_proxy(lambda lock: None)))
+    for name in await storage.names(folder):
         if not await manifest(folder, name):
             await outcome(folder.removeEntry(name, to_js({"recursive": True})))
 
@@ -142,7 +139,7 @@ def described(entry, is_mine=False):
         return None
     model.is_mine = is_mine
     if is_mine:
-        model.address = ADDRESS + name + "/"
+        model.address = MODEL_SCHEME + name + "/"
     return model
 
 
@@ -191,7 +188,7 @@ class Menu:
         view.on_click(view.element("get"), self.show_how)
         view.on(js.window, "online", lambda event: self.failed.clear())
         self.offer_to_fetch()
-        self.folder = await private_files.folder(FOLDER)
+        self.folder = await storage.folder(MODELS_FOLDER)
         view.element("own-model").hidden = not self.folder
         await self.look()
         asyncio.create_task(self.watch())
@@ -312,8 +309,8 @@ class Menu:
 
     def used(self):
         """The pool has loaded the model: the next visit begins with it."""
-        before, name = settings.kept("used"), name_in(self.address)
-        settings.keep("used", name)
+        before, name = settings.stored("used"), name_in(self.address)
+        settings.store("used", name)
         if before and before != name:
             view.announce(tr("Songs are separated with {}.").format(short(self.in_use().title)))
         self.show()
@@ -323,7 +320,7 @@ class Menu:
         if self.is_fixed or self.address == at_site(DEFAULT):
             return None
         self.failed[name_in(self.address)] = reason
-        if self.address.startswith(ADDRESS):
+        if self.address.startswith(MODEL_SCHEME):
             view.element("model-menu").open = True
             text = tr(
                 "The model on this device can't be used: {} For now it is {}. "
@@ -352,7 +349,7 @@ class Menu:
             self.remember_speeds()
 
     def remember_speeds(self):
-        settings.keep("speeds", self.speeds.text())
+        settings.store("speeds", self.speeds.text())
         self.show()
 
     def time_taken(self, model):
@@ -383,7 +380,7 @@ class Menu:
             await outcome(self.folder.removeEntry(model.name, to_js({"recursive": True})))
             if self.chosen == model.name:
                 self.chosen = ""
-                settings.keep("model", "")
+                settings.store("model", "")
             await self.look()
 
         view.on(radio, "change", lambda event: self.choose(model.name))
@@ -446,7 +443,7 @@ class Menu:
     def choose(self, name):
         """Have a model be used from the next song on."""
         self.chosen = name
-        settings.keep("model", name)
+        settings.store("model", name)
         self.failed.pop(name, None)
         self.show()
         self.on_change()
@@ -491,7 +488,7 @@ class Menu:
                     "Ready, and kept on this device; "
                     "your browser may delete it when space runs out."
                 )
-            if self.address == ADDRESS + answer.name + "/":
+            if self.address == MODEL_SCHEME + answer.name + "/":
                 self.address = at_site("")  # what is in use is no longer there
             await self.look()
             self.choose(answer.name)

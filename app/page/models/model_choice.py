@@ -4,9 +4,9 @@ better one, how long a song takes. Pure Python, on MicroPython too.
 
 import json
 
-from texts import tr
+from page.text.texts import tr
 
-PATIENCE = 30
+WORTH_WAITING = 30
 """Seconds for which a song waits for a better model by itself, about as long as one is at work. To separate it first
 with the lesser model and then again would bring the better stems no earlier."""
 TELLING, SETTLING = 0.05, 5
@@ -94,7 +94,7 @@ def waits(wish, left, spent):
     """
     if wish is not None:
         return wish
-    return (spent if left is None else left) <= PATIENCE
+    return (spent if left is None else left) <= WORTH_WAITING
 
 
 def work(model):

@@ -1,9 +1,10 @@
 """What somebody who reports a bug is asked for, in a text to paste. It names no file and nothing of what is in them."""
 
 import js
-from promises import RejectedError, settle
-from texts import tr
 from version import VERSION
+
+from page.promises import RejectedError, settle
+from page.text.texts import tr
 
 
 def text(pool, jobs):

@@ -2,11 +2,12 @@
 
 import asyncio
 
-import settings
-import view
-from formats import FORMATS, can_encode_opus
 from js import document
-from texts import tr
+
+from page import view
+from page.files.formats import FORMATS, can_encode_opus
+from page.settings import settings
+from page.text.texts import tr
 
 TARGETS = ("vocals", "drums", "bass", "melody")
 
@@ -47,10 +48,10 @@ class Options:
     def changed(self, event):
         if event.target.name == "target" and not self.targets():
             event.target.checked = True  # one at least
-        settings.keep("stems", ",".join(self.targets()))
-        settings.keep("format", self.form())
-        settings.keep("rate", "own" if self.keeps_rate() else "cd")
-        settings.keep("chime", "on" if self.chime() else "off")
+        settings.store("stems", ",".join(self.targets()))
+        settings.store("format", self.form())
+        settings.store("rate", "own" if self.keeps_rate() else "cd")
+        settings.store("chime", "on" if self.chime() else "off")
         self.explain()
 
     def explain(self):

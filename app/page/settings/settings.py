@@ -3,7 +3,8 @@
 import asyncio
 
 import js
-from promises import attempt, outcome
+
+from page.promises import attempt, outcome
 
 MOST_WORKERS = 32
 
@@ -18,7 +19,7 @@ async def find():
 
 def get(name, parse, otherwise):
     """The first that `parse` takes without ValueError: the address's value, the one that was kept, `otherwise`."""
-    return first((asked(name), kept(name)), parse, otherwise)
+    return first((asked(name), stored(name)), parse, otherwise)
 
 
 def first(texts, parse, otherwise):
@@ -37,11 +38,11 @@ def asked(name):
     return js.URLSearchParams.new(js.location.search).get(name)
 
 
-def kept(name):
+def stored(name):
     return storage and storage.getItem(name)
 
 
-def keep(name, value):
+def store(name, value):
     if storage:  # which may be full
         asyncio.create_task(outcome(attempt(storage.setItem, name, str(value))))
 

@@ -1,9 +1,10 @@
 """One song as the visitor sees it: its title, how far it is and what can be done about it; below, mixer and files."""
 
 import js
-import view
-from song import CANCELLED, DONE, ENDED, FAILED, WAITING
-from texts import tr
+
+from page import view
+from page.songs.song import CANCELLED, DONE, ENDED, FAILED, WAITING
+from page.text.texts import tr
 
 
 class Card:

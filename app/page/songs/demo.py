@@ -4,9 +4,11 @@ Nobody has any rights in it that they keep: it is given to the public domain as 
 """
 
 import js
-from sound import Sound
-from texts import tr
-from wav import CHANNELS, SAMPLE_RATE
+
+from page.files.sound import Sound
+from page.files.wav import CHANNELS
+from page.text.texts import tr
+from shared.facts import SAMPLE_RATE
 
 TITLE = "Demo song"
 BEAT = 0.625  # seconds: 96 to the minute

@@ -1,6 +1,6 @@
 """From events to a percentage and a time left. Pure Python, on MicroPython too."""
 
-from texts import tr
+from page.text.texts import tr
 
 
 class Progress:

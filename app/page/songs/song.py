@@ -2,11 +2,13 @@
 
 import asyncio
 
-import wav
-from formats import FORMATS
-from pool import Cancelled, WorkerError
 from pyscript.ffi import to_js
-from sound import DecodeError
+
+from page.files.formats import FORMATS
+from page.files.sound import DecodeError
+from page.files.wav import frame_bytes
+from page.workers.pool import Cancelled, WorkerError
+from shared.facts import SAMPLE_RATE
 
 NAMES = {"other": "melody"}
 """What people call a target where the field uses another word."""
@@ -19,7 +21,7 @@ ENDED = (DONE, FAILED, CANCELLED)
 
 class Song:
     def __init__(self, title, source, targets, form):
-        """source: async, gives the decoded mixture, a Sound or a Stream, the file's tags, see `tags`,
+        """source: async, gives the decoded mixture, a Sound or a Stream, the file's tags, see `files.tags`,
         and the samples a second and the samples that files of it should have.
 
         form: the format of the stems' files, by its name in `formats`.
@@ -32,14 +34,14 @@ class Song:
         self.tags = {}  # what the file says of it, once it is decoded
         self.model = None  # that it was separated with, as far as that is known, see `model_choice`
         self.length = 0  # samples
-        self.folder = ""  # where its pieces are written, see `kept`
-        self.kept = 0  # bytes on the device that last
-        self.rate, self.frames = wav.SAMPLE_RATE, 0  # samples a second, and samples, of the files
+        self.folder = ""  # where its pieces are written, see `song_library`
+        self.kept_bytes = 0  # on the device, until they are removed
+        self.rate, self.frames = SAMPLE_RATE, 0  # samples a second, and samples, of the files
         self.own = self.rate, self.frames  # the same, where the files' format has such a rate
         self.clear()
 
     def clear(self):
-        """Forget what was separated."""
+        """Forget the separated pieces."""
         self.pieces = []  # (start, samples, {stem: Blob of samples}) in the order they came
         self.records = []  # what a list of them says: their start, stems, waveforms and files
         self.loud = {}  # samples limited to full scale, by stem
@@ -60,7 +62,7 @@ class Song:
         """Have its files be of a format, by its name in `formats`."""
         rate, frames = self.own
         self.format, self.rate = form, FORMATS[form].rate(rate)
-        fitting = int(self.length * self.rate / wav.SAMPLE_RATE + 0.5)
+        fitting = int(self.length * self.rate / SAMPLE_RATE + 0.5)
         self.frames = frames if self.rate == rate else fitting
 
     async def separate(self, pool, on_plan, on_progress, on_piece):
@@ -84,7 +86,7 @@ class Song:
         ]
         results = await asyncio.gather(*work, return_exceptions=True)
         errors = [result for result in results if isinstance(result, Exception)]
-        # When one fails, the others are cancelled.
+        # When one batch fails, the others are cancelled: raise the cause, not the cancelling.
         for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
             raise error
 
@@ -92,7 +94,7 @@ class Song:
         return await worker.ask("plan", samples=self.length, workers=workers)
 
     async def measure(self, worker, windows):
-        """How loud the song is as a whole. Raises DecodeError."""
+        """The song's level, from all of its windows. Raises DecodeError."""
         sound = await self.audio.windows(list(windows.starts), windows.length)
         answer = await worker.ask(
             "measure", transfer=[sound.buffer], windows=sound, length=windows.length
@@ -100,7 +102,7 @@ class Song:
         return answer.level
 
     async def separated(self, pool, *batch):
-        """Have a batch separated, or all that the workers are at ended."""
+        """Have a batch separated. If that fails, end what the workers are at, once."""
         try:
             await pool.run(self.separate_batch, *batch)
         except WorkerError:
@@ -112,7 +114,7 @@ class Song:
     async def separate_batch(self, worker, index, batch, count):
         def listen(message):
             if message.kind == "piece":
-                self.keep(message)
+                self.add_posted(message)
             else:
                 self.on_progress(index, message.fraction)
 
@@ -139,7 +141,7 @@ class Song:
             await self.join_after(border, worker)
 
     async def mixture(self, starts, length):
-        """A batch's, to be separated. Raises DecodeError, after which the batches to come are cancelled."""
+        """A batch's mixture. Raises DecodeError, after which the batches to come are cancelled."""
         if self.is_broken:
             raise Cancelled()
         try:
@@ -149,7 +151,7 @@ class Song:
             raise
 
     def choice(self):
-        """What a worker is to make."""
+        """What the worker needs to know of the visitor's choice: stems by the engine's names, samples, folder."""
         engines = {name: target for target, name in NAMES.items()}
         return {
             "stems": [engines.get(name, name) for name in self.targets],
@@ -166,15 +168,15 @@ class Song:
             self.joined.add(index)
             ends = {"tail": left["tail"], "head": right["head"], "start": right["start"]}
             try:
-                await worker.ask("join", self.keep, **ends, **self.choice())
+                await worker.ask("join", self.add_posted, **ends, **self.choice())
             except WorkerError:
-                self.joined.remove(index)  # to be done again, as the batch is
+                self.joined.remove(index)  # done again when the batch is
                 raise
             left["tail"] = right["head"] = None
 
-    def keep(self, piece):
+    def add_posted(self, piece):
         if self.piece_at(piece.start):
-            return  # from a worker that stopped before it was through
+            return  # a worker that stopped has posted it already; its batch is done again
         for target in piece.stems:
             stem = NAMES.get(target, target)
             self.loud[stem] = self.loud.get(stem, 0) + getattr(piece.loud, target)
@@ -185,18 +187,18 @@ class Song:
         """Take a piece, as `record` describes it: a Blob of one stem's samples after the other's."""
         start, samples = record.start, min(record.samples, self.length - record.start)
         targets = list(record.stems)
-        each, size = blob.size // len(targets), samples * wav.frame_bytes(self.kind)
+        each, size = blob.size // len(targets), samples * frame_bytes(self.kind)
         blobs = {}
         for index, target in enumerate(targets):
-            # Each refers to the whole, which lies on disk where there is room.
+            # A slice refers to the whole Blob, which the browser keeps on disk where there is room.
             blobs[NAMES.get(target, target)] = blob.slice(index * each, index * each + size)
         self.pieces.append((start, samples, blobs))
         self.records.append(record)
         return start, samples
 
     def make_wav(self):
-        """Have its files hold the samples as they are kept."""
-        self.own = wav.SAMPLE_RATE, self.length
+        """Have the files hold the samples as they are stored: WAV at 44.1 kHz."""
+        self.own = SAMPLE_RATE, self.length
         self.write_as(self.kind)
 
     def stems(self):
@@ -219,7 +221,7 @@ class Song:
 
 
 def record(piece):
-    """What there is to know of a piece that a worker posted, but for its samples."""
+    """All about a piece that a worker posted, except its samples, for the list of a stored song."""
     names = ("start", "samples", "stems", "peaks", "file")
     facts = {name: getattr(piece, name) for name in names}
     facts["size"] = piece.blob.size

@@ -7,18 +7,17 @@ without a list is of a song that some page is at work on, or was when it was clo
 import asyncio
 
 import js
-import private_files
-import settings
-import view
-from model_choice import Model
-from promises import RejectedError, attempt, in_time, outcome, settle
 from pyscript.ffi import create_proxy, to_js
-from song import Song
-from tags import NUMBERS, TEXTS
-from texts import tr
-from wav import SAMPLE_RATE
 
-FOLDER = "umx songs"  # as in worker.py
+from page import storage, view
+from page.files.tags import NUMBERS, TEXTS
+from page.models.model_choice import Model
+from page.promises import RejectedError, attempt, in_time, outcome, settle
+from page.settings import settings
+from page.songs.song import Song
+from page.text.texts import tr
+from shared.facts import SAMPLE_RATE, SONGS_FOLDER
+
 LIST = "song.json"
 FORMAT = 1
 SEPARATOR = "."
@@ -29,7 +28,7 @@ TRIES = 20
 """How often a folder is to be removed: for a moment, a worker that was ended still holds on to its file."""
 
 
-class Kept:
+class SongLibrary:
     def __init__(self, on_change, on_gone):
         """on_change is called when there is something new to say; on_gone with a folder that another page removed."""
         self.on_change, self.on_gone = on_change, on_gone
@@ -43,21 +42,21 @@ class Kept:
         view.on(self.box, "change", self.changed)
 
     def changed(self, event):
-        settings.keep("keep", "on" if self.box.checked else "off")
+        settings.store("keep", "on" if self.box.checked else "off")
         self.on_change()
 
     async def open(self):
         """The songs that are there. Those that were never finished are removed, but for those that pages are at."""
         try:
-            root = await private_files.folder(FOLDER)
+            root = await storage.folder(SONGS_FOLDER)
             if not root or not getattr(js.navigator, "locks", None):
                 return []
             self.root = root
-            self.channel = js.BroadcastChannel.new(FOLDER)
+            self.channel = js.BroadcastChannel.new(SONGS_FOLDER)
             self.channel.onmessage = create_proxy(lambda event: self.on_gone(event.data))
             self.page = await hold()
             # In this order, so that a song that is begun or finished meanwhile isn't taken for a lost one.
-            names = sorted(await private_files.names(self.root))
+            names = sorted(await storage.names(self.root))
             pages = await pages_at_work()
             songs = []
             for name in names:
@@ -93,8 +92,8 @@ class Kept:
             for cover in song.tags.get("images", []):
                 facts["covers"].append(await packed(cover))
             text = js.JSON.stringify(to_js(facts))
-            if (await pool.run(write, song.folder, text)).kept:
-                song.kept = sum(record.size for record in song.records)
+            if (await pool.run(write, song.folder, text)).written:
+                song.kept_bytes = sum(record.size for record in song.records)
                 self.ask_to_last()
                 await self.tidy(song)
         self.on_change()
@@ -103,7 +102,7 @@ class Kept:
         """Remove what a worker has left that was at a song's piece before another."""
         place = await outcome(self.root.getDirectoryHandle(song.folder))
         wanted = [LIST] + [record.file for record in song.records]
-        for name in await private_files.names(place) if place else []:
+        for name in await storage.names(place) if place else []:
             if name not in wanted:
                 await outcome(place.removeEntry(name))
 
@@ -131,7 +130,7 @@ class Kept:
             return tr(
                 "This browser keeps nothing for the page: download your stems before you close it."
             )
-        kept = [song.kept for song in songs if song.kept]
+        kept = [song.kept_bytes for song in songs if song.kept_bytes]
         said = []
         if kept:
             text = tr("Kept on this device until you remove them: {} songs, {}.")
@@ -176,7 +175,7 @@ async def hold():
             return gone
 
         # Where there can be no lock, it is rejected at once.
-        held = js.navigator.locks.request(FOLDER + SEPARATOR + name, create_proxy(granted))
+        held = js.navigator.locks.request(SONGS_FOLDER + SEPARATOR + name, create_proxy(granted))
         held.catch(reject)
 
     await settle(js.Promise.new(create_proxy(executor)))
@@ -189,7 +188,7 @@ async def pages_at_work():
 
 
 async def write(worker, name, text):
-    return await worker.ask("keep", folder=name, name=LIST, text=text)
+    return await worker.ask("write", folder=name, name=LIST, text=text)
 
 
 def described(song):
@@ -277,7 +276,7 @@ async def read(root, name):
             if not file or file.size != record.size:
                 return None
             song.add(record, file)
-            song.kept += file.size
+            song.kept_bytes += file.size
     except (AttributeError, TypeError, ValueError, RejectedError):
         return None  # another program's, or only half of a list
     return song

@@ -3,8 +3,9 @@
 import json
 
 import js
-from promises import RejectedError, settle
-from texts import LANGUAGES, tr, translations
+
+from page.promises import RejectedError, settle
+from page.text.texts import LANGUAGES, tr, translations
 
 ATTRIBUTES = ("aria-label", "title", "content")
 TEXT_NODES = 4  # NodeFilter.SHOW_TEXT
@@ -25,7 +26,7 @@ async def speak():
     if name == "en":
         return
     try:
-        response = await settle(js.fetch("app/languages/{}.json".format(name)))
+        response = await settle(js.fetch("app/page/text/languages/{}.json".format(name)))
         translations.update(json.loads(await settle(response.text())))
     except (RejectedError, ValueError):
         return  # English it is

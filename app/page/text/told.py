@@ -1,6 +1,6 @@
 """What workers and models say: English sentences with their places filled. Pure Python, on MicroPython too."""
 
-from texts import tr, translations
+from page.text.texts import tr, translations
 
 SENTENCES = (
     "{} can't be fetched: the server answered {}.",

@@ -1,16 +1,26 @@
 """A worker that runs the engine, as the page sees it: asked, watched, ended."""
 
-import clock
 import js
-import reach
-from pool import Cancelled, OutOfMemoryError, WorkerError, WorkerStoppedError
-from promises import RejectedError, settle
-from pyscript import PyWorker
 from pyscript.ffi import create_proxy, to_js
-from texts import tr
-from told import told
+from version import WHEEL
 
-SCRIPT, SNAPSHOT = "./app/worker.py", "./app/snapshot.mjs"
+from page import clock, view
+from page.promises import RejectedError, settle
+from page.text.texts import tr
+from page.text.told import told
+from page.workers import startup_check
+from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError, WorkerStoppedError
+from shims import worker_urls
+
+SCRIPT, SNAPSHOT = "./app/worker/worker.py", "./app/offline/snapshot.mjs"
+FILES = (
+    "shared/facts.py",
+    "worker/converting.py",
+    "worker/fetching.py",
+    "worker/storage.py",
+    "worker/unpacking.py",
+)
+"""The script's own modules, in app/."""
 PATIENCE = 900
 """Seconds that a worker may compute without a word. Plain numpy takes minutes for a step on a slow device."""
 NO_MEMORY = "There is not enough memory. Close other programs or pages, or set fewer workers, and try again."
@@ -22,7 +32,7 @@ class Worker:
     def __init__(self, options):
         """options: PyScript's, with the interpreter's address as "version"."""
         self.options = options
-        self.worker, self.urls = made(options)
+        self.worker, self.urls = worker_urls.started(SCRIPT, options)
         self.resolve = self.listener = None
         self.ended = self.started = False
         self.heap = self.least = 0  # bytes of it: now, and when the model was loaded
@@ -96,7 +106,7 @@ class Worker:
         config = self.options["config"]
         # Joined by +: this MicroPython has no stars in lists.
         files = [self.options["version"], SNAPSHOT, SCRIPT] + config["packages"][1:]
-        return await reach.trouble(files + list(config["files"]))
+        return await startup_check.trouble(files + list(config["files"]))
 
     def fail(self, event):
         """Called by the browser for what nobody in the worker has caught; Pyodide is of no use after that."""
@@ -141,18 +151,16 @@ class Worker:
             js.URL.revokeObjectURL(self.urls.pop())
 
 
-def made(options):
-    """A PyScript worker, and the Blob URLs of its scripts, which PyScript itself never revokes."""
-    create, urls = js.URL.createObjectURL, []
-
-    def listen(blob):
-        urls.append(create(blob))
-        return urls[-1]
-
-    js.URL.createObjectURL = create_proxy(listen)
-    worker = PyWorker(SCRIPT, to_js(options))
-    js.URL.createObjectURL = create
-    return worker, urls
+def worker_options():
+    """What PyScript needs to know to start a worker."""
+    config = {
+        "packages": ["numpy", view.address("app/vendor/umx/" + WHEEL)],
+        "files": {view.address("app/" + path): "./" + path for path in FILES},
+        "packages_cache": "passthrough",  # straight to Pyodide, without micropip
+        "sync_main_only": True,  # no SharedArrayBuffer, so no special headers
+    }
+    interpreter = view.address("app/shims/interpreter.mjs")
+    return {"type": "pyodide", "version": interpreter, "config": config}
 
 
 def cores():

@@ -1,11 +1,11 @@
 """The pool's policy: which worker does what, who takes over from one that fails, when workers are made anew.
 
-What a worker is, it is told; in the page it is a `worker_client.Worker`. Pure Python, on MicroPython too.
+The caller gives a function that makes a worker, in the page a `client.Worker`. Pure Python, on MicroPython too.
 """
 
 import asyncio
 
-from texts import tr
+from page.text.texts import tr
 
 
 class Cancelled(Exception):  # noqa: N818 (not an error)
@@ -57,8 +57,8 @@ class Pool:
         self.queue = []
         self.settled = asyncio.Event()
         self.made = 0  # how many workers there were at the start
-        self.looking = False  # for what keeps workers from starting
-        self.looked = 0  # when it was looked for it last
+        self.looking = False  # whether a check of what keeps workers from starting is under way
+        self.looked = 0  # when the last check ended
 
     def tick(self, *_):
         for worker in self.workers:
@@ -70,7 +70,7 @@ class Pool:
             asyncio.create_task(self.look_after(late))
 
     async def look_after(self, late):
-        # It fetches what they fetch: on a slow line, two looks at once would keep them from it.
+        # The check fetches the workers' files again; two checks at once would slow a slow line further.
         try:
             reason = await late[0].trouble()
         finally:

@@ -1,8 +1,9 @@
 """Whether the files that a worker starts with can be had: for some of them Pyodide waits for ever, without a word."""
 
 import js
-from promises import RejectedError, settle
-from texts import tr
+
+from page.promises import RejectedError, settle
+from page.text.texts import tr
 
 LOCK = "app/runtime.lock.json"
 VENDOR = "app/vendor/"

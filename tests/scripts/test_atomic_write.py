@@ -4,25 +4,26 @@ import os
 from pathlib import Path
 
 import pytest
-import whole
+
+from scripts.common import atomic_write
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "file"
-    whole.write(path, b"before")
+    atomic_write.write(path, b"before")
     return path
 
 
 def test_what_has_changed_is_replaced(path: Path) -> None:
-    whole.write(path, b"after")
+    atomic_write.write(path, b"after")
     assert path.read_bytes() == b"after"
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_what_has_not_changed_is_left_alone(path: Path) -> None:
     os.utime(path, (1e9, 1e9))
-    whole.write(path, b"before")
+    atomic_write.write(path, b"before")
     assert path.stat().st_mtime == 1e9
 
 
@@ -37,7 +38,7 @@ def test_what_can_not_be_written_leaves_what_was_there(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        whole.write(path, b"after")
+        atomic_write.write(path, b"after")
     assert path.read_bytes() == b"before"
     assert list(path.parent.iterdir()) == [path]
 
@@ -49,10 +50,10 @@ def test_another_process_may_write_meanwhile(path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(Path, "replace", replace)
         with monkeypatch.context() as another:
             another.setattr(os, "getpid", lambda: -1)
-            whole.write(place, b"another's, and longer")
+            atomic_write.write(place, b"another's, and longer")
         return part.replace(place)
 
     monkeypatch.setattr(Path, "replace", meanwhile)
-    whole.write(path, b"after")
+    atomic_write.write(path, b"after")
     assert path.read_bytes() == b"after"
     assert list(path.parent.iterdir()) == [path]

@@ -1,4 +1,7 @@
-"""For scripts that people start to import first: ends them where Python is too old for what they import next."""
+"""Commands, and in common/ what they share: README.md says which does what.
+
+Ends the running script where Python is too old for what it imports next.
+"""
 
 import sys
 
