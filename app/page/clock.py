@@ -1,4 +1,4 @@
-"""Time as work knows it."""
+"""A clock that stands still while the computer sleeps."""
 
 import js
 

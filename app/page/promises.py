@@ -18,7 +18,7 @@ class RejectedError(Exception):
 
 
 async def settle(promise):
-    """What a promise comes to. Raises RejectedError."""
+    """Await a promise. Gives its value; raises RejectedError."""
     outcome = (await js.Promise.allSettled(to_js([promise])))[0]
     if outcome.status == "rejected":
         raise RejectedError(js.String(outcome.reason))
@@ -26,7 +26,7 @@ async def settle(promise):
 
 
 async def outcome(promise):
-    """What a promise comes to, or None if it is rejected."""
+    """Await a promise. Gives its value, or None if it is rejected."""
     try:
         return await settle(promise)
     except RejectedError:
@@ -34,7 +34,7 @@ async def outcome(promise):
 
 
 async def in_time(work, seconds=PATIENCE):
-    """What a coroutine gives, or None if that takes too long; it goes on then, and nobody listens.
+    """Await a coroutine for some seconds. Gives its result, or None where it takes longer; it goes on unheard.
 
     Not `asyncio.wait_for`: what is awaited at the top level of a program can't be woken by it.
     """

@@ -19,7 +19,7 @@ from scripts.common.index import write_index
 
 
 def require(is_there: object, purpose: str, *packages: str) -> None:
-    """Skip the test unless something is there; name the Debian packages that bring it. Where all must be tested, fail."""
+    """Skip the test unless something is there, naming Debian packages that bring it; fail where all must be tested."""
     if is_there:
         return
     words = f"To test {purpose}, install {' and '.join(packages)}."

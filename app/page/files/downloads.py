@@ -1,4 +1,4 @@
-"""Finished stems as files, and all of them as one zip."""
+"""Writes finished stems as files, a zip of them, a folder of them, and a mix of them."""
 
 import asyncio
 
@@ -16,9 +16,9 @@ from page.workers.pool import Cancelled
 from shared.facts import SAMPLE_RATE
 
 FORBIDDEN = '/\\:*?"<>|'
-"""What one file system or another has no place for in a name."""
+"""Characters that some file system forbids in names."""
 LONGEST = 220
-"""Bytes of a title in a file's name, of which most systems take 255."""
+"""The most bytes of a title in a file's name; most systems allow 255 for the whole name."""
 
 
 def file_name(title, ending):
@@ -30,7 +30,7 @@ def file_name(title, ending):
 
 
 async def prepare(song):
-    """Raises ValueError, before the work, where a decoded song's files could not be written after it."""
+    """Fetch what writing a song's files needs. Raises ValueError, before the work, where they can't be written."""
     form = FORMATS[song.format]
     if form.container == "Wav":
         wav.header(max(song.length, song.frames), form.kind)
@@ -70,7 +70,7 @@ async def file_of(song, name, parts, on_progress):
     form = FORMATS[song.format]
     said = tags.of_part(song.tags, song.title, name)
     if not needs_library(song):
-        # A file that says nothing of itself is left as bare as it came.
+        # A song without tags gives files without tags.
         chunks = wav_chunks(said) if song.tags else ()
         blob = wav_blob(parts, song.length, song.kind, chunks)
     else:
@@ -104,7 +104,7 @@ async def into_folder(files):
     try:
         folder = await settle(js.showDirectoryPicker(to_js({"mode": "readwrite"})))
     except RejectedError:
-        return False  # the visitor thought better of it
+        return False  # the visitor closed the dialog
     number, names = 1, [name for _, name, _ in files]
     while await is_any_in(folder, names):
         number += 1
@@ -141,7 +141,7 @@ async def mixed(song, pool, mix, on_progress):
         mixed_piece(pool, [blobs[stem] for stem in mix], gains, pans, song.kind)
         for _, _, blobs in song.in_song_order()
     ]
-    # All of them before the next batch of a song that is at work.
+    # All pieces are asked for at once, so that they come before the next batch of a song at work.
     answers = await asyncio.gather(*work, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, Exception):
@@ -158,7 +158,7 @@ async def mixed_piece(pool, *mix):
         try:
             answer = await pool.run(mix_piece, *mix, urgent=True)
         except Cancelled:
-            continue  # with what else they were at
+            continue  # the workers were made anew: ask them again
         return js.Blob.new(to_js([answer.samples])), answer.loud
 
 

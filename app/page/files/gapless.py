@@ -1,6 +1,7 @@
-"""What an encoder puts before and behind a song, by the first bytes of its file. Pure Python, on MicroPython too.
+"""Finds how many samples an encoder put before and behind a song, from the first bytes of the file.
 
-Whole files are decoded without it by browsers; of parts of a file nobody else takes care.
+Browsers leave them out where they decode a whole file; of parts of a file, the page has to. Pure Python, on MicroPython
+too.
 """
 
 HEAD = 1 << 12

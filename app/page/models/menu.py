@@ -33,15 +33,15 @@ from shared.facts import MANIFEST, MODEL_SCHEME, MODELS_FOLDER, SAMPLE_RATE
 INDEX = "weights/index.json"
 RECOMMENDED = "umxl"
 DEFAULT = "umx-mini"
-"""The one that every site has. It stands in until a better one is here."""
+"""The model that every site has. It stands in until a better one is here."""
 ENDING = ".pth"
-"""Of checkpoints."""
+"""How the names of checkpoints end."""
 EVERY = 15
 """Seconds after which an open page looks again for a better model, where it has none."""
 SHORTEST = 3
 """Seconds between two looks where a model is about to be there."""
 LONGEST_LOOK = 3
-"""Seconds that songs wait for the index of models: who serves it so slowly would hold them up with a model, too."""
+"""Seconds that songs wait for the index of models. A slower server would hold them up with a model, too."""
 
 
 def at_site(name):
@@ -76,7 +76,7 @@ async def first(*names):
 
 
 async def parsed(text):
-    """What JSON says, or None if it is none: half a manifest, or a page that says 404 with status 200."""
+    """The object that a JSON text holds; None for other texts: half a manifest, or an error page with status 200."""
     return await outcome(attempt(js.JSON.parse, text))
 
 
@@ -102,7 +102,7 @@ async def kept(folder):
 
 
 async def discard_unfinished(folder):
-    """Delete what has no manifest: it was to become a model. Waits until no page makes one, see `converting.turn`."""
+    """Delete unfinished models: folders without a manifest. Waits for pages that make one, see `converting.turn`."""
     await outcome(js.navigator.locks.request(MODELS_FOLDER, create_proxy(lambda lock: None)))
     for name in await storage.names(folder):
         if not await manifest(folder, name):
@@ -110,7 +110,7 @@ async def discard_unfinished(folder):
 
 
 async def hosted():
-    """What the site's index says of its models; nothing without a network, or where it has none."""
+    """The entries of the site's index of models; empty without a network or an index."""
     response = await outcome(js.fetch(INDEX, to_js({"cache": "no-store"})))
     text = await outcome(response.text()) if response and response.ok else None
     found = text and await parsed(text)
@@ -118,7 +118,7 @@ async def hosted():
 
 
 def described(entry, is_mine=False):
-    """What an index or a manifest says of a model; None if it says nothing of the kind."""
+    """The Model that an entry of an index, or a manifest, describes; None if it describes none."""
     try:
         name, title = settings.model(entry.name), str(entry.title)
         targets = getattr(entry, "targets", None)
@@ -152,7 +152,7 @@ def pick():
     chooser = view.element("file")
     usual, chooser.accept = chooser.accept, ENDING
     chooser.click()
-    chooser.accept = usual  # so that phones offer music
+    chooser.accept = usual  # so that phones offer music the next time
 
 
 class Menu:

@@ -25,7 +25,7 @@ SEPARATOR = "."
 PATIENCE = 60
 """Seconds that a new song waits until those that are there have been read."""
 TRIES = 20
-"""How often a folder is to be removed: for a moment, a worker that was ended still holds on to its file."""
+"""Attempts to remove a folder: a worker that was ended holds its file for a moment longer."""
 
 
 class SongLibrary:
@@ -34,7 +34,9 @@ class SongLibrary:
         self.on_change, self.on_gone = on_change, on_gone
         self.root = None  # where the songs' folders are, if this browser keeps anything
         self.page, self.count = "", 0
-        self.has_asked = False  # the browser not to delete songs when space runs out
+        self.has_asked = (
+            False  # whether the browser was asked not to delete songs when space runs out
+        )
         self.opened = asyncio.Event()
         self.channel = None  # to the site's other pages
         self.box = view.element("keep")
@@ -46,7 +48,7 @@ class SongLibrary:
         self.on_change()
 
     async def open(self):
-        """The songs that are there. Those that were never finished are removed, but for those that pages are at."""
+        """Read the finished songs. Unfinished ones are removed, unless a page is at work on them."""
         try:
             root = await storage.folder(SONGS_FOLDER)
             if not root or not getattr(js.navigator, "locks", None):
@@ -55,7 +57,7 @@ class SongLibrary:
             self.channel = js.BroadcastChannel.new(SONGS_FOLDER)
             self.channel.onmessage = create_proxy(lambda event: self.on_gone(event.data))
             self.page = await hold()
-            # In this order, so that a song that is begun or finished meanwhile isn't taken for a lost one.
+            # Names first, then pages: a song that is begun or finished in between isn't taken for a lost one.
             names = sorted(await storage.names(self.root))
             pages = await pages_at_work()
             songs = []
@@ -85,7 +87,10 @@ class SongLibrary:
         return name if made else ""
 
     async def finish(self, song, pool):
-        """Make a song last, if all of its pieces are on the device. Raises WorkerError or Cancelled."""
+        """Write a song's list, if all of its pieces are on the device, so that the next visit finds it.
+
+        Raises WorkerError or Cancelled.
+        """
         if song.folder and all(record.file for record in song.records):
             facts = described(song)
             facts["covers"] = []
@@ -99,7 +104,7 @@ class SongLibrary:
         self.on_change()
 
     async def tidy(self, song):
-        """Remove what a worker has left that was at a song's piece before another."""
+        """Remove files that the list doesn't name: a worker that stopped has written them before another did."""
         place = await outcome(self.root.getDirectoryHandle(song.folder))
         wanted = [LIST] + [record.file for record in song.records]
         for name in await storage.names(place) if place else []:
@@ -107,7 +112,7 @@ class SongLibrary:
                 await outcome(place.removeEntry(name))
 
     def ask_to_last(self):
-        """Once a visit: some browsers ask the visitor then."""
+        """Ask the browser to keep the songs, once a visit: some browsers ask the visitor then."""
         if not self.has_asked:
             self.has_asked = True
             asyncio.create_task(outcome(js.navigator.storage.persist()))
@@ -123,7 +128,7 @@ class SongLibrary:
         self.channel.postMessage(name)
 
     def in_words(self, songs):
-        """What is kept of these songs, and what will be."""
+        """Say which of these songs are kept, and whether new ones will be."""
         if not self.opened.is_set():
             return ""
         if not self.root:
@@ -154,7 +159,7 @@ def megabytes(size):
 
 
 async def done(promise):
-    """Whether a promise was kept."""
+    """Whether a promise was fulfilled."""
     try:
         await settle(promise)
     except RejectedError:
@@ -167,14 +172,15 @@ async def hold():
     name = js.crypto.randomUUID()
 
     def executor(resolve, reject):
-        # A promise that is kept when the page goes. What is made in a callback may be freed before JavaScript has it.
+        # This promise never settles: the lock goes with the page. It is made here, because MicroPython may free what a
+        # callback makes before JavaScript has it.
         gone = js.Promise.new(create_proxy(lambda resolve, reject: None))
 
         def granted(lock):
             resolve()
             return gone
 
-        # Where there can be no lock, it is rejected at once.
+        # Browsers that allow no lock reject at once.
         held = js.navigator.locks.request(SONGS_FOLDER + SEPARATOR + name, create_proxy(granted))
         held.catch(reject)
 
@@ -226,7 +232,7 @@ async def packed(cover):
 
 
 async def unpacked(cover):
-    """What was `packed`. Raises RejectedError."""
+    """The picture that `packed` has packed. Raises RejectedError."""
     response = await settle(js.fetch(cover.data))
     data = js.Uint8Array.new(await settle(response.arrayBuffer()))
     return {"data": data, "mimeType": cover.mimeType, "kind": cover.kind}
@@ -237,7 +243,7 @@ def as_dict(found):
 
 
 async def listed(place):
-    """What the list in a song's folder says, or None if there is none."""
+    """The content of the list in a song's folder, or None."""
     handle = await outcome(place.getFileHandle(LIST))
     file = handle and await outcome(handle.getFile())
     text = file and await outcome(file.text())
@@ -278,5 +284,5 @@ async def read(root, name):
             song.add(record, file)
             song.kept_bytes += file.size
     except (AttributeError, TypeError, ValueError, RejectedError):
-        return None  # another program's, or only half of a list
+        return None  # another program's file, or half a list
     return song

@@ -1,4 +1,4 @@
-"""A worker that runs the engine, as the page sees it: asked, watched, ended."""
+"""The page's half of a worker that runs the engine: asks it, watches it, ends it."""
 
 import js
 from pyscript.ffi import create_proxy, to_js
@@ -54,13 +54,13 @@ class Worker:
             self.resolve = resolve
 
         answer = js.Promise.new(create_proxy(executor))
-        # A worker that is ended, or fails, before it is ready never says that it is.
+        # `ready` never settles for a worker that ends or fails before it is ready: the answer may come first.
         try:
             await settle(js.Promise.race(to_js([self.worker.ready, answer])))
         except RejectedError as error:
             self.stop(str(error))
         if self.resolve and not self.started:
-            # PyScript says it also of a script that failed, and whose last line has posted nothing.
+            # PyScript resolves `ready` for a failed script too; then its last line has posted nothing.
             self.stop(await self.trouble() or tr("its program failed."))
         self.revoke()
         if self.resolve:
@@ -85,7 +85,7 @@ class Worker:
         """
         self.least = 0
         answer = await self.ask("load", listener, url=url, files=files)
-        # Read by the browser, which keeps the order of the targets.
+        # The browser parses it, because MicroPython's dicts don't keep the targets' order.
         return js.JSON.parse(answer.manifest), answer.engine
 
     def hear(self, event):
@@ -102,14 +102,14 @@ class Worker:
             self.listener(event.data)
 
     async def trouble(self):
-        """In words, what keeps it from starting; "" if that isn't known."""
+        """Why it doesn't start, in words; "" if that isn't known."""
         config = self.options["config"]
         # Joined by +: this MicroPython has no stars in lists.
         files = [self.options["version"], SNAPSHOT, SCRIPT] + config["packages"][1:]
         return await startup_check.trouble(files + list(config["files"]))
 
     def fail(self, event):
-        """Called by the browser for what nobody in the worker has caught; Pyodide is of no use after that."""
+        """Handle an uncaught error in the worker, after which Pyodide can't be used."""
         self.stop(str(getattr(event, "message", None) or tr("it could not be loaded")))
 
     def stop(self, reason):
@@ -118,7 +118,7 @@ class Worker:
         )
 
     def tick(self):
-        """To be called now and then. It is not ended for what the computer has slept."""
+        """Stop a worker that is silent for too long, a sleeping computer aside. Called once a second."""
         if self.resolve and self.silence() > PATIENCE:
             self.stop(tr("no answer for {} minutes").format(PATIENCE // 60))
 
@@ -142,7 +142,7 @@ class Worker:
         self.ended = True
         self.worker.terminate()
         self.revoke()
-        # It holds what listens to it, which must not hold it.
+        # Break the cycle: the JavaScript worker holds our listeners.
         self.worker = self.listener = None
         self.settle(to_js({"kind": "cancelled"}))
 

@@ -1,4 +1,4 @@
-"""Whether the files that a worker starts with can be had: for some of them Pyodide waits for ever, without a word."""
+"""Checks that a worker's files can be fetched. Pyodide waits for ever for some of them, and reports nothing."""
 
 import js
 
@@ -11,7 +11,7 @@ PACKAGES = ("pyodide", "numpy")
 
 
 async def trouble(addresses):
-    """In words, what keeps the first of the runtime's files, or of these, from being fetched; "" if nothing does."""
+    """Why some file can't be fetched, in words; "" if all can. addresses: files beside the runtime's."""
     try:
         lock = await settle((await got(LOCK)).json())
         runtime = [
@@ -21,7 +21,7 @@ async def trouble(addresses):
             for name in js.Object.keys(package.files)
         ]
         for address in runtime + addresses:
-            # All of it: the network may go in the middle.
+            # Read the whole body: the network may fail in the middle.
             await settle((await got(address)).arrayBuffer())
     except RejectedError as error:
         return str(error)
