@@ -134,12 +134,12 @@ def test_a_site_s_own_service_worker_is_served(start: Serve, site: Path, prefix:
 def test_a_checkout_s_service_worker_lists_its_files(start: Serve, site: Path, prefix: str) -> None:
     for folder in ("app", "weights"):
         (site / folder).mkdir()
-    (site / "app" / "start" / "main.py").write_text("print()")
+    (site / "app" / "main.py").write_text("print()")
     with get(start(prefix) + "service-worker.js") as response:
         assert response.headers["Content-Type"] == "text/javascript"
         script = response.read().decode()
     assert script.startswith("const FILES = {")
-    assert '"app/start/main.py"' in script
+    assert '"app/main.py"' in script
 
 
 @pytest.mark.parametrize("prefix", ["/", "/some/where/"])
