@@ -13,8 +13,10 @@ import tempfile
 import venv
 from pathlib import Path
 
-import required_python  # noqa: F401
-from vendor import LOCK, ROOT
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts.common.environment import ROOT
+from scripts.vendor import LOCK
 
 PIP_AUDIT = "pip-audit==2.10.1"
 PATIENCE = 60

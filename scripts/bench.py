@@ -17,10 +17,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import test
-from build import ROOT, build
-from environment import PYTHON
-from serve import server
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts import test
+from scripts.build import build
+from scripts.common.environment import PYTHON, ROOT
+from scripts.serve import server
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Worker
@@ -323,7 +325,8 @@ def reference(model: str, seconds: int) -> Iterator[Result]:
     """The PyPI package openunmix on PyTorch, with random weights: its speed doesn't depend on them."""
     try:
         import torch
-        from golden import OpenUnmix, Separator
+
+        from scripts.golden import OpenUnmix, Separator
     except ImportError:
         print("torch and openunmix are not installed: no reference is measured.", file=sys.stderr)
         return

@@ -8,19 +8,26 @@ import shutil
 import sys
 from pathlib import Path
 
-import required_python  # noqa: F401
-from index import check, models, write_index
-from vendor import run, vendor
-from wheel import build_wheel
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
 
-ROOT = Path(__file__).resolve().parent.parent
+from scripts.common.environment import ROOT
+from scripts.common.index import check, models, write_index
+from scripts.common.wheel import build_wheel
+from scripts.vendor import run, vendor
+
 SITE = ROOT / "dist"
 PARTS = ("index.html", "app", "weights")
 SERVICE_WORKER = "service-worker.js"
 INDEX = "weights/index.json"
 FALLBACK = "openblas-"
-"""What only the engine for browsers without SIMD loads; app/service-worker.js and app/offline.py leave it out too."""
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
+"""What only the engine for browsers without SIMD loads; app/offline/ leaves it out too."""
+NO_PART = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
+
+
+def left_out(folder: str, names: list[str]) -> set[str]:
+    """What of a folder's content is no part of the site. A model's card is, what is told about shims isn't."""
+    notes = {"README.md"} if Path(folder).name == "shims" else set()
+    return NO_PART(folder, names) | notes
 
 
 def prepare() -> None:
@@ -42,7 +49,7 @@ def build(site: Path = SITE) -> Path:
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, site / part, ignore=LEFT_OUT)
+            shutil.copytree(source, site / part, ignore=left_out)
         else:
             shutil.copy(source, site)
     (site / SERVICE_WORKER).write_text(service_worker(site))
@@ -55,7 +62,7 @@ def service_worker(folder: Path) -> str:
     It lies at the root of the site, because a service worker is in charge of what lies beside and below it.
     """
     files = {path.relative_to(folder).as_posix(): hashes(path) for path in site_files(folder)}
-    script = (ROOT / "app" / SERVICE_WORKER).read_text()
+    script = (ROOT / "app" / "offline" / SERVICE_WORKER).read_text()
     return f"const FILES = {json.dumps(files, indent=1)};\n\n{script}"
 
 
@@ -64,9 +71,9 @@ def site_files(folder: Path) -> list[Path]:
     found = [folder / "index.html"]
     for top in PARTS[1:]:
         for where, folders, names in os.walk(folder / top):
-            left_out = LEFT_OUT(where, [*folders, *names])
-            folders[:] = set(folders) - left_out
-            found += [Path(where, name) for name in set(names) - left_out]
+            missing = left_out(where, [*folders, *names])
+            folders[:] = set(folders) - missing
+            found += [Path(where, name) for name in set(names) - missing]
     return sorted(found)
 
 

@@ -27,8 +27,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import environment
-import required_python  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts.common import environment
 
 if __name__ == "__main__":
     environment.need("numpy", "soundfile", "soxr")

@@ -13,16 +13,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import environment
-import required_python  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts.common import environment
 
 if __name__ == "__main__":
     environment.need("numpy", "soundfile", "soxr")
 sys.path.insert(0, str(environment.ROOT))
 
 import numpy as np
-from evaluate import load, sounding
 
+from scripts.evaluate import load, sounding
 from umx.format import checkpoint
 from umx.format.convert import TARGETS
 from umx.format.library import Model

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import bench
-import test
-from build import ROOT, build
-from index import write_index
-from serve import server
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts import bench, test
+from scripts.build import build
+from scripts.common.environment import ROOT
+from scripts.common.index import write_index
+from scripts.serve import server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route

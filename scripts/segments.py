@@ -9,8 +9,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import environment
-import required_python  # noqa: F401
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts.common import environment
 
 LENGTHS = (150, 300, 600, 1200)  # frames
 OVERLAPS = (0.25, 0.5, 1.0)  # seconds

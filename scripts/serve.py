@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, AnyStr, BinaryIO
 from urllib.parse import urlsplit
 
-import required_python  # noqa: F401
-from build import INDEX, ROOT, SERVICE_WORKER, prepare, service_worker
-from coming import Coming
-from vendor import run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts.build import INDEX, SERVICE_WORKER, prepare, service_worker
+from scripts.common.coming import Coming
+from scripts.common.environment import ROOT
+from scripts.vendor import run
 
 if TYPE_CHECKING:
     from _typeshed import SupportsRead, SupportsWrite

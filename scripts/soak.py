@@ -17,8 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import bench
-from build import SERVICE_WORKER, build, service_worker
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts import bench
+from scripts.build import SERVICE_WORKER, build, service_worker
 
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
@@ -252,7 +254,7 @@ def soak(name: str, site: Path, work: Path, workers: int) -> Result:
 @contextmanager
 def worker_of(site: Path, engine: str) -> Iterator[None]:
     """Have the site's workers use an engine, and tell how large their heaps are."""
-    script = site / "app" / "worker.py"
+    script = site / "app" / "worker" / "worker.py"
     usual = script.read_text()
     barred = [BARRED.format(**kind) for kind in ENGINES[engine]]
     script.write_text("".join([usual, TELL_HEAP, *barred]))

@@ -17,9 +17,10 @@ from itertools import takewhile
 from pathlib import Path
 from subprocess import DEVNULL
 
-import required_python  # noqa: F401
-import selection
-from environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts.common import selection
+from scripts.common.environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
 
 AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
 """Two tests at a time, those of a file one after the other but for the last ones: pages wait a lot."""

@@ -12,10 +12,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import test
-from bench import opened, random_model, separate, settled, song
-from build import ROOT, build
-from environment import PYTHON
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts import test
+from scripts.bench import opened, random_model, separate, settled, song
+from scripts.build import build
+from scripts.common.environment import PYTHON, ROOT
 
 MODELS = ("umx-mini", "random:1024")
 SECONDS = (20, 60, 240)

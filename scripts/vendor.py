@@ -17,9 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from download import PAUSES, DownloadError, fetch, sha256
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
 
-ROOT = Path(__file__).resolve().parent.parent
+from scripts.common.download import PAUSES, DownloadError, fetch, sha256
+from scripts.common.environment import ROOT
+
 LOCK = ROOT / "app" / "runtime.lock.json"
 VENDOR = ROOT / "app" / "vendor"
 

@@ -26,10 +26,11 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import environment
-import required_python  # noqa: F401
-from download import DownloadError, Report, fetch, matches, sha256, terminal_report
-from index import OFFICIAL, WEIGHTS, models, write_index
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
+
+from scripts.common import environment
+from scripts.common.download import DownloadError, Report, fetch, matches, sha256, terminal_report
+from scripts.common.index import OFFICIAL, WEIGHTS, models, write_index
 
 if TYPE_CHECKING:
     from umx.models.official import Official

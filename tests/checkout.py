@@ -51,5 +51,5 @@ def stand_in(folder: Path, checkpoints: Sequence[bytes], origin: str) -> Path:
     (folder / "app" / "runtime.lock.json").write_text(json.dumps({"packages": []}))
     make_official(folder / OFFICIAL_SOURCE, checkpoints, origin)
     patience = ("PAUSES = (1, 2, 4, 8)", "PAUSES = (0, 0)"), ("_SECONDS = 10", "_SECONDS = 100")
-    replace_in(folder / "scripts" / "download.py", *patience)
+    replace_in(folder / "scripts" / "common" / "download.py", *patience)
     return folder

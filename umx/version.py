@@ -2,4 +2,4 @@
 
 VERSION = "0.1.0"
 WHEEL = "umx-" + VERSION + "-py3-none-any.whl"
-"""The file name of the wheel that scripts/wheel.py makes and the page's workers load."""
+"""The file name of the wheel that scripts/common/wheel.py makes and the page's workers load."""

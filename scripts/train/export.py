@@ -25,6 +25,9 @@ CARD = {
     "source": "",
     "sample_rate": 44100,
 }
+NOTE = (
+    "SDR in dB on recorded songs, the mean over artists. UMX-L is far better: use it where you can."
+)
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from pages import build_site
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from serve import server
 from songs import PATIENCE
+
+from scripts.serve import server
 
 PREFIX = "/some/where/"
 

@@ -1,5 +1,5 @@
 """What several files' tests do with the page beside dropping songs: building and serving it, having it wait, timing it,
-taking all of its stems; and how they say what they lack."""
+taking all of its stems; and what tests require of the machine."""
 
 import os
 import shutil
@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
-from build import SERVICE_WORKER, build, service_worker
-from index import write_index
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 from songs import PATIENCE, expect_state
 
+from scripts.build import SERVICE_WORKER, build, service_worker
+from scripts.common.index import write_index
 
-def lack(purpose: str, *packages: str) -> NoReturn:
-    """Skip what needs Debian's packages, or their like elsewhere, for a purpose; where all must be tested, fail."""
+
+def require(is_there: object, purpose: str, *packages: str) -> None:
+    """Skip the test unless something is there, naming Debian packages that bring it; fail where all must be tested."""
+    if is_there:
+        return
     words = f"To test {purpose}, install {' and '.join(packages)}."
     if os.environ.get("CI") == "true":
         pytest.fail(words)

@@ -68,7 +68,7 @@ def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path
     """Of songs that wait, are cancelled, too loud, or kept; of a model that is being made."""
 
     def prepare(page: Page) -> None:
-        page.route("**/app/worker.py", lambda route: None)
+        page.route("**/app/worker/worker.py", lambda route: None)
 
     size = {"width": width, "height": 800}
     page, _ = visit("?workers=1", prepare, locale="de-DE", viewport=size)
@@ -81,7 +81,7 @@ def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path
         page.get_by_role("button", name=f"{title} abbrechen").click()
     check(page, "cancelled")
     is_for_phones_too(page)
-    page.unroute("**/app/worker.py")
+    page.unroute("**/app/worker/worker.py")
     page.reload()
     drop(page, ("laut.wav", loud))
     expect_state(page, "done")
@@ -93,7 +93,7 @@ def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path
     expect_state(page, "ready")
     page.locator(".title").click()
     check(page, "kept")
-    page.route("**/app/worker.py", lambda route: None)
+    page.route("**/app/worker/worker.py", lambda route: None)
     drop(page, ("vocals.pth", b""))
     expect(page.locator("#cancel-conversion")).to_be_visible()
     check(page, "conversion")

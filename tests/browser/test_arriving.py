@@ -7,13 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from build import SERVICE_WORKER
-from index import write_index
 from pages import build_site, serving
 from playwright.sync_api import Browser, Page, expect
-from serve import server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 from test_offline import KEPT
+
+from scripts.build import SERVICE_WORKER
+from scripts.common.index import write_index
+from scripts.serve import server
 
 INDEX = "fetch('weights/index.json').then(response => response.json())"
 COMING = {"name": "umxl", "title": "UMX-L", "licence": "none", "size": 1, "quality": {}}

@@ -6,18 +6,18 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import bench
 import numpy as np
 import pytest
 import soundfile
-from build import SERVICE_WORKER, service_worker
-from index import write_index
 from pages import Hold, build_site, expect_all_kept, serving, stems
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
-from serve import server
 from songs import PATIENCE, RATE, card, compose, drop, expect_state, snr, wav
 
 import umx
+from scripts import bench
+from scripts.build import SERVICE_WORKER, service_worker
+from scripts.common.index import write_index
+from scripts.serve import server
 
 SONG = compose(8)
 QUALITY = {"vocals": 7.21, "drums": 7.15, "bass": 6.02, "other": 4.89}

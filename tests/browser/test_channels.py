@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from build import ROOT
 from corpus import encoded
 from pages import stems
 from playwright.sync_api import Page, expect
 from songs import PATIENCE, RATE, Sound, compose, drop, expect_state
 from test_long_files import DECODE, LONG
+
+from scripts.common.environment import ROOT
 
 SECONDS = 0.5
 LEVEL = 0.2
@@ -41,7 +42,7 @@ ORDERS = (
 
 DECODE_EACH = """
 import asyncio, js
-from decode import decode
+from page.files.decode import decode
 
 async def tell():
     probe = js.document.getElementById("probe")
@@ -170,7 +171,7 @@ def idle(page: Page) -> None:
 
 def streaming(page: Page) -> None:
     idle(page)
-    page.route("**/app/decode.py", lambda route: route.fulfill(body=LONG))
+    page.route("**/app/page/files/decode.py", lambda route: route.fulfill(body=LONG))
 
 
 @pytest.mark.parametrize("prepare", [idle, streaming], ids=["whole", "piece by piece"])
@@ -201,7 +202,7 @@ def centre_only() -> dict[str, bytes]:
                 sound = np.zeros((len(centre), count), np.float32)
                 sound[:, order.split().index("FC")] = centre
                 found[f"{count}.{name}"] = encoded(sound, container, subtype, rate)
-    found["6.aac"] = (ROOT / "app" / "centre" / "aac.aac").read_bytes()
+    found["6.aac"] = (ROOT / "app" / "page" / "files" / "centre" / "aac.aac").read_bytes()
     return found
 
 
@@ -257,7 +258,7 @@ def test_browser_that_keeps_a_codec_s_own_order(visit: Callable, tmp_path: Path)
         "6.ogg": encoded(tones(6), "OGG", "VORBIS"),
         "6.opus": encoded(tones(6, 48000), "OGG", "OPUS", 48000),
         "6.flac": encoded(tones(6), "FLAC", "PCM_16"),
-        "6.aac": (ROOT / "app" / "centre" / "aac.aac").read_bytes(),
+        "6.aac": (ROOT / "app" / "page" / "files" / "centre" / "aac.aac").read_bytes(),
     }
     *found, aac = decoded(page, tmp_path, contents)
     for name, sound, order in zip(contents, found, (vorbis, vorbis, wav), strict=False):

@@ -24,14 +24,14 @@ import pytest
 import soundfile
 import websocket
 from corpus import encoded
-from pages import build_site, lack, serving
+from pages import build_site, require, serving
 from selenium import webdriver
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
-from serve import server
 from songs import RATE, compose, snr, wav
 
 import umx
+from scripts.serve import server
 
 
 def in_the_centre() -> dict[str, bytes]:
@@ -229,8 +229,7 @@ def running(command: list[str], **options: Any) -> Iterator["subprocess.Popen[st
 @contextmanager
 def firefox(folder: Path, options: Sequence[str] = ()) -> Iterator[Browser]:
     program = shutil.which("firefox-esr") or shutil.which("firefox")
-    if not program:
-        lack("this browser", "firefox-esr")
+    require(program, "this browser", "firefox-esr")
     command = [program, "--headless", "--no-remote", "--profile", str(folder), *options]
     command += ["--remote-debugging-port", "0", "about:blank"]
     with running(command, stderr=subprocess.PIPE) as process:
@@ -254,8 +253,8 @@ def firefox(folder: Path, options: Sequence[str] = ()) -> Iterator[Browser]:
 def webkit(folder: Path) -> Iterator[Browser]:
     program = shutil.which("WebKitWebDriver")
     browsers = sorted(Path("/usr/lib").glob("*/webkit2gtk-4*/MiniBrowser"))
-    if not program or not browsers or not shutil.which("Xvfb"):
-        lack("this browser", "webkit2gtk-driver", "xvfb")
+    is_there = program and browsers and shutil.which("Xvfb")
+    require(is_there, "this browser", "webkit2gtk-driver", "xvfb")
     with display() as name:
         options = Options()
         options.binary_location = str(browsers[-1])

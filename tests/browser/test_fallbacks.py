@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from build import ROOT
 from conftest import watched
 from pages import stems
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
 from songs import DROP_ENTRY, PATIENCE, RATE, Sound, card, compose, drop, expect_state, snr, wav
 
 import umx
+from scripts.common.environment import ROOT
 
 SONG = wav(compose(20))
 """Two segments, so that there is a join."""
@@ -174,9 +174,9 @@ def test_openblas_without_simd(context_of: Callable[..., Any], address: str) -> 
 
 
 def test_numpy_without_simd_and_openblas(context_of: Callable[..., Any], address: str) -> None:
-    worker = (ROOT / "app" / "worker.py").read_text() + NO_OPENBLAS
+    worker = (ROOT / "app" / "worker" / "worker.py").read_text() + NO_OPENBLAS
     with context_of(WITHOUT_SIMD, service_workers="block") as (context, _):
-        context.route("**/app/worker.py", lambda route: route.fulfill(body=worker))
+        context.route("**/app/worker/worker.py", lambda route: route.fulfill(body=worker))
         page = context.new_page()
         page.goto(address + "?workers=1")
         expect_state(page, "ready")
@@ -248,8 +248,8 @@ js.probed = bool(pyodide_js._module._PyEM_CountArgsPtr)
 def test_webkit_is_spared_the_probe_that_crashes_ipads(agent: str, visit: Callable) -> None:
     def prepare(page: Page) -> None:
         without(page, PRETEND.replace("AGENT", json.dumps(agent)))
-        worker = (ROOT / "app" / "worker.py").read_text() + SHOW_PROBE
-        page.route("**/app/worker.py", lambda route: route.fulfill(body=worker))
+        worker = (ROOT / "app" / "worker" / "worker.py").read_text() + SHOW_PROBE
+        page.route("**/app/worker/worker.py", lambda route: route.fulfill(body=worker))
 
     page, _ = visit("?workers=1", prepare)
     expect_state(page, "ready")
@@ -267,7 +267,9 @@ def test_every_webkit_is_known(visit: Callable) -> None:
         page.evaluate(
             f"Object.defineProperty(navigator, 'userAgent', {{ value: {agent!r}, configurable: true }})"
         )
-        found = page.evaluate(f"import(new URL('app/probe.mjs?{number}', document.baseURI))")
+        found = page.evaluate(
+            f"import(new URL('app/shims/gc_probe.mjs?{number}', document.baseURI))"
+        )
         assert found["isSkipped"] == is_webkit, agent
         platform = page.evaluate("navigator.platform")
         assert (platform == "iPad") == is_webkit, agent

@@ -6,18 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench import engines
-from build import ROOT
 from pages import Hold, stems
 from playwright.sync_api import Page, Route, Worker, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
+
+from scripts.bench import engines
+from scripts.common.environment import ROOT
 
 TRIES = 3
 """How often the page has a request made."""
 SONG = ("song.wav", wav(compose(40)))
 """Four segments, two a worker."""
 LONG = wav(np.tile(compose(20), (6, 1)))
-WORKER = (ROOT / "app" / "worker.py").read_text().replace("MEASURES = 10_000", "MEASURES = 10")
+WORKER = (
+    (ROOT / "app" / "worker" / "worker.py")
+    .read_text()
+    .replace("MEASURES = 10_000", "MEASURES = 10")
+)
 
 DIE = """
 from pyodide.code import run_js
@@ -98,7 +103,7 @@ STAGES = {
     "separate": ACT_IN.format(name="separate"),
     "piece": ACT_AT_SECOND_PIECE,
     "join": ACT_IN.format(name="join"),
-    "keep": ACT_IN.format(name="keep"),
+    "write": ACT_IN.format(name="write"),
     "mix": ACT_IN.format(name="mix"),
 }
 
@@ -116,7 +121,7 @@ def sabotage(page: Page, action: str, *stages: str, times: int = 1) -> None:
         ask = ASK.format(turns=route.request.url.replace("worker.py", "turns/"))
         route.fulfill(body="".join([WORKER, action, ask, *[STAGES[stage] for stage in stages]]))
 
-    page.route("**/app/worker.py", fulfill)
+    page.route("**/app/worker/worker.py", fulfill)
     page.route("**/turns/*", answer)
 
 
@@ -254,20 +259,20 @@ def run_in_page(page: Page, code: str) -> None:
 
 
 BREAK_A_JOB = """
-import jobs
+from page.songs import job
 
-run = jobs.Job.run
+run = job.Job.run
 
 
 async def fail(self, pool):
-    jobs.Job.run = run
+    job.Job.run = run
     raise ValueError("broken by a test")
 
 
-jobs.Job.run = fail
+job.Job.run = fail
 """
 BREAK_THE_END = """
-from pool import Pool
+from page.workers.pool import Pool
 
 renew = Pool.renew
 
@@ -297,7 +302,7 @@ def test_songs_have_their_turn_after_a_fault_in_the_page(visit: Callable) -> Non
 
 
 def test_file_that_is_gone_or_has_changed_is_told_of(visit: Callable, tmp_path: Path) -> None:
-    hold = Hold("**/app/worker.py")
+    hold = Hold("**/app/worker/worker.py")
     page, _ = visit("?workers=1", hold)
     names = ("first", "gone", "changed", "fine")
     for name in names:

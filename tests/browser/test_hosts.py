@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from build import SERVICE_WORKER, service_worker
 from pages import build_site, expect_all_kept, serving
 from playwright.sync_api import Browser, Page, expect
-from serve import Handler
 from songs import PATIENCE, expect_state
 
+from scripts.build import SERVICE_WORKER, service_worker
+from scripts.serve import Handler
 from tests.scripts import server
 from tests.scripts.server import ERROR_PAGE, Server
 

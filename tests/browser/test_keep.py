@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from build import ROOT
 from pages import opened, stems
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from recordings import showing
@@ -20,6 +19,8 @@ from songs import (
     mp3_with_id3,
     wav,
 )
+
+from scripts.common.environment import ROOT
 
 SHORT = compose(3)
 LONG = wav(np.tile(compose(20), (6, 1)))
@@ -360,10 +361,10 @@ js.eval('''
 
 
 def test_a_disk_without_room_for_another_name_costs_no_song(visit: Callable) -> None:
-    opfs = (ROOT / "app" / "opfs.py").read_text() + NO_ROOM
+    storage = (ROOT / "app" / "worker" / "storage.py").read_text() + NO_ROOM
 
     def prepare(page: Page) -> None:
-        page.route("**/app/opfs.py", lambda route: route.fulfill(body=opfs))
+        page.route("**/app/worker/storage.py", lambda route: route.fulfill(body=storage))
 
     page, _ = visit("?workers=1", prepare)
     expect_state(page, "ready")

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from build import ROOT
 from conftest import watched
 from playwright.sync_api import Browser, Page, Route, expect
-from soak import COUNT_URLS
 from songs import PATIENCE, card, compose, drop, expect_state, wav
+
+from scripts.common.environment import ROOT
+from scripts.soak import COUNT_URLS
 
 SHORT = wav(compose(1))
 LONG = wav(np.tile(compose(20), (6, 1)))
@@ -117,16 +118,16 @@ def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
     made: list[str] = []
 
     def fulfill(route: Route) -> None:
-        made.append((ROOT / "app" / "worker.py").read_text() + ("" if made else GROW))
+        made.append((ROOT / "app" / "worker" / "worker.py").read_text() + ("" if made else GROW))
         route.fulfill(body=made[-1])
 
     def prepare(page: Page) -> None:
-        page.route("**/app/worker.py", fulfill)
+        page.route("**/app/worker/worker.py", fulfill)
         # On a slow machine the page would fetch the script once more, to see whether it can be had.
-        pool = (ROOT / "app" / "pool.py").read_text()
+        pool = (ROOT / "app" / "page" / "workers" / "pool.py").read_text()
         assert "SLOW_START = 15" in pool
         patient = pool.replace("SLOW_START = 15", "SLOW_START = 10_000")
-        page.route("**/app/pool.py", lambda route: route.fulfill(body=patient))
+        page.route("**/app/page/workers/pool.py", lambda route: route.fulfill(body=patient))
 
     page, _ = visit("?workers=1", prepare)
     expect_state(page, "ready")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from build import ROOT
 from conftest import watched
 from corpus import FILMS, encoded, films, formats
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -16,7 +15,9 @@ from recordings import RECORD, blocks_that_are_of, listen
 from songs import PATIENCE, RATE, SONG, card, drop, expect_state, wav
 from test_odd_files import check
 
-DECODE = (ROOT / "app" / "decode.py").read_text()
+from scripts.common.environment import ROOT
+
+DECODE = (ROOT / "app" / "page" / "files" / "decode.py").read_text()
 LONG = DECODE.replace("\nLONG = 480\n", "\nLONG = 0.1\n")
 """Has the page take what lasts more than a tenth of a second for long."""
 
@@ -62,7 +63,7 @@ COMPARE = """async (card, content) => {
 def streaming(browser: Browser, address: str) -> Iterator[Page]:
     """A page that decodes all songs piece by piece, and makes their vocals and the rest."""
     context = browser.new_context(service_workers="block")
-    context.route("**/app/decode.py", lambda route: route.fulfill(body=LONG))
+    context.route("**/app/page/files/decode.py", lambda route: route.fulfill(body=LONG))
     context.add_init_script(RECORD)
     with watched(context, address) as complaints:
         page = context.new_page()
@@ -108,7 +109,7 @@ def test_long_films_and_what_is_cut_off(visit: Callable) -> None:
     """With sound and without: stems or a sentence, as of short ones."""
 
     def prepare(page: Page) -> None:
-        page.route("**/app/decode.py", lambda route: route.fulfill(body=LONG))
+        page.route("**/app/page/files/decode.py", lambda route: route.fulfill(body=LONG))
 
     page, _ = visit("?workers=2", prepare)
     expect_state(page, "ready")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import umxl
-from build import ROOT
 from pages import expect_all_kept, serving, within_a_second
 from playwright.sync_api import Browser, Locator, Page, Route, expect
-from serve import server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
+from scripts.common.environment import ROOT
+from scripts.serve import server
 from tests.checkpoints import pth, random_state
 from tests.scripts.server import Server
 from umx.models.official import OFFICIAL
@@ -41,9 +41,9 @@ KEPT = """async () => {
 }"""
 # The worker's code that converts, which computes for ever once the first file is written.
 STUCK = (
-    (ROOT / "app" / "converting.py").read_text()
+    (ROOT / "app" / "worker" / "converting.py").read_text()
     + """
-before_write = opfs.write
+before_write = storage.write
 
 
 async def write(folder, name, data):
@@ -53,7 +53,7 @@ async def write(folder, name, data):
         pass
 
 
-opfs.write = write
+storage.write = write
 
 
 async def convert_and_be_stuck(files, report, convert=convert):
@@ -330,7 +330,7 @@ def test_a_conversion_can_be_cancelled_and_leaves_nothing(
     open_menu(page)
     cancel, bar = page.locator("#cancel-conversion"), page.locator("#conversion")
     expect(cancel).to_be_hidden()
-    page.route("**/app/converting.py", lambda route: route.fulfill(body=STUCK))
+    page.route("**/app/worker/converting.py", lambda route: route.fulfill(body=STUCK))
     pick(page, checkpoints)
     expect(bar).to_have_js_property("value", 0.5, timeout=PATIENCE)
     assert page.evaluate(KEPT) == ["umxl.unfinished", "vocals.safetensors.gz"]
@@ -353,7 +353,7 @@ def test_what_a_page_has_left_half_made_is_thrown_away_by_another(
 ) -> None:
     context = browser.new_context(service_workers="block")
     page, other = context.new_page(), context.new_page()
-    page.route("**/app/converting.py", lambda route: route.fulfill(body=STUCK))
+    page.route("**/app/worker/converting.py", lambda route: route.fulfill(body=STUCK))
     page.goto(site + "?workers=1")
     open_menu(page)
     pick(page, checkpoints)

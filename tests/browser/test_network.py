@@ -5,10 +5,10 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from build import ROOT
 from playwright.sync_api import Page, Route, expect
 from songs import PATIENCE, compose, drop, expect_state, wav
 
+from scripts.common.environment import ROOT
 from umx.version import WHEEL
 
 VOCALS = (ROOT / "weights" / "umx-mini" / "vocals.safetensors.gz").read_bytes()
@@ -70,9 +70,9 @@ def test_weights_that_stay_damaged_are_told_of(visit: Callable) -> None:
         "app/vendor/micropython/micropython.mjs",
         "app/vendor/micropython/micropython.wasm",
         "app/vendor/client-zip/index.js",
-        "app/page.json",
-        "app/main.py",
-        "app/jobs.py",
+        "app/start/page.json",
+        "app/start/main.py",
+        "app/page/songs/queue.py",
     ],
 )
 @pytest.mark.parametrize("how", ["gone", "not there"])
@@ -99,23 +99,23 @@ def test_page_that_cannot_start_says_so(path: str, how: str, visit: Callable) ->
 SILENT = (
     "app/vendor/pyodide/pyodide.asm.wasm",
     "app/vendor/pyodide/python_stdlib.zip",
-    "app/worker.py",
+    "app/worker/worker.py",
 )
 """What is waited for without a word, until the page looks for the reason."""
 FETCHED = (
-    "app/interpreter.mjs",
-    "app/snapshot.mjs",
+    "app/shims/interpreter.mjs",
+    "app/offline/snapshot.mjs",
     "app/vendor/pyodide/pyodide.mjs",
     "app/vendor/pyodide/pyodide-lock.json",
     "app/vendor/pyodide/pyodide.asm.js",
     "app/vendor/pyodide/pyodide.asm.wasm",
     "app/vendor/pyodide/python_stdlib.zip",
-    "app/worker.py",
-    "app/converting.py",
-    "app/device.py",
-    "app/fetching.py",
-    "app/opfs.py",
-    "app/unpacking.py",
+    "app/worker/worker.py",
+    "app/shared/facts.py",
+    "app/worker/converting.py",
+    "app/worker/fetching.py",
+    "app/worker/storage.py",
+    "app/worker/unpacking.py",
     f"app/vendor/umx/{WHEEL}",
     "app/vendor/pyodide/numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl",
     "weights/umx-mini/manifest.json",

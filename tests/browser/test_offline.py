@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from build import ROOT, SERVICE_WORKER, hashes, service_worker
 from pages import build_site, expect_all_kept, serving, stems
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect
-from serve import Handler, server
 from songs import PATIENCE, card, compose, drop, expect_state, wav
+
+from scripts.build import SERVICE_WORKER, hashes, service_worker
+from scripts.common.environment import ROOT
+from scripts.serve import Handler, server
 
 ONE_WORKER = "?workers=1"
 SONG = ("song.wav", wav(compose(3)))
@@ -148,13 +150,13 @@ def test_workers_renewed_without_a_server(site: Path, open_page: Callable[..., P
 def test_file_that_was_tampered_with_is_never_kept(
     site: Path, open_page: Callable[..., Page]
 ) -> None:
-    style = site / "app" / "style.css"
+    style = site / "app" / "look" / "style.css"
     style.write_text(style.read_text() + "/* not as published */")
     with serving(server(site)) as url:
         page = open_page(url)
         assert page.evaluate(REGISTER) == "redundant"
         found = page.evaluate(KEPT)
-        assert "app/style.css" not in found
+        assert "app/look/style.css" not in found
         assert all(sha256 in hashes(site / path) for path, sha256 in found.items())
         assert not page.locator("#offline").is_visible()
 
@@ -170,7 +172,9 @@ def test_damaged_copy_is_fetched_again(site: Path, open_page: Callable[..., Page
               for (const key of keys) await cache.put(key, new Response("an error page"));
             }"""
         )
-        assert page.evaluate(KEPT)["app/worker.py"] not in hashes(site / "app" / "worker.py")
+        assert page.evaluate(KEPT)["app/worker/worker.py"] not in hashes(
+            site / "app" / "worker" / "worker.py"
+        )
         page.reload()
         expect_state(page, "ready")
         expect_kept(page)
@@ -224,15 +228,15 @@ def test_new_version_starts_between_visits(
 ) -> None:
     logged: list[str] = []
     context.on("console", lambda message: logged.append(message.text))
-    offline = site / "app" / "offline.py"
+    offline = site / "app" / "offline" / "offline.py"
     impatient = offline.read_text()
-    offline.write_text(impatient.replace("PATIENCE = 3000", "PATIENCE = 120_000"))
+    offline.write_text(impatient.replace("PATIENCE = 3\n", "PATIENCE = 120\n"))
     assert offline.read_text() != impatient
     publish(site, version=1)
     with serving(server(site)) as url:
         page = open_page(url)
         expect_kept(page)
-        worker = site / "app" / "worker.py"
+        worker = site / "app" / "worker" / "worker.py"
         worker.write_text(worker.read_text() + "\nprint('worker of version 2')\n")
         publish(site, version=2)
         assert page.evaluate(REGISTER) == "installed"

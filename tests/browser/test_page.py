@@ -12,10 +12,10 @@ import soundfile
 from corpus import encoded
 from pages import Hold, within_a_second
 from playwright.sync_api import Page, Route, expect
-from soak import COUNT_URLS
 from songs import PATIENCE, RATE, SONG, card, compose, download, drop, expect_state, read, snr, wav
 
 import umx
+from scripts.soak import COUNT_URLS
 
 STEMS = ["vocals", "drums", "bass", "melody", "karaoke"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from pages import lack
+from pages import require
 from playwright.sync_api import Page
 from songs import RATE, Sound, download, drop, expect_state, read, snr
 
@@ -21,8 +21,7 @@ STEMS = ("vocals", "drums", "bass", "melody", "karaoke")
 @pytest.fixture(scope="module")
 def song() -> Sound:
     """(samples, 2), from the middle of the song."""
-    if not SONG.exists():
-        lack("with a real song", "fretsonfire-songs-sectoid")
+    require(SONG.exists(), "with a real song", "fretsonfire-songs-sectoid")
     tracks = [read(SONG / f"{name}.ogg") for name in ("guitar", "song")]
     start = min(len(track) for track in tracks) // 2
     mixture = sum(track[start : start + SECONDS * RATE] for track in tracks)

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from bench import engines
 from conftest import watched
 from pages import expect_all_kept, opened, stems
 from playwright.sync_api import Browser, BrowserContext, Page
 from songs import card, compose, drop, expect_state, wav
+
+from scripts.bench import engines
 
 # Tells whether a worker has started from the snapshot.
 FROM_SNAPSHOT = "performance.getEntriesByName('umx:from-snapshot').length === 1"

@@ -6,9 +6,9 @@ import pytest
 import umxl
 from pages import serving
 from playwright.sync_api import BrowserType, expect
-from serve import server
 from songs import card, compose, drop, expect_state, wav
 
+from scripts.serve import server
 from tests import full_size
 
 pytestmark = pytest.mark.full

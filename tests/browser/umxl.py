@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pages
-from build import SERVICE_WORKER, service_worker
 
+from scripts.build import SERVICE_WORKER, service_worker
 from tests.checkout import OFFICIAL_SOURCE, ZENODO, make_official, official_names, replace_in
 from tests.scripts.server import Handler, Server
 

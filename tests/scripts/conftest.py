@@ -1,5 +1,6 @@
-import download
 import pytest
+
+from scripts.common import download
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import json
 import re
 import sys
 
-import audit
 import pytest
-from audit import KNOWN, NOTHING, UNASKED
+
+from scripts import audit
+from scripts.audit import KNOWN, NOTHING, UNASKED
 
 PINS = ["Fine_Package==1.0", "weak==2.0", "unheard-of==3.0", "left-out==4.0"]
 

@@ -8,8 +8,9 @@ from dataclasses import fields, replace
 from pathlib import Path
 from unittest.mock import MagicMock
 
-import bench
 import pytest
+
+from scripts import bench
 
 RESULT = bench.Result(
     *("random-1024", 60, 2, "WebAssembly SIMD kernel", "HeadlessChrome/156.0.1.2"),

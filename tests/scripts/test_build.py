@@ -13,15 +13,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import build
-import index
 import pytest
-import vendor
 
+from scripts import build, vendor
+from scripts.common import index
 from umx.format.library import load_model
 from umx.models.official import OFFICIAL
 
 APP = build.ROOT / "app"
+CONFIG = Path("app", "start", "page.json")
 
 
 @pytest.fixture(scope="module")
@@ -59,48 +59,80 @@ def strings(tree: ast.AST) -> Iterator[str]:
 def test_what_the_page_names_is_there(site: Path) -> None:
     links = Links()
     links.feed((site / "index.html").read_text())
-    assert {"app/main.py", "app/page.json", "app/style.css"} < set(links.found)
+    assert {"app/start/main.py", "app/start/page.json", "app/look/style.css"} < set(links.found)
     for link in links.found:
         assert (site / link).is_file(), link
         assert not link.startswith("/")  # which would leave a path prefix
 
 
 def test_what_the_page_s_configuration_names_is_there(site: Path) -> None:
-    config = json.loads((site / "app" / "page.json").read_text())
+    config = json.loads((site / CONFIG).read_text())
     assert (site / config["interpreter"]).is_file()
     named = [*config["files"], *config["js_modules"]["main"]]
     for name in named:
-        assert name.startswith("./")
-        assert (site / "app" / name).is_file(), name
+        assert (site / CONFIG.parent / name).is_file(), name
 
 
-def test_every_module_that_the_page_imports_is_in_its_configuration(site: Path) -> None:
-    config = json.loads((site / "app" / "page.json").read_text())
-    given = {Path(name).stem: site / "app" / name for name in ["main.py", *config["files"]]}
-    ours = {path.stem for path in (site / "app").glob("*.py")} | {"version"}
-    for path in given.values():
-        for node in ast.walk(ast.parse(path.read_text())):
-            imported = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            imported += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert set(imported) & ours <= given.keys()
-    assert given.keys() == ours - {
-        "worker",
-        "converting",
-        "device",
-        "fetching",
-        "opfs",
-        "unpacking",
-    }  # these run in workers
+def modules(site: Path) -> dict[str, Path]:
+    """Every module of ours, by the name that it is imported by: its room and its file."""
+    paths = [path.relative_to(site / "app") for path in (site / "app").rglob("*.py")]
+    return {
+        ".".join(path.with_suffix("").parts): site / "app" / path
+        for path in paths
+        if path.parts[0] != "vendor"
+    }
+
+
+def imported(path: Path) -> set[str]:
+    """The names of the modules that a file imports, and of all that may be one."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_the_page_is_given_every_module_that_it_imports(site: Path) -> None:
+    config = json.loads((site / CONFIG).read_text())
+    ours = modules(site)
+    given = {"start.main"}
+    for name, place in config["files"].items():
+        path = (site / CONFIG.parent / name).resolve()
+        if path.is_relative_to((site / "app" / "vendor").resolve()):
+            continue  # lies at the top
+        assert place == "./" + path.relative_to((site / "app").resolve()).as_posix()
+        given.add(".".join(Path(place).with_suffix("").parts))
+    assert given == {name for name in ours if not name.startswith("worker.")}
+    for name in given:
+        assert imported(ours[name]) & ours.keys() <= given, name
+
+
+def test_workers_are_given_every_module_that_they_import(site: Path) -> None:
+    ours = modules(site)
+    tree = ast.parse(ours["page.workers.client"].read_text())
+    (files,) = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FILES"
+    ]
+    given = {".".join(Path(path).with_suffix("").parts) for path in files}
+    assert given == {name for name in ours if name.startswith(("worker.", "shared."))} - {
+        "worker.worker"
+    }
+    for name in {*given, "worker.worker"}:
+        assert imported(ours[name]) & ours.keys() <= given, name
 
 
 def test_addresses_in_the_page_s_code_are_there(site: Path) -> None:
     named = {
         text
-        for path in (site / "app").glob("*.py")
+        for path in modules(site).values()
         for text in strings(ast.parse(path.read_text()))
         if re.fullmatch(r"(\./)?(app|weights)/[\w./-]+\.\w+", text)
     }
-    assert "app/worker.py" in {name.removeprefix("./") for name in named}
+    assert "app/worker/worker.py" in {name.removeprefix("./") for name in named}
     for name in named:
         assert (site / name).is_file(), name
 
@@ -138,7 +170,7 @@ def test_models_are_whole_and_in_the_index(site: Path) -> None:
 
 
 def test_the_web_app_manifest_s_icons_are_there(site: Path) -> None:
-    path = site / "app" / "site.webmanifest"
+    path = site / "app" / "look" / "site.webmanifest"
     icons = json.loads(path.read_text())["icons"]
     assert icons
     for icon in icons:

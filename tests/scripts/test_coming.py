@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from download import CHUNK
 
+from scripts.common.download import CHUNK
 from tests.checkout import OFFICIAL_SOURCE, official_names, stand_in
 from tests.checkpoints import pth, random_state
 from tests.scripts.server import Server

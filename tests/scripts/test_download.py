@@ -5,10 +5,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import download
 import pytest
-from download import DownloadError, fetch
 
+from scripts.common import download
+from scripts.common.download import DownloadError, fetch
 from tests.scripts.server import Server
 
 DATA = hashlib.sha256(b"a file").digest() * 30_000

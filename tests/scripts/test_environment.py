@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import environment
 import pytest
+
+from scripts.common import environment
 
 
 class Restarted(Exception):  # noqa: N818 (what would otherwise not return)
@@ -95,8 +96,8 @@ def test_an_installation_that_fails_is_said(
 # Starts a script in a Python that has no packages, and tells what it asks for.
 BARE = """
 import runpy, sys
-sys.path.insert(0, sys.argv[1].rpartition("/")[0])
-import environment
+sys.path.insert(0, sys.argv[1].rpartition("/scripts/")[0])
+from scripts.common import environment
 environment.need = lambda *modules: sys.exit(" ".join(modules))
 runpy.run_path(sys.argv[1], run_name="__main__")
 """

@@ -4,11 +4,11 @@ import json
 import sys
 from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
 import soundfile
 
+from scripts import evaluate
 from umx.format.library import find_model, read_manifest
 
 RATE = 44100

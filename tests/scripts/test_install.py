@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from environment import ROOT
 
 import umx
+from scripts.common.environment import ROOT
 
 
 @pytest.fixture(scope="module")

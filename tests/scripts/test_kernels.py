@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import kernels
 import pytest
+
+from scripts import kernels
 
 
 def test_a_rebuild_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import quantising
 import soundfile
 
+from scripts import quantising
 from tests.checkpoints import golden_state, pth
 
 TARGETS = ("vocals", "drums", "bass", "other")

@@ -13,7 +13,6 @@ STAND_IN = """
 import runpy, sys
 sys.version_info = (3, 10, 13)
 sys.modules["tomllib"] = None
-sys.path.insert(0, sys.argv[1].rpartition("/")[0])
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
 

@@ -1,4 +1,4 @@
-"""scripts/selection.py: the table in CONTRIBUTING.md names what is there, and finds tests for what changes."""
+"""scripts/common/selection.py: the table in CONTRIBUTING.md names what is there, and finds tests for what changes."""
 
 import subprocess
 from collections.abc import Callable
@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-import selection
+
+from scripts.common import selection
 
 Git = Callable[..., None]
 
@@ -46,14 +47,15 @@ def test_every_source_has_tests(folder: str) -> None:
 
 
 def test_tests_are_found_by_the_table_and_by_name() -> None:
-    assert selection.tests_of(["app/report.py"]) == [
+    assert selection.tests_of(["app/page/settings/bug_report.py"]) == [
         *("tests/browser/test_fallbacks.py", "tests/browser/test_page.py"),
         *("tests/scripts/test_build.py", "tests/unit/test_texts.py"),
     ]
     assert "tests/unit/test_stft.py" in (selection.tests_of(["umx/signal/stft.py"]) or [])
-    assert selection.tests_of(["scripts/whole.py"]) == ["tests/scripts/test_whole.py"]
-    both = selection.tests_of(["scripts/whole.py", "scripts/audit.py"])
-    assert both == ["tests/scripts/test_audit.py", "tests/scripts/test_whole.py"]
+    readme = "tests/scripts/test_readme.py"
+    assert selection.tests_of(["scripts/audit.py"]) == ["tests/scripts/test_audit.py", readme]
+    both = selection.tests_of(["scripts/vendor.py", "scripts/audit.py"])
+    assert both == ["tests/scripts/test_audit.py", readme, "tests/scripts/test_vendor.py"]
 
 
 def test_documents_need_no_tests() -> None:

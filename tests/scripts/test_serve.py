@@ -14,8 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import serve
-import vendor
+
+from scripts import serve, vendor
 
 Serve = Callable[..., str]
 TYPES = {

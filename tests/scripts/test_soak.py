@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import soak
+
+from scripts import soak
 
 
 @pytest.mark.parametrize("seconds", [3, 130])

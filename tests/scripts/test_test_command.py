@@ -1,6 +1,6 @@
 """scripts/test.py, with stand-ins for the programs that it starts."""
 
-import importlib.util
+import importlib
 import os
 import re
 import subprocess
@@ -10,22 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-import environment
 import pytest
+
+from scripts import test
+from scripts.common import environment
 
 Install = Callable[..., Path]
 
 
 @pytest.fixture
 def command() -> ModuleType:
-    """The script as a module; by its name, `test`, Python would find one of its own."""
-    path = environment.ROOT / "scripts" / "test.py"
-    spec = importlib.util.spec_from_file_location("test_command", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The script, as a module of this test's own."""
+    return importlib.reload(test)
 
 
 @pytest.fixture
@@ -233,7 +229,9 @@ def test_changes_run_the_checks_and_the_tests_that_they_concern(
     command: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        command.selection, "changed", lambda: ["app/reach.py", "umx/signal/stft.py"]
+        command.selection,
+        "changed",
+        lambda: ["app/page/workers/startup_check.py", "umx/signal/stft.py"],
     )
     tests = ["tests/browser/test_hosts.py", "tests/parity", "tests/unit/test_stft.py"]
     monkeypatch.setattr(command.selection, "tests_of", lambda paths: tests * (len(paths) == 2))

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import vendor
-from vendor import VendorError
 
+from scripts import vendor
+from scripts.vendor import VendorError
 from tests.scripts.server import Server
 
 FILES = {"core.js": b"export default 1;\n" * 100, "chunks/more.wasm": b"\0asm" * 500}

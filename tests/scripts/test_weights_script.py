@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import weights
+from scripts import weights
 from tests.checkpoints import golden_state, pth
 from tests.scripts.server import ERROR_PAGE, Server
 from umx.format import convert

@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import wheel
 
 import umx
+from scripts.common import wheel
 
 
 @pytest.fixture(scope="module")

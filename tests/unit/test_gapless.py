@@ -2,12 +2,13 @@
 
 import io
 
-import gapless
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+
+from page.files import gapless
 
 FRAME = 1152
 

@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mix import PRESETS, SHORTEST_LOOP, Mix, heard_in
+
+from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in
 
 STEMS = ["vocals", "drums", "bass", "melody"]
 

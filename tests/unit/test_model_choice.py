@@ -2,11 +2,12 @@
 
 import json
 
-import model_choice
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from model_choice import Model, Speeds
+
+from page.models import model_choice
+from page.models.model_choice import Model, Speeds
 
 MINI = Model(
     "umx-mini", "umx-mini, a small first model", "CC-BY-SA-4.0", 4.67, 4_844_368, 12_817_840

@@ -3,13 +3,13 @@
 import io
 import struct
 
-import layout
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from page.files import layout
 from umx.signal import layout as umx_layout
 
 

@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-from environment import ROOT
+from scripts.common.environment import ROOT
 
 TEXT = (ROOT / "index.html").read_text()
 

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from typing import Any
 
-import pool
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pool import Cancelled, OutOfMemoryError, Pool, WorkerError, WorkerStoppedError
+
+from page.workers import pool
+from page.workers.pool import Cancelled, OutOfMemoryError, Pool, WorkerError, WorkerStoppedError
 
 STOPPED, NO_MEMORY, WRONG = WorkerStoppedError("died"), OutOfMemoryError("full"), WorkerError("no")
 

@@ -8,15 +8,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from texts import LANGUAGES, said
-from texts import translations as chosen
 
+from page.text.texts import LANGUAGES, said
+from page.text.texts import translations as chosen
 from umx.models.openunmix.official import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APP = ROOT / "app"
-WORKER_SIDE = ("worker.py", "converting.py", "device.py", "fetching.py", "unpacking.py")
-IN_WORKERS = [APP / name for name in WORKER_SIDE] + [
+ON_THE_PAGE = ("offline", "page", "start")
+"""The folders of app/ whose code speaks to the visitor."""
+FROM_WORKERS = [
+    *sorted((APP / "worker").glob("*.py")),
     ROOT / "umx" / "format" / "packing.py",
     ROOT / "umx" / "format" / "manifest.py",
 ]
@@ -48,7 +50,7 @@ class Texts(HTMLParser):
 
 
 def sources() -> list[ast.Module]:
-    files = [path for path in sorted(APP.glob("*.py")) if path.name not in WORKER_SIDE]
+    files = [path for room in ON_THE_PAGE for path in sorted((APP / room).rglob("*.py"))]
     return [ast.parse(path.read_text()) for path in files]
 
 
@@ -74,7 +76,7 @@ def in_the_logic() -> set[str]:
 def errors_of_workers() -> dict[str, list[str]]:
     """The fields of every coded error that workers may raise, by its code."""
     found: dict[str, list[str]] = {}
-    for path in IN_WORKERS:
+    for path in FROM_WORKERS:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and len(node.args) == 2:
                 code, sentence = node.args
@@ -96,7 +98,9 @@ def in_the_models() -> set[str]:
 
 
 def translations(language: str) -> dict[str, str]:
-    found: dict[str, str] = json.loads((APP / "languages" / f"{language}.json").read_text())
+    found: dict[str, str] = json.loads(
+        (APP / "page" / "text" / "languages" / f"{language}.json").read_text()
+    )
     return found
 
 
@@ -108,14 +112,14 @@ def fields(text: str) -> list[str]:
 
 
 def test_there_is_a_file_for_every_language() -> None:
-    assert {path.stem for path in (APP / "languages").iterdir()} == set(LANGUAGES)
+    assert {path.stem for path in (APP / "page" / "text" / "languages").iterdir()} == set(LANGUAGES)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_is_left_in_english(language: str) -> None:
     texts = on_the_page() | in_the_logic() | in_the_models() | set(errors_of_workers())
     lacking = texts - set(translations(language))
-    assert not lacking, f"add to app/languages/{language}.json: {sorted(lacking)}"
+    assert not lacking, f"add to app/page/text/languages/{language}.json: {sorted(lacking)}"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

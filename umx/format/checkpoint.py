@@ -75,13 +75,20 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
 
 def read_file(file: BinaryIO) -> dict[str, NDArray[Any]]:
     """The same from an open file."""
-    if zipfile.is_zipfile(file):
+    if _is_zip(file):
         return _read_zip(file)
     file.seek(0)
     if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
         raise CheckpointError("checkpoint.ends-early", "the archive ends early; fetch it again")
     file.seek(0)
     return _read_legacy(file)
+
+
+def _is_zip(file: BinaryIO) -> bool:
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:  # of several disks, says its directory
+        return True
 
 
 def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:

@@ -1,0 +1,166 @@
+"""Writes finished stems as files, a zip of them, a folder of them, and a mix of them."""
+
+import asyncio
+
+import js
+from pyscript.ffi import to_js
+from pyscript.js_modules import client_zip
+
+from page.files import media_library, tags, wav, wav_tags
+from page.files.encode import array, encoded, wav_blob
+from page.files.formats import FORMATS
+from page.promises import RejectedError, outcome, settle
+from page.songs.song import in_order
+from page.text.texts import tr
+from page.workers.pool import Cancelled
+from shared.facts import SAMPLE_RATE
+
+FORBIDDEN = '/\\:*?"<>|'
+"""Characters that some file system forbids in names."""
+LONGEST = 220
+"""The most bytes of a title in a file's name; most systems allow 255 for the whole name."""
+
+
+def file_name(title, ending):
+    """A song's title and what follows, as the name of a file."""
+    letters = ["_" if letter in FORBIDDEN or letter < " " else letter for letter in title]
+    while len("".join(letters).encode()) > LONGEST:
+        letters.pop()
+    return "".join(letters) + " - " + ending
+
+
+async def prepare(song):
+    """Fetch what writing a song's files needs. Raises ValueError, before the work, where they can't be written."""
+    form = FORMATS[song.format]
+    if form.container == "Wav":
+        wav.header(max(song.length, song.frames), form.kind)
+    if needs_library(song):
+        try:
+            await media_library.library_for(form)
+        except RejectedError:
+            text = tr("What writes {} files can't be fetched: try again, or choose WAV.")
+            raise ValueError(text.format(form.ending.upper()))
+
+
+def needs_library(song):
+    """Whether its files are anything but the kept samples behind a header."""
+    return song.format != song.kind or song.rate != SAMPLE_RATE
+
+
+async def stem_files(song, on_progress):
+    """(stem, file name, Blob) of every stem, in the order that people see.
+
+    on_progress is called with the fraction that is done, and may raise what ends the work.
+    """
+    stems, files = song.stems(), []
+    for index, stem in enumerate(stems):
+
+        def listen(fraction, index=index):
+            on_progress((index + fraction) / len(stems))
+
+        files.append((stem,) + await file_of(song, stem, song.parts(stem), listen))
+    return files
+
+
+async def file_of(song, name, parts, on_progress):
+    """The name and the Blob of a file of some of a song's sound.
+
+    name: what it is of the song; parts: samples of the song's kind in Blobs; on_progress: see `stem_files`.
+    """
+    form = FORMATS[song.format]
+    said = tags.of_part(song.tags, song.title, name)
+    if not needs_library(song):
+        # A song without tags gives files without tags.
+        chunks = wav_chunks(said) if song.tags else ()
+        blob = wav_blob(parts, song.length, song.kind, chunks)
+    else:
+        file = (song.format, song.rate, song.frames, said)
+        blob = await encoded(parts, song.length, song.kind, *file, on_progress)
+    return file_name(song.title, name + "." + form.ending), blob
+
+
+def wav_chunks(said):
+    """A song's tags and covers as chunks of a WAV file, in Uint8Arrays."""
+    covers = said.get("images", [])
+    facts = [(cover["mimeType"], cover["kind"], cover["data"].length) for cover in covers]
+    parts = wav_tags.chunks(tags.as_texts(said), facts)
+    found = [array(parts[0])]
+    for cover, part in zip(covers, parts[1:]):
+        found += [cover["data"], array(part)]
+    return found
+
+
+async def zipped(files):
+    """All files as one Blob, a zip that is streamed together."""
+    entries = [{"name": name, "input": blob} for _, name, blob in files]
+    return await settle(client_zip.downloadZip(to_js(entries)).blob())
+
+
+async def into_folder(files):
+    """Write files into a folder that the visitor picks; whether one was picked. Raises RejectedError.
+
+    They are numbered where others of their names are there, as songs of one name are from the command line.
+    """
+    try:
+        folder = await settle(js.showDirectoryPicker(to_js({"mode": "readwrite"})))
+    except RejectedError:
+        return False  # the visitor closed the dialog
+    number, names = 1, [name for _, name, _ in files]
+    while await is_any_in(folder, names):
+        number += 1
+        names = [numbered(name, number) for _, name, _ in files]
+    for name, (_, _, blob) in zip(names, files):
+        file = await settle(folder.getFileHandle(name, to_js({"create": True})))
+        stream = await settle(file.createWritable())
+        await settle(stream.write(blob))
+        await settle(stream.close())
+    return True
+
+
+async def is_any_in(folder, names):
+    for name in names:
+        if await outcome(folder.getFileHandle(name)):
+            return True
+    return False
+
+
+def numbered(name, number):
+    """The name of a stem's file whose song is one of several of its name."""
+    title, ending = name.rsplit(" - ", 1)
+    return "{} ({}) - {}".format(title, number, ending)
+
+
+async def mixed(song, pool, mix, on_progress):
+    """The sum of some stems as a file: its name, its Blob, and how many samples were too loud.
+
+    mix: by stem its gain and its place from -1, left, to 1, right. on_progress: see `stem_files`.
+    Raises WorkerError, RejectedError or ValueError.
+    """
+    gains, pans = [mix[stem][0] for stem in mix], [mix[stem][1] for stem in mix]
+    work = [
+        mixed_piece(pool, [blobs[stem] for stem in mix], gains, pans, song.kind)
+        for _, _, blobs in song.in_song_order()
+    ]
+    # All pieces are asked for at once, so that they come before the next batch of a song at work.
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    parts, loud = [part for part, _ in answers], sum(count for _, count in answers)
+    name, blob = await file_of(song, " + ".join(in_order(mix)), parts, on_progress)
+    return name, blob, loud
+
+
+async def mixed_piece(pool, *mix):
+    """A Blob of the sum's samples, and how many were too loud, by whichever workers there are."""
+    while True:
+        await pool.ready()
+        try:
+            answer = await pool.run(mix_piece, *mix, urgent=True)
+        except Cancelled:
+            continue  # the workers were made anew: ask them again
+        return js.Blob.new(to_js([answer.samples])), answer.loud
+
+
+async def mix_piece(worker, blobs, gains, pans, kind):
+    return await worker.ask("mix", blobs=blobs, gains=gains, pans=pans, sample_kind=kind)

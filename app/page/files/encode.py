@@ -1,0 +1,139 @@
+"""Encodes samples in Blobs as files of any format, a stretch at a time, so that the page stays responsive."""
+
+import js
+from pyscript.ffi import to_js
+
+from page.files import media_library, wav
+from page.files.formats import FORMATS
+from page.files.wav import CHANNELS
+from page.promises import settle
+from shared.facts import SAMPLE_RATE
+
+STRETCH = 2 * SAMPLE_RATE
+"""Samples, about, that are read at a time."""
+MARGIN = 1024
+"""Samples beside a stretch that a change of the sample rate may look at."""
+
+
+def wav_blob(parts, frames, kind, tags=()):
+    """A WAV file of samples that lie in Blobs; tags: their chunks, in Uint8Arrays."""
+    header = wav.header(frames, kind, sum([part.length for part in tags]))
+    before, data = array(header[: -wav.DATA]), array(header[-wav.DATA :])
+    return js.Blob.new(to_js([before] + list(tags) + [data] + parts), to_js({"type": "audio/wav"}))
+
+
+def array(some):
+    """Bytes as a Uint8Array."""
+    return js.Uint8Array.new(to_js(list(some)))
+
+
+async def encoded(parts, length, kind, name, rate, frames, tags, on_progress):
+    """A file of a format by its name in `formats`, as a Blob.
+
+    parts: `length` samples of every channel in Blobs, of a kind in wav.FORMATS; rate, frames: samples a second of the
+    file, and how many it is to have; tags: as `tags` reads them. on_progress is called with the fraction that is done;
+    what it raises ends the work.
+    """
+    form = FORMATS[name]
+    on_progress(0)
+    library = await media_library.library_for(form)
+    # The library writes two kinds of tags into WAV files; only ID3 has all letters.
+    options = {"metadataFormat": "id3"} if form.container == "Wav" else {}
+    container = getattr(library, form.container + "OutputFormat").new(to_js(options))
+    target = library.BufferTarget.new()
+    output = library.Output.new(to_js({"format": container, "target": target}))
+    config = {"codec": form.codec}
+    if form.bitrate:
+        config["bitrate"] = form.bitrate
+    source = library.AudioSampleSource.new(to_js(config))
+    output.addAudioTrack(source)
+    output.setMetadataTags(to_js(tags))
+    samples = js.Blob.new(to_js(parts))
+    try:
+        await settle(output.start())
+        for begin, first, count in stretches(rate, frames):
+            on_progress(first / frames)
+            if rate == SAMPLE_RATE and kind == form.kind == "16":
+                some = await as_kept(library, samples, first, count)
+            else:
+                planes = await resampled(samples, length, kind, begin, rate, count)
+                some = sample(library, planes, first, rate, form.kind)
+            await settle(source.add(some))
+            some.close()
+        await settle(output.finalize())
+    except Exception:
+        await settle(output.cancel())
+        raise
+    return js.Blob.new(to_js([target.buffer]), to_js({"type": container.mimeType}))
+
+
+def steps(rate):
+    """The fewest samples at 44.1 kHz that last as long as a whole number of those at another rate, and that number."""
+    one, other = SAMPLE_RATE, rate
+    while other:
+        one, other = other, one % other
+    return SAMPLE_RATE // one, rate // one
+
+
+def stretches(rate, frames):
+    """Where to read, where to write and how many samples to write, until there are `frames` of them."""
+    step, new_step = steps(rate)
+    many = max(1, STRETCH // step)
+    for index in range(-(-frames // (many * new_step))):
+        first = index * many * new_step
+        yield index * many * step, first, min(many * new_step, frames - first)
+
+
+async def as_kept(library, samples, first, count):
+    """A stretch of 16-bit samples, undecoded, for the library: Firefox's decoder would change some by one step."""
+    size = wav.frame_bytes("16")
+    stretch = samples.slice(float(first * size), float((first + count) * size))
+    integers = js.Int16Array.new(await settle(stretch.arrayBuffer()))
+    return library.AudioSample.new(described("s16", integers, first, SAMPLE_RATE))
+
+
+async def resampled(samples, length, kind, begin, rate, count):
+    """`count` samples of each channel at another rate, from where those at 44.1 kHz are at `begin`: a Float32Array.
+
+    The browser's decoder does it, faster than a Python loop, and with the resampler that decodes songs.
+    """
+    step, new_step = steps(rate)
+    margin = 0 if rate == SAMPLE_RATE else -(-MARGIN // step)
+    before = min(margin, begin // step)
+    start = begin - before * step
+    end = min(length, begin - (-count * step // new_step) + margin * step)
+    size = wav.frame_bytes(kind)
+    # Floats, because MicroPython truncates integers above 2³¹ on the way to JavaScript.
+    stretch = samples.slice(float(start * size), float(end * size))
+    some = wav_blob([stretch], end - start, kind)
+    context = js.OfflineAudioContext.new(CHANNELS, 1, rate)
+    audio = await settle(context.decodeAudioData(await settle(some.arrayBuffer())))
+    skip = before * new_step
+    planes = js.Float32Array.new(CHANNELS * count)
+    for channel in range(CHANNELS):
+        # At the song's end the decoder may give a sample less; that one stays silent.
+        planes.set(audio.getChannelData(channel).subarray(skip, skip + count), channel * count)
+    return planes
+
+
+def sample(library, planes, first, rate, kind):
+    """A stretch as the library takes it: in as many bits as the file is to have."""
+    floats = library.AudioSample.new(described("f32-planar", planes, first, rate))
+    if kind != "16":
+        return floats
+    integers = js.Int16Array.new(planes.length)
+    floats.copyTo(integers, to_js({"format": "s16", "planeIndex": 0}))
+    floats.close()
+    return library.AudioSample.new(described("s16", integers, first, rate))
+
+
+def described(form, data, first, rate):
+    return to_js(
+        {
+            "format": form,
+            "data": data,
+            "numberOfChannels": CHANNELS,
+            "sampleRate": rate,
+            "timestamp": first / rate,
+        }
+    )

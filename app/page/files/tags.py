@@ -1,0 +1,66 @@
+"""What a file says of the song in it: title, artist, album, cover and so on."""
+
+from page.files import media_library
+from page.promises import settle
+
+TEXTS = ("title", "artist", "album", "albumArtist", "genre", "comment", "lyrics")
+NUMBERS = ("trackNumber", "tracksTotal", "discNumber", "discsTotal")
+LONGEST = 100000
+"""Letters of a text. Nobody sings more; what says more is broken."""
+LARGEST_COVER = 10000000
+"""Bytes."""
+
+
+async def read(file):
+    """The tags of a file by name, those of TEXTS as text, those of NUMBERS as numbers.
+
+    Beside them "date", a Date, and "images", dicts of "data" (a Uint8Array), "mimeType" and "kind". Empty where the
+    file says nothing, and where it can't be read: what is wrong with it is for the decoder to tell.
+    """
+    try:
+        with await media_library.opened(file) as source:
+            said = await settle(source.getMetadataTags())
+    except Exception:
+        return {}
+    return chosen(said)
+
+
+def of_part(tags, title, part):
+    """The tags of a file of a part of a song, for the media library; title: of a song whose file gives none."""
+    found = dict(tags)
+    found["title"] = "{} ({})".format(tags.get("title", title), part)
+    return found
+
+
+def as_texts(tags):
+    """By the names in `wav_tags`."""
+    found = {name: tags[name] for name in TEXTS if name in tags}
+    for name in ("track", "disc"):
+        number, total = tags.get(name + "Number"), tags.get(name + "sTotal")
+        if number:
+            found[name] = "{}/{}".format(number, total) if total else str(number)
+    if "date" in tags:
+        found["year"] = str(tags["date"].getUTCFullYear())
+    return found
+
+
+def chosen(said):
+    found = {}
+    for name in TEXTS:
+        text = getattr(said, name, None)
+        if isinstance(text, str) and text.strip():
+            found[name] = text.strip()[:LONGEST]
+    for name in NUMBERS:
+        number = getattr(said, name, None)
+        if isinstance(number, int) and number > 0:
+            found[name] = number
+    if getattr(said, "date", None):
+        found["date"] = said.date
+    covers = [
+        {"data": image.data, "mimeType": image.mimeType, "kind": image.kind}
+        for image in list(getattr(said, "images", None) or [])
+        if image.data.length <= LARGEST_COVER
+    ]
+    if covers:
+        found["images"] = covers
+    return found

@@ -1,0 +1,111 @@
+"""What is heard of a song's stems, and which part of it is repeated. Pure Python, on MicroPython too."""
+
+from shared.facts import SAMPLE_RATE
+
+SHORTEST_LOOP = int(0.5 * SAMPLE_RATE)  # samples
+PRESETS = ("everything", "karaoke", "acapella", "drumless", "bass", "original")
+ONLY = {"acapella": "vocals", "bass": "bass"}
+WITHOUT = {"karaoke": "vocals", "drumless": "drums"}
+
+
+def heard_in(preset, stems):
+    """The stems that a preset has one hear; none with the original, which is heard instead of them."""
+    if preset == "original":
+        return []
+    only, without = ONLY.get(preset), WITHOUT.get(preset)
+    return [stem for stem in stems if stem != without and only in (None, stem)]
+
+
+def is_loop(one, other):
+    """Whether there is enough between two samples to be repeated."""
+    return abs(other - one) >= SHORTEST_LOOP
+
+
+class Mix:
+    """Solo, mute, volume and pan of each stem, or the original instead of them; and the loop."""
+
+    def __init__(self):
+        self.stems = []
+        self.has_original = self.is_original = False  # whether it can be heard, and is heard
+        self.solos, self.mutes = set(), set()
+        self.volumes, self.pans = {}, {}  # 1 is as loud as it is; from -1, left, to 1, right
+        self.loop = None  # begin and end, in samples
+        self.loop_begin = None  # of a loop whose end isn't chosen yet
+
+    # What is heard
+
+    def lay_out(self, stems, has_original):
+        """Have these stems. Those that were there keep their settings, and a preset stays chosen if they have it."""
+        chosen = self.chosen()[:1]
+        self.stems, self.has_original = list(stems), has_original
+        self.solos = {stem for stem in self.stems if stem in self.solos}
+        self.mutes = {stem for stem in self.stems if stem in self.mutes}
+        self.volumes = {stem: self.volumes.get(stem, 1.0) for stem in self.stems}
+        self.pans = {stem: self.pans.get(stem, 0.0) for stem in self.stems}
+        self.is_original = False
+        self.loop = self.loop_begin = None
+        for preset in chosen:
+            if self.is_offered(preset):
+                self.choose(preset)
+        if not (self.is_original or self.heard()):
+            self.choose("everything")
+
+    def is_offered(self, preset):
+        """Whether there is something to hear in a preset that isn't heard in another."""
+        if preset == "original":
+            return self.has_original
+        heard = heard_in(preset, self.stems)
+        return preset == "everything" or 0 < len(heard) < len(self.stems)
+
+    def choose(self, preset):
+        heard = heard_in(preset, self.stems)
+        self.solos, self.mutes = set(), {stem for stem in self.stems if stem not in heard}
+        self.is_original = preset == "original"
+
+    def chosen(self):
+        """The presets that have one hear what is heard now."""
+        if self.is_original:
+            return ["original"]
+        heard = self.heard()
+        return [name for name in PRESETS[:-1] if heard_in(name, self.stems) == heard]
+
+    def toggle_solo(self, stem):
+        self.solos = self.solos ^ {stem}
+        self.is_original = False
+
+    def toggle_mute(self, stem):
+        self.mutes = self.mutes ^ {stem}
+        self.is_original = False
+
+    def gains(self):
+        """By stem; 0 for those that aren't heard. The original is not considered."""
+        gains = {}
+        for stem in self.stems:
+            heard = stem in self.solos if self.solos else stem not in self.mutes
+            gains[stem] = self.volumes[stem] if heard else 0
+        return gains
+
+    def heard(self):
+        gains = self.gains()
+        return [stem for stem in self.stems if gains[stem]]
+
+    def recipe(self):
+        """What a file of what is heard is made of: by stem its gain and its pan. Nothing for the original."""
+        gains = self.gains()
+        return {stem: (gains[stem], self.pans[stem]) for stem in self.heard()}
+
+    # What is repeated
+
+    def mark(self, sample):
+        """Begin a loop there, or end the one that was begun; or repeat nothing any more."""
+        if self.loop:
+            self.loop = None
+        elif self.loop_begin is None:
+            self.loop_begin = sample
+        else:
+            self.repeat(self.loop_begin, sample)
+
+    def repeat(self, one, other):
+        """Loop between two samples, in either order; nothing, where there is too little between them."""
+        self.loop = (min(one, other), max(one, other)) if is_loop(one, other) else None
+        self.loop_begin = None

@@ -1,0 +1,287 @@
+"""The controls for listening to one song: a lane a stem, presets, the playhead, the loop. They follow a `mix.Mix`."""
+
+import asyncio
+
+from page import view
+from page.listen import pitch, player
+from page.listen.mix import Mix, is_loop
+from page.promises import RejectedError
+from page.text.texts import tr
+from shared.facts import SAMPLE_RATE
+
+JUMP = 5  # seconds that an arrow key moves the playhead
+ARROWS = {"ArrowLeft": -JUMP, "ArrowDown": -JUMP, "ArrowRight": JUMP, "ArrowUp": JUMP}
+
+
+def place(pan):
+    """Where a stem is heard, in words. pan: from -1 to 1."""
+    if not pan:
+        return tr("centre")
+    side = tr("{}% left") if pan < 0 else tr("{}% right")
+    return side.format(int(100 * abs(pan) + 0.5))
+
+
+class Lane:
+    def __init__(self, stem):
+        self.stem = stem
+        self.node = view.copy("lane")
+        self.node.dataset.stem = stem
+        find = self.node.querySelector
+        find("h3").textContent = view.capital(tr(stem))
+        self.solo, self.mute = find(".solo"), find(".mute")
+        self.volume, self.pan, self.canvas = find(".volume"), find(".pan"), find("canvas")
+        for control, label in (
+            (self.solo, tr("Solo {}")),
+            (self.mute, tr("Mute {}")),
+            (self.volume, tr("Volume of {}")),
+            (self.pan, tr("Pan of {}")),
+        ):
+            control.setAttribute("aria-label", label.format(tr(stem)))
+        self.pen = self.canvas.getContext("2d")
+
+    def follow(self, mix, gain):
+        """Show a Mix's settings of this stem. gain: 0 where it isn't heard."""
+        view.press(self.solo, self.stem in mix.solos)
+        view.press(self.mute, self.stem in mix.mutes)
+        self.node.classList.toggle("silent", not gain)
+        self.pan.setAttribute("aria-valuetext", place(mix.pans[self.stem]))
+
+    def draw(self, begin, end, peaks):
+        """Draw the waveform of a stretch, whose ends are fractions of the song."""
+        style = view.document.defaultView.getComputedStyle(self.node)
+        self.pen.fillStyle = style.getPropertyValue("--stem").strip() or "gray"
+        width, height = self.canvas.width, self.canvas.height
+        step = (end - begin) * width / len(peaks)
+        self.pen.beginPath()
+        for index, peak in enumerate(peaks):
+            # Not linear: quiet parts would be invisible.
+            tall = max(1.0, min(1.0, peak) ** 0.6 * height)
+            # At least half a pixel wide, also at the right edge, or it isn't drawn.
+            wide = max(step, 0.5)
+            left = min(begin * width + index * step, width - wide)
+            self.pen.rect(left, (height - tall) / 2, wide, tall)
+        self.pen.fill()
+
+
+class Mixer:
+    """The controls live as long as the song; the player only while the song is open."""
+
+    def __init__(self, song, node, on_turn):
+        """node: the element that holds the controls; on_turn: called with the mixer when it begins or stops to play."""
+        self.song, self.node, self.on_turn = song, node, on_turn
+        self.playing = False
+        self.mix, self.player, self.lanes = Mix(), None, {}
+        self.grabbed = None  # the sample at which a waveform is pressed
+        find = node.querySelector
+        self.play_button, self.position = find(".play"), find(".seek")
+        self.clock, self.length = find(".clock"), find(".length")
+        self.waves, self.loop_button = find(".lanes"), find(".loop")
+        self.speed = find(".speed")
+        self.speed.parentElement.hidden = not pitch.is_possible()
+        self.presets = list(node.querySelectorAll("[data-preset]"))
+        # What single keys press: a preset by its initial, L for the loop.
+        self.keys = {button.dataset.preset[0]: button for button in self.presets}
+        self.keys["l"] = self.loop_button
+        view.on_click(self.play_button, self.play_or_pause)
+        view.on(self.position, "input", lambda event: self.seek(float(event.target.value)))
+        view.on(self.position, "keydown", self.slide)
+        view.on_click(self.loop_button, self.loop_or_not)
+        view.on(self.speed, "change", lambda event: asyncio.create_task(self.set_speed()))
+        for button in self.presets:
+            view.on(button, "click", lambda event: self.choose(event.target.dataset.preset))
+
+    # Lanes
+
+    def show(self, stems):
+        """Lay out empty lanes, set and heard as those before, as far as the stems are the same.
+
+        The controls can be used once the song's length is known.
+        """
+        self.close()
+        for lane in self.lanes.values():
+            view.discard(lane.node)
+        self.lanes = {}
+        self.mix.lay_out(stems, bool(self.song.source))  # a kept song has no original
+        for stem in self.mix.stems:
+            lane = self.lanes[stem] = Lane(stem)
+            self.waves.append(lane.node)
+            lane.volume.value, lane.pan.value = self.mix.volumes[stem], self.mix.pans[stem]
+            view.on_click(lane.solo, self.changer(self.mix.toggle_solo, stem))
+            view.on_click(lane.mute, self.changer(self.mix.toggle_mute, stem))
+            for slider in (lane.volume, lane.pan):
+                view.on(slider, "input", self.slider(lane))
+            view.on(lane.canvas, "pointerdown", self.grab)
+            view.on(lane.canvas, "pointerup", self.release)
+            view.on(lane.canvas, "pointercancel", self.let_go)
+        for button in self.presets:
+            button.hidden = not self.mix.is_offered(button.dataset.preset)
+        seconds = self.song.length / SAMPLE_RATE
+        self.length.textContent = view.clock(seconds)
+        self.position.max = seconds
+        for control in (self.play_button, self.position, self.loop_button):
+            control.disabled = (
+                not self.song.length
+            )  # usable before the stems are finished: the player waits
+        self.show_loop()
+        self.moved(0, False, False)
+        self.apply()
+
+    def is_ready(self):
+        return not self.play_button.disabled
+
+    def draw(self, start, samples, waveforms):
+        length = self.song.length
+        for stem, lane in self.lanes.items():
+            lane.draw(start / length, (start + samples) / length, waveforms[stem])
+
+    # What is heard
+
+    def changer(self, change, *arguments):
+        """A handler that changes the mix."""
+
+        def handle():
+            change(*arguments)
+            self.apply()
+
+        return handle
+
+    def slider(self, lane):
+        def read(event):
+            self.mix.volumes[lane.stem] = float(lane.volume.value)
+            self.mix.pans[lane.stem] = float(lane.pan.value)
+            self.apply()
+
+        return read
+
+    def choose(self, preset):
+        self.mix.choose(preset)
+        self.apply()
+
+    def apply(self):
+        """Have the player, the lanes and the presets follow the mix."""
+        gains, chosen = self.mix.gains(), self.mix.chosen()
+        for button in self.presets:
+            view.press(button, button.dataset.preset in chosen)
+        for stem, lane in self.lanes.items():
+            lane.follow(self.mix, gains[stem])
+        if self.player:
+            for stem, gain in gains.items():
+                self.player.set_gain(stem, 0 if self.mix.is_original else gain)
+                self.player.set_pan(stem, self.mix.pans[stem])
+            self.player.set_gain(player.ORIGINAL, 1 if self.mix.is_original else 0)
+
+    # Where in the song
+
+    def open(self):
+        if not self.player and self.lanes:
+            self.player = player.Player(self.song, self.lanes, self.moved)
+            self.player.loop_range = self.mix.loop
+            self.apply()
+            asyncio.create_task(self.set_speed())
+
+    def close(self):
+        if self.player:
+            self.player.close()
+            self.player = None
+            self.moved(0, False, False)
+
+    def play_or_pause(self):
+        self.open()
+        if self.player.playing:
+            self.player.pause()
+        else:
+            asyncio.create_task(self.player.play())
+
+    def seek(self, seconds):
+        self.open()
+        self.player.seek(seconds * SAMPLE_RATE)
+
+    async def set_speed(self):
+        """Have the player follow what is chosen."""
+        if self.player and self.player.wanted != float(self.speed.value):
+            try:
+                await self.player.set_rate(float(self.speed.value))
+            except RejectedError:
+                self.speed.value = "1"
+
+    def jump(self, seconds):
+        if self.is_ready():
+            self.seek(float(self.position.value) + seconds)
+
+    def slide(self, event):
+        """Move the playhead by JUMP: the slider's own step is much too short."""
+        if event.key in ARROWS and not (event.altKey or event.ctrlKey or event.metaKey):
+            event.preventDefault()
+            self.jump(ARROWS[event.key])
+
+    def moved(self, seconds, playing, waiting):
+        self.position.value = seconds
+        view.say(self.clock, view.clock(seconds))
+        self.position.setAttribute(
+            "aria-valuetext", tr("{} of {}").format(view.clock(seconds), self.length.textContent)
+        )
+        view.say(self.play_button, "❚❚" if playing else "▶")
+        self.play_button.setAttribute("aria-label", tr("Pause") if playing else tr("Play"))
+        self.play_button.classList.toggle("waiting", waiting)
+        length = max(self.song.length, 1) / SAMPLE_RATE
+        self.waves.style.setProperty("--heard", "{:.3f}%".format(100 * seconds / length))
+        if self.playing != playing:
+            self.playing = playing
+            self.on_turn(self)
+
+    # Repeating a part: drag over a waveform, or press the button at its begin and at its end
+
+    def show_loop(self):
+        loop, begin = self.mix.loop, self.mix.loop_begin
+        length = max(self.song.length, 1)
+        for name, sample in zip(("--loop-begin", "--loop-end"), loop or (0, 0)):
+            self.waves.style.setProperty(name, "{:.3f}%".format(100 * sample / length))
+        view.press(self.loop_button, bool(loop) or begin is not None)
+        if loop:
+            times = [view.clock(sample / SAMPLE_RATE) for sample in loop]
+            text = tr("Loop {}–{}").format(*times)
+        elif begin is not None:
+            text = tr("Loop from {} to here").format(view.clock(begin / SAMPLE_RATE))
+        else:
+            text = tr("Loop from here")
+        view.say(self.loop_button, text)
+
+    def loop_or_not(self):
+        self.open()
+        self.mix.mark(self.player.now())
+        self.follow_loop()
+
+    def follow_loop(self):
+        self.show_loop()
+        self.open()
+        if self.mix.loop:
+            self.player.repeat(*self.mix.loop)
+        else:
+            self.player.loop_range = None
+
+    def grab(self, event):
+        """A press on a waveform: released in place it seeks, dragged it loops."""
+        if not self.is_ready():
+            return
+        self.grabbed = self.sample_at(event)
+        event.target.setPointerCapture(event.pointerId)
+
+    def release(self, event):
+        if self.grabbed is None:
+            return
+        begun, ended = self.grabbed, self.sample_at(event)
+        self.grabbed = None
+        if is_loop(begun, ended):
+            self.mix.repeat(begun, ended)
+            self.follow_loop()
+        else:
+            self.seek(begun / SAMPLE_RATE)
+
+    def let_go(self, event):
+        """Forget a press: the browser scrolls the page instead."""
+        self.grabbed = None
+
+    def sample_at(self, event):
+        box = event.currentTarget.getBoundingClientRect()
+        fraction = max(0, min(1, (event.clientX - box.left) / box.width))
+        return int(fraction * self.song.length)

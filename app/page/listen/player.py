@@ -1,0 +1,224 @@
+"""Playback of the stems in sync, as far as they are finished; playback waits where the next piece is missing.
+
+Pieces are decoded a little ahead of the playhead and scheduled on one clock, so stems can't drift apart. The mixer is a
+gain and a panner a stem; the original plays beside them, silent until it is asked for. At another speed the sources
+change the pitch, all alike, and a shifter behind their sum takes it back.
+"""
+
+import asyncio
+
+import js
+from pyscript.ffi import to_js
+
+from page import view
+from page.files.encode import wav_blob
+from page.files.sound import DecodeError
+from page.listen import pitch
+from page.promises import RejectedError, outcome, settle
+from shared.facts import SAMPLE_RATE
+
+AHEAD = 2.0  # seconds that are scheduled before they are heard
+LEAD = 0.08  # seconds from scheduling to sound, at the start
+TICK = 0.1  # seconds between looks at the clock
+ORIGINAL = "original"
+
+
+class Player:
+    def __init__(self, song, stems, on_time):
+        """on_time is called with the position in seconds, whether it plays and whether it waits for stems."""
+        self.song, self.on_time = song, on_time
+        self.context = js.AudioContext.new(to_js({"sampleRate": SAMPLE_RATE}))
+        self.sum = self.context.createGain()
+        self.sum.connect(self.context.destination)
+        self.gains, self.panners = {}, {}
+        for stem in tuple(stems) + (ORIGINAL,):
+            gain, panner = self.context.createGain(), self.context.createStereoPanner()
+            gain.connect(panner)
+            panner.connect(self.sum)
+            self.gains[stem], self.panners[stem] = gain, panner
+        self.rate, self.delay = 1.0, 0.0  # seconds by which the shifter is late
+        self.wanted = 1.0  # the rate that was asked for last
+        self.shifter = None
+        self.turn = asyncio.Lock()  # held while the rate is changed
+        self.sources = []  # (when it ends on the context's clock, node)
+        self.playing = False
+        self.position = 0  # the next sample to schedule
+        self.anchors = []  # (time on the context's clock, the sample heard then), in order of time
+        self.loop_range = None  # begin and end, in samples, of what is repeated
+        self.decoded = (None, {})  # the last piece that was decoded, and its AudioBuffers
+        self.run = 0  # counts starts, so that an old loop notices that it is over
+        view.on(self.context, "statechange", self.state_changed)
+
+    def set_gain(self, stem, value):
+        self.glide(self.gains[stem].gain, value)
+
+    def set_pan(self, stem, value):
+        """value: from -1, left, to 1, right."""
+        self.glide(self.panners[stem].pan, value)
+
+    def glide(self, parameter, value):
+        # A short ramp: a jump would click.
+        parameter.setTargetAtTime(value, self.context.currentTime, 0.01)
+
+    async def set_rate(self, rate):
+        """Play at another speed and the same pitch. Raises RejectedError where the shifter can't be had."""
+        self.wanted = rate
+        async with self.turn:
+            delay = 0.0
+            if rate != 1:
+                if not self.shifter:
+                    self.shifter = await pitch.shifter(self.context)
+                    self.shifter.connect(self.context.destination)
+                delay = await pitch.compensate(self.shifter, rate)
+            if rate != self.wanted:
+                return  # the visitor has chosen again meanwhile
+            was_playing = self.playing
+            self.pause()
+            self.rate, self.delay = rate, delay
+            self.sum.disconnect()
+            self.sum.connect(self.context.destination if rate == 1 else self.shifter)
+        if was_playing:
+            asyncio.create_task(self.play())
+
+    def now(self):
+        """The sample that is heard."""
+        if not self.anchors:
+            return self.position
+        time = self.context.currentTime - self.delay
+        while len(self.anchors) > 1 and self.anchors[1][0] <= time:
+            self.anchors.pop(0)
+        begun, sample = self.anchors[0]
+        heard = sample + max(0, int((time - begun) * SAMPLE_RATE * self.rate))
+        return heard if len(self.anchors) > 1 else min(heard, self.position)
+
+    async def play(self):
+        if self.position >= self.song.length:
+            self.position = 0
+        self.playing = True
+        self.run += 1
+        # resume() isn't awaited: without an audio device it may never resolve. The clock stands still until it does.
+        asyncio.create_task(outcome(self.context.resume()))
+        await self.loop(self.run)
+
+    def pause(self):
+        if self.playing:
+            self.position = self.now()
+            self.playing = False
+            self.silence()
+            self.tell(False)
+
+    def seek(self, sample):
+        was_playing = self.playing
+        self.pause()
+        self.position = max(0, min(int(sample), self.song.length))
+        self.tell(False)
+        if was_playing:
+            asyncio.create_task(self.play())
+
+    def repeat(self, begin, end):
+        """Play the samples from begin to end over and over."""
+        self.loop_range = (begin, end)
+        if not begin <= self.now() < end or self.position > end:
+            self.seek(begin)
+
+    def state_changed(self, event):
+        """Pause when a phone call or another program has taken the audio device; the next press plays on."""
+        if self.context.state != "running":
+            self.pause()
+
+    def close(self):
+        view.remove_listeners(self.context)
+        self.playing = False
+        self.silence()
+        self.context.close()
+
+    def silence(self):
+        for _, source in self.sources:
+            source.stop()
+        self.sources, self.anchors = [], []
+
+    def tell(self, waiting):
+        self.on_time(self.now() / SAMPLE_RATE, self.playing, waiting)
+
+    def due(self):
+        """When the next sample to schedule is to be heard, on the context's clock."""
+        begun, sample = self.anchors[-1]
+        return begun + (self.position - sample) / SAMPLE_RATE / self.rate
+
+    def start_clock(self):
+        self.anchors = [(self.context.currentTime + LEAD, self.position)]
+
+    async def loop(self, run):
+        """Schedule piece after piece; stop the clock while the next one isn't there yet."""
+        while self.playing and run == self.run:
+            if not self.anchors:
+                self.start_clock()
+            spare = self.due() - self.context.currentTime
+            waiting = False
+            if self.position >= self.song.length:
+                if spare + self.delay <= 0:
+                    self.pause()
+                    return
+            elif spare < AHEAD:
+                piece = self.song.piece_at(self.position)
+                if piece:
+                    await self.schedule(piece, run)
+                    continue
+                waiting = spare <= 0
+                if waiting:
+                    self.start_clock()
+            self.tell(waiting)
+            await asyncio.sleep(TICK)
+
+    async def schedule(self, piece, run):
+        start, samples, _ = piece
+        buffers = await self.decode(piece)
+        if not self.playing or run != self.run:
+            return
+        if self.due() < self.context.currentTime:
+            # Decoding took longer than the lead: start later instead of skipping.
+            self.start_clock()
+        end = start + samples
+        repeating = self.loop_range and self.position < self.loop_range[1] <= end
+        if repeating:
+            end = self.loop_range[1]
+        when, length = self.due(), end - self.position
+        now = self.context.currentTime
+        self.sources = [source for source in self.sources if source[0] > now]
+        begun = []
+        for stem, (buffer, first) in buffers.items():
+            source = self.context.createBufferSource()
+            source.buffer = buffer
+            source.playbackRate.value = self.rate
+            source.connect(self.gains[stem])
+            offset = self.position - first
+            source.start(when, offset / SAMPLE_RATE, length / SAMPLE_RATE)
+            begun.append(source)
+        self.position = end
+        self.sources += [(self.due(), source) for source in begun]
+        if repeating:
+            due, self.position = self.due(), self.loop_range[0]
+            self.anchors.append((due, self.position))
+
+    async def decode(self, piece):
+        """A piece's stems, and the original: AudioBuffers, with the place of their first sample in the song."""
+        start, samples, blobs = piece
+        if self.decoded[0] != start:
+            buffers = {}
+            for stem in self.gains:
+                if stem in blobs:
+                    # The browser converts samples to floats faster than a Python loop.
+                    file = wav_blob([blobs[stem]], samples, self.song.kind)
+                    try:
+                        data = await settle(file.arrayBuffer())
+                        buffers[stem] = (await settle(self.context.decodeAudioData(data)), start)
+                    except RejectedError:
+                        pass  # the piece is gone from the device: play silence
+            self.decoded = (start, buffers)
+        buffers = self.decoded[1]
+        if self.song.audio and ORIGINAL not in buffers:
+            try:  # noqa: SIM105 (MicroPython has no contextlib)
+                buffers[ORIGINAL] = await self.song.audio.stretch(start, samples)
+            except DecodeError:
+                pass  # the file is gone; its stems are not
+        return buffers

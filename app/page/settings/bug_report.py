@@ -1,0 +1,37 @@
+"""What somebody who reports a bug is asked for, in a text to paste. It names no file and nothing of what is in them."""
+
+import js
+from version import VERSION
+
+from page.promises import RejectedError, settle
+from page.text.texts import tr
+
+
+def text(pool, jobs):
+    device = js.navigator
+    lines = [
+        "Version: " + VERSION,
+        "Page: " + js.location.origin + js.location.pathname,
+        "Browser: " + device.userAgent,
+        "Cores: {}; memory: {} GB".format(
+            getattr(device, "hardwareConcurrency", None) or "unknown",
+            getattr(device, "deviceMemory", None) or "unknown",
+        ),
+        "Engine: {}; workers: {}".format(pool.engine or pool.failure or "loading", pool.size),
+        "Model: {}".format(pool.model.name if pool.model else "none"),
+    ]
+    for job in jobs:
+        song = job.song
+        status = job.card.status.textContent.replace(song.title, "…")
+        facts = (song.state, song.length, song.kind, ", ".join(song.targets), status)
+        lines.append("Song: {}; {} samples; {}; {}; {}".format(*facts))
+    return "\n".join(lines) + "\n"
+
+
+async def copy(pool, jobs):
+    """To the clipboard, which pages over plain http don't have. Gives what there is to say about it."""
+    try:
+        await settle(js.navigator.clipboard.writeText(text(pool, jobs)))
+    except (AttributeError, RejectedError):
+        return tr("The browser doesn't let the page copy.")
+    return tr("Copied.")

@@ -1,0 +1,160 @@
+"""One song as the visitor sees it: its title, how far it is and what can be done about it; below, mixer and files."""
+
+import js
+
+from page import view
+from page.songs.song import CANCELLED, DONE, ENDED, FAILED, WAITING
+from page.text.texts import tr
+
+
+class Card:
+    def __init__(self, title):
+        self.node = view.copy("card")
+        find = self.node.querySelector
+        self.title, self.status, self.bar = find(".title"), find(".status"), find("progress")
+        self.cancel, self.retry, self.remove = find(".cancel"), find(".retry"), find(".remove")
+        self.earlier, self.by, self.way = find(".earlier"), find(".by"), find(".way")
+        self.mixer, self.loud = find(".mixer"), find(".loud")
+        self.downloads, self.files = find(".downloads"), find(".files")
+        self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
+        self.format = find(".format")
+        self.folder.hidden = not hasattr(js, "showDirectoryPicker")
+        self.title.textContent = title
+        for control, label in (
+            (self.bar, tr("Progress of {}")),
+            (self.cancel, tr("Cancel {}")),
+            (self.retry, tr("Retry {}")),
+            (self.remove, tr("Remove {}")),
+            (self.earlier, tr("Do earlier: {}")),
+            (self.zip, tr("Download {}")),
+            (self.format, tr("Format of {}")),
+        ):
+            control.setAttribute("aria-label", label.format(title))
+        self.urls, self.links = [], {}
+        self.last = None  # the address of what was saved last
+        view.on(self.remove, "click", self.removed)
+        view.element("songs").append(self.node)
+
+    def say_by(self, tags):
+        """Whose song it is and where it is from, as its file says; see `tags`."""
+        parts = [tags[name] for name in ("artist", "album") if name in tags]
+        view.say(self.by, ", ".join(parts))
+        self.by.title = self.by.textContent  # where there is room for some of it only
+
+    def show(self, state, text):
+        """Lay out what goes with a song's state, see `song`."""
+        focused = js.document.activeElement  # what is hidden has no focus
+        self.node.dataset.state = state
+        self.text = text
+        self.rest()
+        self.bar.hidden = state in ENDED or state == WAITING
+        self.cancel.hidden = state in ENDED
+        self.retry.hidden = state not in (FAILED, CANCELLED)
+        self.remove.hidden = state not in ENDED
+        self.earlier.hidden = state != WAITING
+        self.way.hidden = True
+        self.zip.hidden = state != DONE
+        for control in (self.format, self.mix, self.folder):
+            control.disabled = state != DONE
+        if state in (FAILED, CANCELLED):
+            self.open(False)  # there is nothing to hear
+        if self.node.contains(focused) and focused.hidden:
+            view.focus(self.title)
+
+    def removed(self, event):
+        """Before it is: the visitor goes on from the next one."""
+        if event.detail > 1:  # a double click, whose first has had another card come here
+            event.stopImmediatePropagation()
+            return
+        near = self.node.nextElementSibling or self.node.previousElementSibling
+        view.focus(near.querySelector(".title") if near else view.element("file"))
+
+    def progress(self, fraction, text):
+        self.bar.value = fraction
+        view.say(self.status, text)
+
+    def show_text(self, text):
+        """What goes with the song's state, when that has more to say."""
+        self.text = text
+        self.rest()
+
+    def offer_way(self, label="", name=""):
+        """Offer another model for the song by a button, or don't.
+
+        label: what it says; name: what screen readers say, to be filled with the title.
+        """
+        if not label and self.way.matches(":focus"):
+            view.focus(self.title)
+        if label:
+            view.say(self.way, label)
+            self.way.setAttribute("aria-label", name.format(self.title.textContent))
+        self.way.hidden = not label
+
+    def rest(self):
+        """Say what goes with the song's state, after the progress of something."""
+        view.say(self.status, self.text)
+
+    def offer(self, formats):
+        """Have the menu of formats hold some of the page's, by their names in `formats`."""
+        for option in view.element("format").options:
+            if option.value in formats:
+                self.format.append(option.cloneNode(True))
+
+    def open(self, yes):
+        """Show mixer and files, or only what stays of a song that is done."""
+        self.node.classList.toggle("open", yes)
+        self.title.setAttribute("aria-expanded", "true" if yes else "false")
+        self.mixer.hidden = self.downloads.hidden = not yes
+
+    def expect(self, stems):
+        """Lay out the places of files that are not there yet, so that nothing moves when they are."""
+        self.files.replaceChildren()
+        self.links = {}
+        for stem in stems:
+            link = js.document.createElement("a")
+            link.textContent, link.dataset.stem = view.capital(tr(stem)), stem
+            item = js.document.createElement("li")
+            item.append(link)
+            self.files.append(item)
+            self.links[stem] = link
+        self.clear()
+
+    def link(self, stem, name, blob):
+        """Have a stem's link download its file."""
+        link = self.links[stem]
+        link.href, link.download, link.title = self.url(blob), name, name
+        link.removeAttribute("aria-disabled")
+
+    def url(self, blob):
+        """A Blob's address, which lasts as long as the card."""
+        self.urls.append(js.URL.createObjectURL(blob))
+        return self.urls[-1]
+
+    def save(self, name, blob):
+        """Have the browser download a Blob under a name."""
+        if self.last in self.urls:
+            self.urls.remove(self.last)
+            js.URL.revokeObjectURL(self.last)  # every zip is as large as the song's files
+        self.last = self.url(blob)
+        link = js.document.createElement("a")
+        link.href, link.download = self.last, name
+        link.click()
+
+    def say_loud(self, loud):
+        """loud: pairs of how many samples were limited to full scale, and of which stems."""
+        parts = [
+            tr("{} of {}").format(count, " + ".join([tr(stem) for stem in stems]))
+            for count, stems in loud
+        ]
+        text = tr("Samples limited to full scale: {}.").format(", ".join(parts))
+        view.say(self.loud, text if parts else "")
+
+    def clear(self):
+        """Let go of the files."""
+        for link in self.links.values():
+            link.setAttribute("aria-disabled", "true")
+            for name in ("href", "download", "title"):
+                link.removeAttribute(name)
+        for url in self.urls:
+            js.URL.revokeObjectURL(url)
+        self.urls = []

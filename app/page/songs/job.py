@@ -1,0 +1,383 @@
+"""One song on the page: its way through the pool, its card, its mixer and its files."""
+
+import asyncio
+import gc
+
+import js
+
+from page import view
+from page.clock import seconds
+from page.files import downloads
+from page.files.decode import DecodeError
+from page.files.formats import FORMATS, possible
+from page.listen.mixer import Mixer
+from page.models.model_choice import coming_in_words, is_better, short, waits
+from page.promises import RejectedError
+from page.settings.options import TARGETS
+from page.songs.card import Card
+from page.songs.progress import Progress, spoken
+from page.songs.song import (
+    CANCELLED,
+    DECODING,
+    DONE,
+    ENDED,
+    FAILED,
+    NAMES,
+    RUNNING,
+    WAITING,
+    in_order,
+    waveforms,
+)
+from page.songs.song_library import megabytes
+from page.text.texts import tr
+from page.workers.pool import Cancelled, WorkerError
+from shared.facts import SAMPLE_RATE
+
+
+def in_words(error):
+    if isinstance(error, (DecodeError, WorkerError, ValueError)):
+        return str(error)
+    return tr("Something went wrong: {}: {}").format(type(error).__name__, error)
+
+
+def stems_with_files(lanes):
+    """The stems that files are written of: each lane, and karaoke where vocals are a lane."""
+    return in_order(set(lanes + (["karaoke"] if "vocals" in lanes else [])))
+
+
+class Job:
+    """One song, its card and its mixer."""
+
+    def __init__(self, song, library, models, on_turn):
+        """models: as `Queue` takes it; on_turn: called with the mixer when it begins or stops to play."""
+        self.song, self.library, self.card = song, library, Card(song.title)
+        self.models = models
+        self.wish = None  # whether the visitor wants it to wait for a better model
+        self.waits = False  # whether it does
+        self.before = None  # the job that this one replaces once it is done, with a better model
+        self.mixer = Mixer(song, self.card.mixer, on_turn)
+        self.card.offer(possible(song.kind))
+        self.is_open = self.saved = self.is_made_again = False
+        self.writes = (
+            0  # counts requests to write the files, so that an older one notices that it is over
+        )
+        self.is_undrawn = (
+            False  # a song of an earlier visit, not opened yet: its waveforms take long to draw
+        )
+        self.fraction, self.progress = 0.0, Progress(1)
+        # Lanes and links are there from the beginning, so that nothing moves later.
+        self.lay_out(self.lanes(None))
+        self.to(WAITING, tr("Waiting"))
+
+    def to(self, state, text):
+        self.song.state = state
+        self.card.show(state, text)
+        self.offer_mix()
+
+    async def run(self, pool):
+        """Decode and separate the song. Whatever goes wrong is told on its card."""
+        song, self.fraction, self.saved = self.song, 0.0, False
+        js.performance.mark("umx:begin")
+        try:
+            self.to(DECODING, tr("Decoding…"))
+            await song.decode()
+            self.card.say_by(song.tags)
+            await downloads.prepare(song)
+            self.check()
+            self.to(RUNNING, tr("Waiting for the engine…"))
+            await pool.ready()
+            song.folder = await self.library.begin()
+            self.check()
+            song.lanes = self.lanes(pool.model)
+            self.lay_out(song.lanes)
+            if self.is_open:
+                self.open()
+            song.model = self.models.in_use()
+            self.begun = seconds()
+            await song.separate(pool, self.planned, self.progressed, self.piece_finished)
+            self.models.learn(song, seconds() - self.begun)
+            await self.library.finish(song, pool)
+            await self.finish()
+        except Exception as error:
+            if song.state == WAITING:
+                self.discard()  # cancelled, and to be done again
+            else:
+                self.clear()
+                if isinstance(error, Cancelled):
+                    self.to(CANCELLED, tr("Cancelled"))
+                elif song.state != CANCELLED:
+                    self.fail(in_words(error))
+        if not self.is_open:
+            song.release()
+        # Python doesn't know how much browser memory its proxies hold, so it would collect late.
+        gc.collect()
+
+    def may_go(self):
+        """Whether it needn't wait for a better model any longer."""
+        awaited = self.models.awaited()
+        return not (awaited and waits(self.wish, awaited[1], awaited[2]))
+
+    def say_wait(self):
+        """Say what a waiting song waits for, and offer the other choice."""
+        self.waits = not self.may_go()
+        model, left, _ = self.models.awaited() or (None, None, 0)
+        text = tr("Waiting")
+        if model and self.waits:
+            # The fraction is shown elsewhere; a phone has two lines for this.
+            coming = coming_in_words(model.size if left is None else 0, left)
+            text = tr("Waiting for {} ({})").format(short(model.title), coming)
+            self.card.offer_way(tr("Don't wait"), tr("Don't wait: {}"))
+        elif model:
+            label = tr("Wait for {}").format(short(model.title))
+            self.card.offer_way(label, label + ": {}")
+        else:
+            self.card.offer_way()
+        self.card.show_text(text)
+
+    def offer_again(self, model):
+        """Offer to separate a finished song again, where the model is better than the song's own."""
+        song = self.song
+        can = song.state == DONE and song.source and song.model and is_better(model, song.model)
+        if can and not self.is_made_again:
+            self.card.offer_way(tr("Again, better"), tr("Again, better: {}"))
+        elif song.state != WAITING:
+            self.card.offer_way()
+
+    def check(self):
+        """Raise Cancelled if the song was cancelled meanwhile, even if it waits again by now."""
+        if self.song.state in (CANCELLED, WAITING):
+            raise Cancelled()
+
+    def lanes(self, model):
+        """The stems that add up to the song; without a model (None), those of the usual models."""
+        names = [name for entry in model.files for name in entry.targets] if model else TARGETS
+        targets = in_order([NAMES.get(name, name) for name in names])
+        chosen = [target for target in targets if target in self.song.targets]
+        if len(chosen) in (0, len(targets)):
+            return targets
+        return chosen + ["karaoke" if chosen == ["vocals"] else "rest"]
+
+    def lay_out(self, lanes):
+        """Show these lanes; keep the chosen preset if it still applies. Show links to the files that will come."""
+        self.mixer.show(lanes)
+        self.card.expect(stems_with_files(lanes))
+
+    def planned(self, batches):
+        self.progress = Progress(batches)
+        asyncio.create_task(self.count_down())
+
+    async def count_down(self):
+        """Update the time left once a second, also between the workers' reports."""
+        progress = self.progress
+        while self.song.state == RUNNING and self.progress is progress:
+            self.tell_progress()
+            await asyncio.sleep(1)
+
+    def progressed(self, batch, fraction):
+        self.progress.update(batch, fraction, seconds())
+        self.tell_progress()
+
+    def tell_progress(self):
+        before, self.fraction = self.fraction, self.progress.fraction()
+        left = spoken(self.progress.seconds_left(seconds()))
+        if downloads.needs_library(self.song):
+            left = tr("{}, then the files are written").format(left)
+        percent = int(100 * self.fraction)
+        self.card.progress(self.fraction, tr("{}%, {}").format(percent, left))
+        view.tab_title("{}%".format(percent))
+        if int(4 * before) < int(4 * self.fraction) < 4:
+            view.announce(tr("{}: {}%, {}").format(self.song.title, percent, left))
+
+    def piece_finished(self, start, samples, waveforms):
+        if start == 0:
+            js.performance.mark("umx:first-stems")
+        self.mixer.draw(start, samples, waveforms)
+
+    async def finish(self):
+        song, note = self.song, ""
+        if song.folder and not song.kept_bytes:
+            note = tr(". There is no room to keep it on this device: download it before you leave")
+        try:
+            await self.offer(self.writing)
+        except RejectedError as error:
+            # After all that work, another format is better than no file.
+            note += tr("; the files could not be written as chosen ({}), so they are WAV").format(
+                error
+            )
+            song.make_wav()
+            await self.offer(self.writing)
+        spent = seconds() - self.begun
+        speed = song.length / SAMPLE_RATE / max(spent, 0.001)
+        text = tr("Done in {:.0f} s, {:.1f} × real time, with {}")
+        self.to(DONE, text.format(spent, speed, short(song.model.title)) + note)
+        view.announce(tr("{} is done.").format(song.title))
+        js.performance.mark("umx:done")
+
+    async def offer(self, on_progress):
+        """Write the files and link them. on_progress: gets the fraction written, and may raise Cancelled."""
+        written = await downloads.stem_files(self.song, on_progress)
+        on_progress(1)  # the last moment to call it off
+        self.saved = self.song.kept_bytes > 0
+        self.card.clear()
+        if self.song.stems() != in_order(self.card.links):
+            self.card.expect(self.song.stems())  # the model has other targets than the usual ones
+        self.files, self.form = written, self.song.format
+        for stem, name, blob in written:
+            self.card.link(stem, name, blob)
+        self.card.format.value = self.song.format
+        self.say_loud()
+
+    async def restore(self):
+        """Show a song that was finished on an earlier visit. Its files are WAV, the fastest to write."""
+        self.is_undrawn = self.saved = True
+        self.card.say_by(self.song.tags)
+        self.song.write_as(self.song.kind)
+        text = tr("Kept on this device, {}").format(megabytes(self.song.kept_bytes))
+        if self.song.model:
+            text += tr(", made with {}").format(short(self.song.model.title))
+        self.to(DONE, text)
+        try:
+            try:
+                await self.offer(lambda fraction: None)
+            except RejectedError:  # another sample rate needs the media library
+                self.song.make_wav()
+                await self.offer(lambda fraction: None)
+        except ValueError as error:  # longer than a WAV file can be; other formats are in the menu
+            self.could_not_write(error)
+
+    async def write_as(self, form):
+        """Write the files of a finished song again, in another format of its menu."""
+        self.writes += 1
+        writes = self.writes
+
+        def writing(fraction):
+            if writes != self.writes:
+                raise Cancelled()
+            self.writing(fraction)
+
+        self.song.write_as(form)
+        try:
+            await downloads.prepare(self.song)
+            await self.offer(writing)
+            self.card.rest()
+            view.announce(tr("{} is done.").format(self.song.title))
+        except Cancelled:
+            pass
+        except (RejectedError, ValueError) as error:
+            if writes == self.writes:
+                self.song.write_as(self.form)
+                self.card.format.value = self.form
+                self.could_not_write(error)
+
+    def could_not_write(self, error):
+        self.say(tr("The files could not be written as chosen: {}").format(error))
+
+    def say(self, text):
+        """Show a text in place of the state's, and have screen readers say it."""
+        view.say(self.card.status, text)
+        view.announce(text)
+
+    def offer_mix(self):
+        """Enable the button for a file of what is heard, unless that is nothing, or the original."""
+        self.card.mix.disabled = self.song.state != DONE or not self.mixer.mix.recipe()
+
+    def say_loud(self, mix=(), samples=0):
+        """Say what was limited to full scale: of the files, and of the mix of some stems."""
+        loud = [(count, (stem,)) for stem, count in sorted(self.song.loud.items())]
+        loud.append((samples, in_order(mix)))
+        if FORMATS[self.song.format].kind == "float":
+            loud = []
+        self.card.say_loud([some for some in loud if some[0]])
+
+    def writing(self, fraction):
+        self.check()
+        if not fraction:
+            self.progress = Progress(1)  # a new object also ends the count-down before
+        self.progress.update(0, fraction, seconds())
+        left = spoken(self.progress.seconds_left(seconds()))
+        text = tr("Writing the files… {}%, {}").format(int(100 * fraction), left)
+        self.card.progress(fraction, text)
+
+    def fail(self, text):
+        self.to(FAILED, text)
+        view.announce(text)
+
+    def open(self):
+        """Show the mixer, unless there will be nothing to hear."""
+        self.is_open = True
+        self.card.open(self.song.state not in (FAILED, CANCELLED))
+        if self.is_undrawn:
+            self.is_undrawn = False
+            self.mixer.show(self.song.lanes)
+            for (start, samples, _), record in zip(self.song.pieces, self.song.records):
+                self.mixer.draw(start, samples, waveforms(record))
+        if self.song.state == DONE and self.song.source and not self.song.audio:
+            asyncio.create_task(self.decode_again())
+
+    async def decode_again(self):
+        """Decode the song for playing the original beside the stems."""
+        try:
+            await self.song.decode()
+        except Exception as error:
+            self.say(in_words(error))
+        if not self.is_open:
+            self.song.release()
+
+    def close(self):
+        self.is_open = False
+        self.card.open(False)
+        self.mixer.close()
+        if self.song.state in ENDED:
+            self.song.release()
+
+    def clear(self):
+        """Let go of sound and files."""
+        self.close()
+        self.song.clear()
+        self.card.clear()
+        self.files = []
+        self.writes += 1  # an unfinished write notices and stops
+        self.discard()
+        gc.collect()
+
+    def discard(self):
+        """Remove the song from the device."""
+        if self.song.folder:
+            asyncio.create_task(self.library.remove(self.song.folder))
+        self.song.folder, self.song.kept_bytes = "", 0
+
+    def clicked(self, event):
+        """Handle a click in the list of files: a link to a file counts as saved."""
+        self.saved = self.saved or bool(event.target.closest("a[href]"))
+
+    async def save_zip(self):
+        try:
+            blob = await downloads.zipped(self.files)
+        except RejectedError as error:
+            self.say(tr("The file could not be written: {}").format(error))
+        else:
+            self.saved = True
+            self.card.save(downloads.file_name(self.song.title, "stems.zip"), blob)
+
+    async def save_to_folder(self):
+        """Write the files into a folder that the visitor picks."""
+        try:
+            if not await downloads.into_folder(self.files):
+                return
+            self.saved, text = True, tr("The files are in the folder")
+        except RejectedError as error:
+            text = tr("The files could not be written there: {}").format(error)
+        self.say(text)
+
+    async def save_mix(self, pool):
+        """Save what is heard now as a file."""
+        mix = self.mixer.mix.recipe()
+        try:
+            name, blob, loud = await downloads.mixed(self.song, pool, mix, self.writing)
+        except (RejectedError, ValueError, WorkerError) as error:
+            self.say(tr("The file could not be written: {}").format(error))
+        else:
+            self.saved = True
+            self.card.save(name, blob)
+            self.card.rest()
+            self.say_loud(mix, loud)

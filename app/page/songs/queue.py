@@ -1,0 +1,237 @@
+"""Songs that were dropped, one after the other through the pool."""
+
+import asyncio
+
+import js
+
+from page import view
+from page.listen.media_keys import MediaKeys
+from page.songs.job import Job, in_words
+from page.songs.song import (
+    CANCELLED,
+    DECODING,
+    DONE,
+    ENDED,
+    FAILED,
+    RUNNING,
+    WAITING,
+    Song,
+)
+from page.text.texts import tr
+
+
+class Queue:
+    """Runs one job at a time, in the order in which they came."""
+
+    def __init__(self, pool, library, models, on_change):
+        """models: which model songs are separated with, and which they may wait for, a `Menu`.
+
+        on_change is called after a job's state has changed.
+        """
+        self.pool, self.library, self.models, self.on_change = pool, library, models, on_change
+        self.on_turn = MediaKeys(self).turned
+        self.jobs = []
+        self.last = None  # the job that ended last
+        self.working = False
+        self.folded = False  # whether the visitor has closed the open job, and wants none opened
+
+    def add(self, song):
+        job = self.job(song)
+        self.insert(job)
+        if not self.working and not self.listening():
+            self.open(job)
+        self.start()
+        return job
+
+    async def restore(self, song):
+        """Add a song that was finished on an earlier visit. Its controls work once its files are written."""
+        job = self.job(song)
+        await job.restore()
+        self.insert(job)
+
+    def job(self, song):
+        return Job(song, self.library, self.models, self.on_turn)
+
+    def insert(self, job):
+        """Connect a job's controls."""
+        self.jobs.append(job)
+        card = job.card
+        view.on_click(card.title, lambda: self.fold(job))
+        for event in ("click", "input"):  # bubbling up from any of the mixer's controls
+            view.on(card.mixer, event, lambda event: job.offer_mix())
+        view.on_click(card.cancel, lambda: self.cancel(job))
+        view.on_click(card.retry, lambda: self.retry(job))
+        view.on_click(card.earlier, lambda: self.earlier(job))
+        view.on_click(card.way, lambda: self.other_way(job))
+        view.on_click(card.remove, lambda: self.remove(job))
+        view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
+        view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
+        view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
+        view.on(card.files, "click", job.clicked)
+        view.on(
+            card.format,
+            "change",
+            lambda event: asyncio.create_task(job.write_as(event.target.value)),
+        )
+
+    def start(self):
+        self.on_change()
+        for job in self.in_state(WAITING):
+            job.say_wait()
+        if not self.working and self.next():
+            self.working = True
+            asyncio.create_task(self.work())
+
+    async def work(self):
+        try:
+            while True:
+                job = self.next()
+                if not job:
+                    break
+                await self.work_at(job)
+        finally:
+            self.working = False
+
+    async def work_at(self, job):
+        try:
+            if not self.opened() and not self.folded:
+                self.open(job)
+            await job.run(self.pool)
+            if job in self.jobs:
+                self.last = job
+            self.replace(job)
+            self.pool.renew()
+            self.on_change()
+        except Exception as error:
+            # Any error is told here, so that the songs behind this one still have their turn.
+            if job.song.state in ENDED:
+                view.error(in_words(error))
+            else:
+                job.fail(in_words(error))
+
+    def next(self):
+        """The first job that waits for nothing but its turn, or None."""
+        return next(iter([job for job in self.in_state(WAITING) if job.may_go()]), None)
+
+    def in_state(self, *states):
+        return [job for job in self.jobs if job.song.state in states]
+
+    def fold(self, job):
+        """Open it, or close it if it is open; one that has failed has nothing to show."""
+        if job.song.state not in (FAILED, CANCELLED):
+            self.open(None if job.is_open else job)
+
+    def opened(self):
+        """The job whose mixer the visitor sees, or None."""
+        for job in self.jobs:
+            if job.is_open and job.song.state not in (FAILED, CANCELLED):
+                return job
+        return None
+
+    def mixer(self):
+        """That of the open job, if there is something to hear, else None."""
+        job = self.opened()
+        return job.mixer if job and job.mixer.is_ready() else None
+
+    def listening(self):
+        """Whether the visitor hears something, which a new song is not to interrupt."""
+        mixer = self.mixer()
+        return bool(mixer and mixer.player and mixer.player.playing)
+
+    def unsaved(self):
+        """Whether work would be lost with the page."""
+        lost = [job for job in self.in_state(DONE) if not job.saved]
+        return bool(lost or self.in_state(WAITING, DECODING, RUNNING))
+
+    def open(self, job):
+        """Open this one alone; None closes all."""
+        for other in self.jobs:
+            if other.is_open and other is not job:
+                other.close()
+        self.folded = not job
+        if job:
+            job.open()
+
+    def cancel(self, job):
+        """End the work on it at once; fresh workers take over."""
+        running = job.song.state == RUNNING
+        job.clear()
+        job.to(CANCELLED, tr("Cancelled"))
+        self.last = job
+        if running and self.pool.model:
+            self.pool.start()
+        view.announce(tr("{} is cancelled.").format(job.song.title))
+        self.on_change()
+
+    def retry(self, job):
+        job.to(WAITING, tr("Waiting"))
+        self.start()
+
+    def other_way(self, job):
+        """Switch a waiting song between now and the better model; separate a finished one again."""
+        if job.song.state == WAITING:
+            job.wish = not job.waits
+            self.start()
+        elif job.song.state == DONE:
+            self.again(job)
+
+    def again(self, job):
+        """Separate a song with a better model; the old stems stay until the new ones are there."""
+        job.is_made_again = True
+        song = job.song
+        new = self.job(Song(song.title, song.source, song.targets, song.format))
+        new.before = job
+        self.insert(new)
+        job.card.node.before(new.card.node)
+        view.focus(new.card.title)
+        self.start()
+
+    def replace(self, job):
+        """After a song was separated again, remove the job before, unless something would be lost."""
+        old = job.before
+        if not old or old not in self.jobs:
+            return
+        old.is_made_again = False
+        is_heard = old.mixer.player and old.mixer.player.playing
+        if (
+            job.song.state == DONE
+            and not is_heard
+            and (job.song.kept_bytes or not old.song.kept_bytes)
+        ):
+            job.before, was_open = None, old.is_open
+            if old.card.node.contains(js.document.activeElement):
+                view.focus(job.card.title)
+            self.remove(old)
+            if was_open:
+                self.open(job)
+
+    def offer_again(self, model):
+        for job in self.jobs:
+            job.offer_again(model)
+
+    def earlier(self, job):
+        """Swap a waiting job with the one that waits before it."""
+        waiting = self.in_state(WAITING)
+        place = waiting.index(job)
+        if place:
+            before = waiting[place - 1]
+            one, other = self.jobs.index(before), self.jobs.index(job)
+            self.jobs[one], self.jobs[other] = job, before
+            before.card.node.before(job.card.node)
+            (job.card.earlier if place > 1 else job.card.title).focus()
+            view.announce(tr("{} comes before {}.").format(job.song.title, before.song.title))
+
+    def gone(self, folder):
+        """Remove a song that another page has removed, unless it is being worked at here."""
+        for job in self.in_state(DONE):
+            if job.song.folder == folder:
+                job.song.folder = ""
+                self.remove(job)
+
+    def remove(self, job):
+        job.clear()
+        view.discard(job.card.node)
+        self.jobs.remove(job)
+        if self.last is job:
+            self.last = None
+        self.on_change()

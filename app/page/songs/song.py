@@ -1,0 +1,241 @@
+"""One song on its way through the pool: cut into batches, separated, kept as finished pieces."""
+
+import asyncio
+
+from pyscript.ffi import to_js
+
+from page.files.formats import FORMATS
+from page.files.sound import DecodeError
+from page.files.wav import frame_bytes
+from page.workers.pool import Cancelled, WorkerError
+from shared.facts import SAMPLE_RATE
+
+NAMES = {"other": "melody"}
+"""What people call a target where the field uses another word."""
+STEMS = ("vocals", "drums", "bass", "melody", "karaoke", "rest")
+"""The order in which people see them; "rest" is what is left of the mixture beside some targets."""
+WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
+DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+ENDED = (DONE, FAILED, CANCELLED)
+
+
+class Song:
+    def __init__(self, title, source, targets, form):
+        """source: async, gives the decoded mixture, a Sound or a Stream, the file's tags, see `files.tags`,
+        and the samples a second and the samples that files of it should have.
+
+        form: the format of the stems' files, by its name in `formats`.
+        targets: the stems that the visitor wants, by the names that people use; a model's others make up one residual.
+        """
+        self.title, self.source, self.targets, self.format = title, source, targets, form
+        self.kind = FORMATS[form].kind  # of the samples, see wav.FORMATS
+        self.state = WAITING
+        self.audio = None  # the decoded mixture, while it is needed
+        self.tags = {}  # what the file says of it, once it is decoded
+        self.model = None  # that it was separated with, as far as that is known, see `model_choice`
+        self.length = 0  # samples
+        self.folder = ""  # where its pieces are written, see `song_library`
+        self.kept_bytes = 0  # on the device, until they are removed
+        self.rate, self.frames = SAMPLE_RATE, 0  # samples a second, and samples, of the files
+        self.own = self.rate, self.frames  # the same, where the files' format has such a rate
+        self.clear()
+
+    def clear(self):
+        """Forget the separated pieces."""
+        self.pieces = []  # (start, samples, {stem: Blob of samples}) in the order they came
+        self.records = []  # what a list of them says: their start, stems, waveforms and files
+        self.loud = {}  # samples limited to full scale, by stem
+
+    async def decode(self):
+        if not self.audio:
+            self.audio, self.tags, rate, frames = await self.source()
+            self.length, self.own = self.audio.length, (rate, frames)
+            self.write_as(self.format)
+
+    def release(self):
+        """Let go of the decoded mixture."""
+        if self.audio:
+            self.audio.close()
+        self.audio = None
+
+    def write_as(self, form):
+        """Have its files be of a format, by its name in `formats`."""
+        rate, frames = self.own
+        self.format, self.rate = form, FORMATS[form].rate(rate)
+        fitting = int(self.length * self.rate / SAMPLE_RATE + 0.5)
+        self.frames = frames if self.rate == rate else fitting
+
+    async def separate(self, pool, on_plan, on_progress, on_piece):
+        """Have the pool separate all of it.
+
+        on_plan is called with the number of batches, on_progress with a batch and its fraction, on_piece with the
+        start and length of a finished stretch, in samples, and its waveform by stem.
+        Raises WorkerError, DecodeError or Cancelled.
+        """
+        self.clear()
+        self.on_progress, self.on_piece = on_progress, on_piece
+        plan = await pool.run(self.plan, pool.size)
+        self.overlap, batches = plan.overlap, list(plan.batches)
+        on_plan(len(batches))
+        self.level = await pool.run(self.measure, plan.windows)
+        self.ends = [{} for _ in batches]
+        self.is_broken = False  # whether it can't be decoded or separated to its end
+        self.joined = set()  # the batches whose end was added to the next one's beginning
+        work = [
+            self.separated(pool, index, batch, len(batches)) for index, batch in enumerate(batches)
+        ]
+        results = await asyncio.gather(*work, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, Exception)]
+        # When one batch fails, the others are cancelled: raise the cause, not the cancelling.
+        for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
+            raise error
+
+    async def plan(self, worker, workers):
+        return await worker.ask("plan", samples=self.length, workers=workers)
+
+    async def measure(self, worker, windows):
+        """The song's level, from all of its windows. Raises DecodeError."""
+        sound = await self.audio.windows(list(windows.starts), windows.length)
+        answer = await worker.ask(
+            "measure", transfer=[sound.buffer], windows=sound, length=windows.length
+        )
+        return answer.level
+
+    async def separated(self, pool, *batch):
+        """Have a batch separated. If that fails, end what the workers are at, once."""
+        try:
+            await pool.run(self.separate_batch, *batch)
+        except WorkerError:
+            if not self.is_broken:
+                self.is_broken = True
+                pool.start()
+            raise
+
+    async def separate_batch(self, worker, index, batch, count):
+        def listen(message):
+            if message.kind == "piece":
+                self.add_posted(message)
+            else:
+                self.on_progress(index, message.fraction)
+
+        self.on_progress(index, 0)
+        starts = list(batch.starts)
+        mixture = await self.mixture(starts, batch.length)
+        answer = await worker.ask(
+            "separate",
+            listen,
+            transfer=[mixture.buffer],
+            mixture=mixture,
+            starts=starts,
+            length=batch.length,
+            first=index == 0,
+            last=index == count - 1,
+            level=self.level,
+            **self.choice(),
+        )
+        self.on_progress(index, 1)
+        self.ends[index] = {"start": starts[0]}
+        for end in ("head", "tail"):
+            self.ends[index][end] = getattr(answer, end, None)
+        for border in (index - 1, index):
+            await self.join_after(border, worker)
+
+    async def mixture(self, starts, length):
+        """A batch's mixture. Raises DecodeError, after which the batches to come are cancelled."""
+        if self.is_broken:
+            raise Cancelled()
+        try:
+            return await self.audio.cut(starts, length)
+        except DecodeError:
+            self.is_broken = True
+            raise
+
+    def choice(self):
+        """What the worker needs to know of the visitor's choice: stems by the engine's names, samples, folder."""
+        engines = {name: target for target, name in NAMES.items()}
+        return {
+            "stems": [engines.get(name, name) for name in self.targets],
+            "sample_kind": self.kind,
+            "folder": self.folder,
+        }
+
+    async def join_after(self, index, worker):
+        """Have the border of two batches added up, once both are there."""
+        if not 0 <= index < len(self.ends) - 1:
+            return
+        left, right = self.ends[index], self.ends[index + 1]
+        if "tail" in left and "head" in right and index not in self.joined:
+            self.joined.add(index)
+            ends = {"tail": left["tail"], "head": right["head"], "start": right["start"]}
+            try:
+                await worker.ask("join", self.add_posted, **ends, **self.choice())
+            except WorkerError:
+                self.joined.remove(index)  # done again when the batch is
+                raise
+            left["tail"] = right["head"] = None
+
+    def add_posted(self, piece):
+        if self.piece_at(piece.start):
+            return  # a worker that stopped has posted it already; its batch is done again
+        for target in piece.stems:
+            stem = NAMES.get(target, target)
+            self.loud[stem] = self.loud.get(stem, 0) + getattr(piece.loud, target)
+        start, samples = self.add(record(piece), piece.blob)
+        self.on_piece(start, samples, waveforms(piece))
+
+    def add(self, record, blob):
+        """Take a piece, as `record` describes it: a Blob of one stem's samples after the other's."""
+        start, samples = record.start, min(record.samples, self.length - record.start)
+        targets = list(record.stems)
+        each, size = blob.size // len(targets), samples * frame_bytes(self.kind)
+        blobs = {}
+        for index, target in enumerate(targets):
+            # A slice refers to the whole Blob, which the browser keeps on disk where there is room.
+            blobs[NAMES.get(target, target)] = blob.slice(index * each, index * each + size)
+        self.pieces.append((start, samples, blobs))
+        self.records.append(record)
+        return start, samples
+
+    def make_wav(self):
+        """Have the files hold the samples as they are stored: WAV at 44.1 kHz."""
+        self.own = SAMPLE_RATE, self.length
+        self.write_as(self.kind)
+
+    def stems(self):
+        """Those that were made, in the order that people see."""
+        return in_order(self.pieces[0][2]) if self.pieces else []
+
+    def in_song_order(self):
+        return sorted(self.pieces, key=lambda piece: piece[0])
+
+    def parts(self, stem):
+        """A stem's pieces as Blobs, in the song's order."""
+        return [blobs[stem] for _, _, blobs in self.in_song_order()]
+
+    def piece_at(self, sample):
+        """The finished piece that holds a sample, or None."""
+        for piece in self.pieces:
+            if piece[0] <= sample < piece[0] + piece[1]:
+                return piece
+        return None
+
+
+def record(piece):
+    """All about a piece that a worker posted, except its samples, for the list of a stored song."""
+    names = ("start", "samples", "stems", "peaks", "file")
+    facts = {name: getattr(piece, name) for name in names}
+    facts["size"] = piece.blob.size
+    return to_js(facts)
+
+
+def waveforms(record):
+    """A piece's waveform by stem."""
+    return {
+        NAMES.get(target, target): list(getattr(record.peaks, target)) for target in record.stems
+    }
+
+
+def in_order(stems):
+    """As people see them; MicroPython's dicts keep no order."""
+    known = [stem for stem in STEMS if stem in stems]
+    return known + sorted(stem for stem in stems if stem not in STEMS)

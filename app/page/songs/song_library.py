@@ -1,0 +1,288 @@
+"""Finished songs on the visitor's device, in the origin's private file system, until they are removed.
+
+Each song has a folder: its pieces, which workers write as they finish them, and at last a list of them. A folder
+without a list is of a song that some page is at work on, or was when it was closed; its name says which page.
+"""
+
+import asyncio
+
+import js
+from pyscript.ffi import create_proxy, to_js
+
+from page import storage, view
+from page.files.tags import NUMBERS, TEXTS
+from page.models.model_choice import Model
+from page.promises import RejectedError, attempt, in_time, outcome, settle
+from page.settings import settings
+from page.songs.song import Song
+from page.text.texts import tr
+from shared.facts import SAMPLE_RATE, SONGS_FOLDER
+
+LIST = "song.json"
+FORMAT = 1
+SEPARATOR = "."
+"""Between a page's name and the number of its song."""
+PATIENCE = 60
+"""Seconds that a new song waits until those that are there have been read."""
+TRIES = 20
+"""Attempts to remove a folder: a worker that was ended holds its file for a moment longer."""
+
+
+class SongLibrary:
+    def __init__(self, on_change, on_gone):
+        """on_change is called when there is something new to say; on_gone with a folder that another page removed."""
+        self.on_change, self.on_gone = on_change, on_gone
+        self.root = None  # where the songs' folders are, if this browser keeps anything
+        self.page, self.count = "", 0
+        self.has_asked = (
+            False  # whether the browser was asked not to delete songs when space runs out
+        )
+        self.opened = asyncio.Event()
+        self.channel = None  # to the site's other pages
+        self.box = view.element("keep")
+        self.box.checked = settings.get("keep", settings.one_of(("on", "off")), "on") == "on"
+        view.on(self.box, "change", self.changed)
+
+    def changed(self, event):
+        settings.store("keep", "on" if self.box.checked else "off")
+        self.on_change()
+
+    async def open(self):
+        """Read the finished songs. Unfinished ones are removed, unless a page is at work on them."""
+        try:
+            root = await storage.folder(SONGS_FOLDER)
+            if not root or not getattr(js.navigator, "locks", None):
+                return []
+            self.root = root
+            self.channel = js.BroadcastChannel.new(SONGS_FOLDER)
+            self.channel.onmessage = create_proxy(lambda event: self.on_gone(event.data))
+            self.page = await hold()
+            # Names first, then pages: a song that is begun or finished in between isn't taken for a lost one.
+            names = sorted(await storage.names(self.root))
+            pages = await pages_at_work()
+            songs = []
+            for name in names:
+                song = await read(self.root, name)
+                if song:
+                    songs.append(song)
+                elif name.split(SEPARATOR)[0] not in pages and not await is_foreign(root, name):
+                    await self.remove(name)
+            return songs
+        except RejectedError:
+            self.root = None
+            return []
+        finally:
+            self.opened.set()
+            self.on_change()
+
+    async def begin(self):
+        """A folder for a new song, or "" where nothing is to be kept."""
+        if not self.opened.is_set():
+            await in_time(self.opened.wait(), PATIENCE)
+        if not (self.opened.is_set() and self.root and self.box.checked):
+            return ""
+        self.count += 1
+        name = self.page + SEPARATOR + str(self.count)
+        made = await in_time(outcome(self.root.getDirectoryHandle(name, CREATE)))
+        return name if made else ""
+
+    async def finish(self, song, pool):
+        """Write a song's list, if all of its pieces are on the device, so that the next visit finds it.
+
+        Raises WorkerError or Cancelled.
+        """
+        if song.folder and all(record.file for record in song.records):
+            facts = described(song)
+            facts["covers"] = []
+            for cover in song.tags.get("images", []):
+                facts["covers"].append(await packed(cover))
+            text = js.JSON.stringify(to_js(facts))
+            if (await pool.run(write, song.folder, text)).written:
+                song.kept_bytes = sum(record.size for record in song.records)
+                self.ask_to_last()
+                await self.tidy(song)
+        self.on_change()
+
+    async def tidy(self, song):
+        """Remove files that the list doesn't name: a worker that stopped has written them before another did."""
+        place = await outcome(self.root.getDirectoryHandle(song.folder))
+        wanted = [LIST] + [record.file for record in song.records]
+        for name in await storage.names(place) if place else []:
+            if name not in wanted:
+                await outcome(place.removeEntry(name))
+
+    def ask_to_last(self):
+        """Ask the browser to keep the songs, once a visit: some browsers ask the visitor then."""
+        if not self.has_asked:
+            self.has_asked = True
+            asyncio.create_task(outcome(js.navigator.storage.persist()))
+
+    async def remove(self, name):
+        """Remove a song's folder."""
+        for _ in range(TRIES):
+            if await done(self.root.removeEntry(name, RECURSIVE)):
+                break
+            if not await outcome(self.root.getDirectoryHandle(name)):
+                break
+            await asyncio.sleep(0.25)
+        self.channel.postMessage(name)
+
+    def in_words(self, songs):
+        """Say which of these songs are kept, and whether new ones will be."""
+        if not self.opened.is_set():
+            return ""
+        if not self.root:
+            return tr(
+                "This browser keeps nothing for the page: download your stems before you close it."
+            )
+        kept = [song.kept_bytes for song in songs if song.kept_bytes]
+        said = []
+        if kept:
+            text = tr("Kept on this device until you remove them: {} songs, {}.")
+            if len(kept) == 1:
+                text = tr("Kept on this device until you remove it: {} song, {}.")
+            said.append(text.format(len(kept), megabytes(sum(kept))))
+        if not self.box.checked:
+            said.append(
+                tr("New songs are not kept: download their stems before you close the page.")
+            )
+        if not said:
+            said.append(tr("Finished songs are kept on this device until you remove them."))
+        return " ".join(said)
+
+
+CREATE, RECURSIVE = to_js({"create": True}), to_js({"recursive": True})
+
+
+def megabytes(size):
+    return "{:.0f} MB".format(max(1, size / 1e6))
+
+
+async def done(promise):
+    """Whether a promise was fulfilled."""
+    try:
+        await settle(promise)
+    except RejectedError:
+        return False
+    return True
+
+
+async def hold():
+    """A name for this page, by which others see that it is there: a lock that goes with the page."""
+    name = js.crypto.randomUUID()
+
+    def executor(resolve, reject):
+        # This promise never settles: the lock goes with the page. It is made here, because MicroPython may free what a
+        # callback makes before JavaScript has it.
+        gone = js.Promise.new(create_proxy(lambda resolve, reject: None))
+
+        def granted(lock):
+            resolve()
+            return gone
+
+        # Browsers that allow no lock reject at once.
+        held = js.navigator.locks.request(SONGS_FOLDER + SEPARATOR + name, create_proxy(granted))
+        held.catch(reject)
+
+    await settle(js.Promise.new(create_proxy(executor)))
+    return name
+
+
+async def pages_at_work():
+    held = (await settle(js.navigator.locks.query())).held
+    return [lock.name.split(SEPARATOR)[-1] for lock in held]
+
+
+async def write(worker, name, text):
+    return await worker.ask("write", folder=name, name=LIST, text=text)
+
+
+def described(song):
+    return {
+        "format": FORMAT,
+        "title": song.title,
+        "targets": list(song.targets),
+        "kind": song.kind,
+        "length": song.length,
+        "tags": {name: song.tags[name] for name in TEXTS + NUMBERS if name in song.tags},
+        "date": song.tags["date"].toISOString() if "date" in song.tags else "",
+        "rate": song.own[0],
+        "frames": song.own[1],
+        "lanes": song.lanes,
+        "model": made_with(song.model),
+        "loud": song.loud,
+        "pieces": song.records,
+    }
+
+
+def made_with(model):
+    return {"name": model.name, "title": model.title, "quality": model.quality}
+
+
+async def packed(cover):
+    """A picture as what JSON can hold, its data as a data URL."""
+    reader = js.FileReader.new()
+
+    def executor(resolve, reject):
+        reader.onload, reader.onerror = resolve, reject
+        reader.readAsDataURL(js.Blob.new(to_js([cover["data"]])))
+
+    await settle(js.Promise.new(create_proxy(executor)))
+    return {"data": reader.result, "mimeType": cover["mimeType"], "kind": cover["kind"]}
+
+
+async def unpacked(cover):
+    """The picture that `packed` has packed. Raises RejectedError."""
+    response = await settle(js.fetch(cover.data))
+    data = js.Uint8Array.new(await settle(response.arrayBuffer()))
+    return {"data": data, "mimeType": cover.mimeType, "kind": cover.kind}
+
+
+def as_dict(found):
+    return {name: getattr(found, name) for name in js.Object.keys(found)}
+
+
+async def listed(place):
+    """The content of the list in a song's folder, or None."""
+    handle = await outcome(place.getFileHandle(LIST))
+    file = handle and await outcome(handle.getFile())
+    text = file and await outcome(file.text())
+    return text and await outcome(attempt(js.JSON.parse, text))
+
+
+async def is_foreign(root, name):
+    """Whether a song was kept by another version of the page, which may come back."""
+    place = await outcome(root.getDirectoryHandle(name))
+    text = place and await listed(place)
+    return (getattr(text, "format", None) or FORMAT) != FORMAT
+
+
+async def read(root, name):
+    """A kept Song; None if it isn't there as a whole."""
+    place = await outcome(root.getDirectoryHandle(name))
+    text = place and await listed(place)
+    if getattr(text, "format", None) != FORMAT:
+        return None
+    try:
+        song = Song(text.title, None, list(text.targets), text.kind)
+        song.folder, song.length, song.lanes = name, text.length, list(text.lanes)
+        # Lists of earlier versions of the page don't have all of this.
+        song.own = getattr(text, "rate", SAMPLE_RATE), getattr(text, "frames", text.length)
+        song.loud, song.tags = as_dict(text.loud), as_dict(text.tags)
+        model = getattr(text, "model", None)
+        if model:
+            song.model = Model(model.name, model.title, quality=model.quality)
+        if getattr(text, "date", ""):
+            song.tags["date"] = js.Date.new(text.date)
+        for cover in getattr(text, "covers", None) or []:
+            song.tags["images"] = song.tags.get("images", []) + [await unpacked(cover)]
+        for record in text.pieces:
+            piece = await outcome(place.getFileHandle(record.file))
+            file = piece and await outcome(piece.getFile())
+            if not file or file.size != record.size:
+                return None
+            song.add(record, file)
+            song.kept_bytes += file.size
+    except (AttributeError, TypeError, ValueError, RejectedError):
+        return None  # another program's file, or half a list
+    return song

@@ -1,0 +1,134 @@
+"""The page's elements: finding, filling and watching them."""
+
+import gc
+
+from js import URL, AbortController, FinalizationRegistry, document, setTimeout, window
+from pyscript.ffi import create_proxy, to_js
+
+from page.text.texts import tr
+
+
+def address(path):
+    """The URL of a file of the site, by its path."""
+    return URL.new(path, document.baseURI).href
+
+
+def element(name):
+    return document.getElementById(name)
+
+
+def copy(template):
+    """A new element from a template's first one."""
+    return element(template).content.firstElementChild.cloneNode(True)
+
+
+def on(target, event, handler):
+    """Call a function with every such event.
+
+    The function returns None: MicroPython may free an object that it returns before JavaScript has it.
+    """
+    if not getattr(target, "listeners", None):
+        target.listeners = AbortController.new()
+    listener = create_proxy(handler)
+    target.addEventListener(event, listener, to_js({"signal": target.listeners.signal}))
+    COLLECTED.register(listener, None)
+
+
+collecting = False
+
+
+def listener_collected(_):
+    """Collect garbage soon: a dead listener's Python closure still pins DOM nodes, and MicroPython won't collect unless
+    told to."""
+    global collecting
+    if not collecting:
+        collecting = True
+        for delay in (1000, 5000):  # objects that the first run frees may have held others
+            setTimeout(create_proxy(collect), delay)
+
+
+def collect():
+    global collecting
+    collecting = False
+    gc.collect()
+
+
+COLLECTED = FinalizationRegistry.new(create_proxy(listener_collected))
+"""Tells when JavaScript has freed the listener of a removed element."""
+
+
+def discard(node):
+    """Remove an element with all listeners, its own and those within it.
+
+    A handler that refers to its element makes a cycle through both languages' memories, which neither collector sees.
+    """
+    for element in [node] + list(node.querySelectorAll("*")):
+        remove_listeners(element)
+    node.remove()
+
+
+def remove_listeners(target):
+    """Remove every handler that `on` has given an element."""
+    if getattr(target, "listeners", None):
+        target.listeners.abort()
+
+
+def on_click(target, handler):
+    on(target, "click", lambda event: handler())
+
+
+def warn_before_leaving(has_unsaved):
+    """Have the browser ask before the page goes, as long as has_unsaved() is true."""
+
+    def leaving(event):
+        if has_unsaved():
+            event.preventDefault()
+
+    on(window, "beforeunload", leaving)
+
+
+def state(name):
+    """Set the page's state (loading, ready, running, done or error), for styles and for scripts that drive the page."""
+    document.documentElement.dataset.state = name
+
+
+def get_state():
+    return document.documentElement.dataset.state
+
+
+def say(node, text):
+    if node.textContent != text:
+        node.textContent = text
+
+
+def announce(text):
+    """Have screen readers say a text, also when it repeats the last one."""
+    element("announcer").textContent = ""
+    element("announcer").textContent = text
+
+
+def error(text):
+    say(element("error"), text)
+    element("error").hidden = not text
+
+
+def tab_title(text=""):
+    document.title = (text + " · " if text else "") + tr("umx: separate a song into stems")
+
+
+def clock(seconds):
+    minutes, seconds = divmod(int(seconds), 60)
+    return "{}:{:02d}".format(minutes, seconds)
+
+
+def capital(text):
+    return text[0].upper() + text[1:]
+
+
+def focus(node):
+    """Focus an element without scrolling to it."""
+    node.focus(to_js({"preventScroll": True}))
+
+
+def press(button, yes):
+    button.setAttribute("aria-pressed", "true" if yes else "false")

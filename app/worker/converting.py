@@ -1,0 +1,173 @@
+"""Official models made of picked or fetched checkpoints, for workers, and kept on the visitor's device."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Any
+
+import js
+from pyodide.ffi import create_once_callable, to_js
+
+from shared.facts import MODELS_FOLDER
+from umx.errors import ConvertError
+from umx.format.convert import Converter
+from umx.format.manifest import MANIFEST, Manifest
+from umx.models.official import OFFICIAL, Checkpoint, recognise
+from worker import storage
+from worker.fetching import fetch
+
+UNFINISHED = ".unfinished"
+"""Ends the name of the folder in which a model is being made."""
+PRESET = "web"
+CHUNK = 1 << 20
+HASHING = 0.1  # of the work
+DOWNLOADING = 0.8  # of the work where the files are downloaded first
+
+
+class Picked(io.RawIOBase):
+    """A File that the visitor picked, read piece by piece: it may be larger than the memory that is left."""
+
+    def __init__(self, file: Any):
+        self.file, self.position, self.reader = file, 0, js.FileReaderSync.new()
+        channel = js.MessageChannel.new()
+        channel.port2.close()
+        self.bin = channel.port1
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base: int = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.file.size}[
+            whence
+        ]
+        self.position = base + offset
+        return self.position
+
+    def readinto(self, buffer: Any) -> int:
+        end: int = min(self.position + min(len(buffer), CHUNK), self.file.size)
+        piece = self.reader.readAsArrayBuffer(self.file.slice(self.position, end))
+        count = max(0, end - self.position)
+        if count:
+            piece.assign_to(memoryview(buffer).cast("B")[:count])
+            # Transferring the buffer to a closed port frees it now; the garbage collector would let hundreds gather.
+            self.bin.postMessage(piece, to_js([piece]))
+        self.position += count
+        return count
+
+
+async def convert(files: Any, report: Callable[[float], None]) -> dict[str, object]:
+    """Make a model of an official one's checkpoints and keep it. Answers with its name.
+
+    files: Files that the visitor picked, in any order, under any name.
+    Raises ConvertError or CheckpointError, and leaves all as it was then.
+    """
+    name, checkpoints = await recognised(list(files), report)
+    official = OFFICIAL[name]
+    converter = Converter(PRESET, official.known, name=name, **official.fields())
+    async with turn():
+        unfinished = await storage.model_folder(name + UNFINISHED, create=True)
+        try:
+            for done, (checkpoint, file) in enumerate(checkpoints.items(), 1):
+                entry, data = converter.add(checkpoint.targets, io.BufferedReader(Picked(file)))
+                await storage.write(unfinished, entry.file, data)
+                del data
+                report(HASHING + (1 - HASHING) * done / len(checkpoints))
+            manifest = converter.manifest()
+            await storage.write(unfinished, MANIFEST + UNFINISHED, manifest.text().encode())
+            await put_in_place(unfinished, manifest)
+        except OSError as error:
+            raise ConvertError(
+                "convert.no-room",
+                "This device has no room for {model}: free some, and try again.",
+                model=official.title,
+            ) from error
+        finally:
+            await storage.remove_model(name + UNFINISHED)
+    return {"name": name}
+
+
+async def put_in_place(unfinished: storage.Folder, manifest: Manifest) -> None:
+    """Move a model's files from the folder where it was made to its own, in place of one that was made before."""
+    await storage.remove_model(manifest.name)
+    folder = await storage.model_folder(manifest.name, create=True)
+    for entry in manifest.files:
+        await (await unfinished.getFileHandle(entry.file)).move(folder, entry.file)
+    # The manifest comes last: a folder without one is no model.
+    await (await unfinished.getFileHandle(MANIFEST + UNFINISHED)).move(folder, MANIFEST)
+
+
+@asynccontextmanager
+async def turn() -> AsyncIterator[None]:
+    """Pages make models one after the other; and while one does, none throws away what isn't finished."""
+    loop = asyncio.get_running_loop()
+    begun, over = loop.create_future(), loop.create_future()
+
+    def begin(lock: Any) -> Any:
+        begun.set_result(None)
+        return over
+
+    js.navigator.locks.request(MODELS_FOLDER, create_once_callable(begin))
+    await begun
+    try:
+        yield
+    finally:
+        over.set_result(None)
+
+
+async def download(name: str, report: Callable[[float], None]) -> dict[str, object]:
+    """Fetch an official model's checkpoints, and then do as `convert` does.
+
+    Raises WeightsError where they can't be had.
+    """
+    official = OFFICIAL[name]
+    files = []
+    for number, checkpoint in enumerate(official.checkpoints):
+
+        def part(fraction: float, number: int = number) -> None:
+            report(DOWNLOADING * (number + fraction) / len(official.checkpoints))
+
+        blob = await fetch(checkpoint.page_url, report=part)
+        files.append(js.File.new(to_js([blob]), checkpoint.file))
+    return await convert(files, lambda done: report(DOWNLOADING + (1 - DOWNLOADING) * done))
+
+
+async def recognised(
+    files: list[Any], report: Callable[[float], None]
+) -> tuple[str, dict[Checkpoint, Any]]:
+    """Which official model the files are of, and which of its checkpoints each is; they are known by their hashes."""
+    digests = {}
+    for number, file in enumerate(files, 1):
+        digests[await digest(file)] = file
+        report(HASHING * number / len(files))
+    found = recognise(digests)
+    if found is None:
+        raise ConvertError(
+            "convert.not-official",
+            "No file of {models}, whole and unchanged, is among these: {files}.",
+            models=" or ".join(official.title for official in OFFICIAL.values()),
+            files=", ".join(file.name for file in files),
+        )
+    name, checkpoints = found
+    official = OFFICIAL[name]
+    lacking = [c.file for c in official.checkpoints if c not in checkpoints]
+    if lacking:
+        raise ConvertError(
+            "convert.lacking",
+            "{model} also needs {files}, whole and unchanged. Choose all of its files at once.",
+            model=official.title,
+            files=", ".join(lacking),
+        )
+    return found
+
+
+async def digest(file: Any) -> str:
+    hashed, picked = sha256(), Picked(file)
+    while piece := picked.read(CHUNK):
+        hashed.update(piece)
+        await asyncio.sleep(0)  # lets the browser free what was read
+    return hashed.hexdigest()

@@ -1,0 +1,47 @@
+"""Unpacks and hashes weight files with the browser's own code, several times as fast as Python in WebAssembly."""
+
+from typing import Any
+
+import js
+from pyodide.ffi import JsException
+
+from umx.errors import WeightsError
+from umx.format.manifest import Manifest, WeightFile
+from umx.format.packing import GZIP_MAGIC, read_unpacked, read_weights
+from umx.format.safetensors import Tensor
+
+
+async def read(blob: Any, entry: WeightFile, manifest: Manifest) -> dict[str, Tensor]:
+    """As `packing.read_weights`, of a Blob; left to that where the browser lacks something, as it does on pages
+    without HTTPS, or the file isn't packed."""
+    start = (await blob.slice(0, len(GZIP_MAGIC)).arrayBuffer()).to_bytes()
+    if start != GZIP_MAGIC or not hasattr(js, "DecompressionStream") or not subtle():
+        return read_weights((await blob.arrayBuffer()).to_bytes(), entry, manifest)
+    data = await unpacked(blob, entry)
+    digest = (await subtle().digest("SHA-256", data)).to_bytes()
+    return read_unpacked(data.to_bytes(), digest.hex(), entry, manifest)
+
+
+def subtle() -> Any:
+    """The browser's cryptography; None on pages without HTTPS."""
+    return getattr(js.crypto, "subtle", None)
+
+
+async def unpacked(blob: Any, entry: WeightFile) -> Any:
+    """The unpacked bytes, a Uint8Array, at most one more than the manifest names. Raises WeightsError."""
+    out, end = js.Uint8Array.new(entry.unpacked_size + 1), 0
+    reader = blob.stream().pipeThrough(js.DecompressionStream.new("gzip")).getReader()
+    try:
+        while end < out.length and not (step := await reader.read()).done:
+            piece = step.value.subarray(0, out.length - end)
+            out.set(piece, end)
+            end += piece.length
+        await reader.cancel()
+    except JsException as error:
+        raise WeightsError(
+            "weights.damaged",
+            "{file} is damaged: {reason}; fetch it again.",
+            file=entry.file,
+            reason=error,
+        ) from error
+    return out.subarray(0, end)

@@ -1,0 +1,9 @@
+"""Commands, and in common/ what they share: README.md says which does what.
+
+Ends the running script where Python is too old for what it imports next.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 (macOS brings 3.9, Ubuntu 22.04 has 3.10)
+    sys.exit("Python 3.11 or newer is needed; this is {}.{}.".format(*sys.version_info))

@@ -1,6 +1,0 @@
-"""For scripts that people start to import first: ends them where Python is too old for what they import next."""
-
-import sys
-
-if sys.version_info < (3, 11):  # noqa: UP036 (macOS brings 3.9, Ubuntu 22.04 has 3.10)
-    sys.exit("Python 3.11 or newer is needed; this is {}.{}.".format(*sys.version_info))
