@@ -13,7 +13,7 @@ class CodedError(ValueError):
 
     def within(self, place: str) -> Self:
         """The same error, said of a file by its name."""
-        return type(self)(self.code, "{place}: " + self.sentence, place=place, **self.fields)
+        return type(self)(self.code, "{place}: " + self.sentence, **self.fields | {"place": place})
 
 
 class WeightsError(CodedError):
