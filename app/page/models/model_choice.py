@@ -48,7 +48,7 @@ def mean(ratios):
 
 
 def short(title):
-    """A title without what describes it: "umx-mini, a small first model". It is the English one, before `told`."""
+    """A title without what describes it: "umx-mini, a small first model". It is the English one, before `tr`."""
     return title.split(",")[0]
 
 
