@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
 
 from scripts import test
-from scripts.build import build
+from scripts.build import build, publish
 from scripts.common.environment import PYTHON, ROOT
 from scripts.serve import server
 
@@ -92,6 +92,7 @@ def main() -> None:
             name = model.replace(":", "-")
             if model.startswith("random:"):
                 random_model(site / "weights" / name, int(model.removeprefix("random:")))
+                publish(site)
             for workers in args.workers:
                 with opened(site, Path(work) / f"profile {name} {workers}") as context:
                     for result in in_browser(context, name, workers, songs):

@@ -52,8 +52,14 @@ def build(site: Path = SITE) -> Path:
             shutil.copytree(source, site / part, ignore=left_out)
         else:
             shutil.copy(source, site)
-    (site / SERVICE_WORKER).write_text(service_worker(site))
+    publish(site)
     return site
+
+
+def publish(site: Path) -> None:
+    """Have the page know all models that lie in a site, and its service worker all files."""
+    write_index(site / "weights")
+    (site / SERVICE_WORKER).write_text(service_worker(site))
 
 
 def service_worker(folder: Path) -> str:
