@@ -1,6 +1,6 @@
-"""Compile umx/kernels/kernels.c to kernels.wasm beside it, with ziglang (`pip install ziglang==0.17.1`).
+"""Compile umx/kernels/*.c to side modules beside them, with ziglang (`pip install ziglang==0.17.1`).
 
-The same source gives the same bytes, so the built file is kept in the repository and a test builds it anew.
+The same source gives the same bytes, so the built files are kept in the repository and a test builds them anew.
 """
 
 import subprocess
@@ -9,11 +9,15 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "umx" / "kernels"
-EXPORTS = (
-    *("pack", "linear", "lstm", "magnitude"),
-    *("wiener_model", "wiener_filter", "spectrum", "overlap_add"),
-    *("to_int16", "peaks"),
-)
+EXPORTS = {
+    "kernels": (
+        *("pack", "linear", "lstm", "magnitude"),
+        *("wiener_model", "wiener_filter", "spectrum", "overlap_add"),
+        *("to_int16", "peaks"),
+    ),
+    "htdemucs": ("product", "dconv", "layer_norm", "group_norm", "attend"),
+}
+"""Functions of each side module; pages load that of an architecture only with such a model."""
 COMPILE = [
     "cc",
     "--target=wasm32-emscripten",
@@ -26,8 +30,8 @@ COMPILE = [
 LINK = ["wasm-ld", "-shared", "--experimental-pic", "--no-entry", "--strip-all"]
 
 
-def build(output: Path) -> None:
-    """Write the side module. Raises CalledProcessError where the compiler finds fault."""
+def build(name: str, output: Path) -> None:
+    """Write a side module. Raises CalledProcessError where the compiler finds fault."""
 
     def zig(*arguments: str | Path) -> None:
         subprocess.run(
@@ -35,11 +39,12 @@ def build(output: Path) -> None:
         )
 
     with tempfile.TemporaryDirectory() as work:
-        compiled = Path(work) / "kernels.o"
-        zig(*COMPILE, "-c", "kernels.c", "-o", compiled)
-        zig(*LINK, *(f"--export={name}" for name in EXPORTS), compiled, "-o", output)
+        compiled = Path(work) / f"{name}.o"
+        zig(*COMPILE, "-c", f"{name}.c", "-o", compiled)
+        zig(*LINK, *(f"--export={function}" for function in EXPORTS[name]), compiled, "-o", output)
     output.chmod(0o644)
 
 
 if __name__ == "__main__":
-    build(FOLDER / "kernels.wasm")
+    for name in EXPORTS:
+        build(name, FOLDER / f"{name}.wasm")

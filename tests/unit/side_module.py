@@ -1,6 +1,7 @@
-"""kernels.wasm outside a browser: loaded into wasmtime as Pyodide's linker would, called with numpy arrays."""
+"""A side module outside a browser: loaded into wasmtime as Pyodide's linker would, called with numpy arrays."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,10 @@ STACK, DATA, HEAP = PAGE, PAGE, 2 * PAGE  # the stack grows down from STACK; arr
 class SideModule:
     """Copies every array into the module's memory, calls, and copies it back: functions may write into any of them."""
 
-    def __init__(self, pages: int) -> None:
+    def __init__(self, pages: int, library: Path = LIBRARY) -> None:
         engine = Engine()
         self.store = Store(engine)
-        module = Module.from_file(engine, str(LIBRARY))
+        module = Module.from_file(engine, str(library))
         self.memory = Memory(self.store, MemoryType(Limits(pages, None)))
 
         def place(value: int, mutable: bool) -> Global:

@@ -4,13 +4,15 @@ Everything is channels last and float32. Convolutions are products of strided ro
 with zeros around it, whose rows may overlap, so nothing is copied before the product.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Float
+from .reference import Numpy
 
 Then: TypeAlias = Literal["write", "gelu", "glu", "add", "gelu_add"]
 """What becomes of a product: it is written as it is, after GELU or GLU, or is added to what is there, after GELU or as
@@ -25,7 +27,7 @@ ROWS = 4096
 class Matrix(NamedTuple):
     """y = scale * (weight @ x) + bias."""
 
-    weight: Float | NDArray[np.int16]  # (outputs, inputs)
+    weight: NDArray[Any]  # (outputs, inputs), floats or 16-bit integers
     scale: Float  # (outputs,)
     bias: Float  # (outputs,)
 
@@ -82,6 +84,61 @@ class Kernels(Protocol):
 
         query: (n, channels); key, value: (m, channels); out: (n, channels). Their last axis is contiguous.
         """
+
+
+def choose(engine: Numpy) -> Kernels:
+    """The fastest kernels whose results are right here, for products as fast as the engine's."""
+    reference = Reference(engine.product)
+    if engine.name == "simd":
+        from .htdemucs_simd import Simd
+
+        try:
+            kernels = Simd()
+        except OSError:
+            return reference  # the library can't be loaded here
+        if agree(kernels, reference):
+            return kernels
+    return reference
+
+
+def agree(kernels: Kernels, reference: Kernels) -> bool:
+    """Whether two implementations agree within 1 %. Rounding to integers costs less."""
+    pairs = zip(_try(kernels), _try(reference), strict=True)
+    return all(np.linalg.norm(a - b) < 0.01 * np.linalg.norm(b) for a, b in pairs)
+
+
+def _try(kernels: Kernels) -> Iterator[Float]:
+    """Everything that there is to compute, on a little noise."""
+
+    def noise(*shape: int) -> Float:
+        # numpy.random takes longer to load than all of this to compute.
+        values: Float = np.sin(np.arange(prod(shape)) ** 2.0).astype(np.float32)
+        return values.reshape(shape)
+
+    def matrix(outputs: int, inputs: int) -> Matrix:
+        weight = (4095 * noise(outputs, inputs)).astype(np.int16)
+        return Matrix(weight, np.full(outputs, 2e-4, np.float32), noise(outputs))
+
+    def norm(width: int) -> Norm:
+        return Norm(noise(width) + 1, noise(width))
+
+    for then in get_args(Then):
+        out = noise(1, 13, 8 if then == "glu" else 16)
+        packed = kernels.pack(matrix(16, 136), then == "glu")
+        kernels.product(noise(1, 13, 1, 136), packed, then, out)
+        yield out
+    signals = noise(5, 24, 16)
+    signals[:, :2] = signals[:, -2:] = 0
+    residual = Residual(matrix(2, 48), norm(2), matrix(32, 2), norm(32), noise(16))
+    kernels.dconv(signals, kernels.pack_residual(residual), 2)
+    yield signals
+    rows = noise(13, 16)
+    kernels.layer_norm(rows, norm(16), rows)
+    kernels.group_norm(rows, norm(16))
+    yield rows
+    mixed = np.empty((19, 32), np.float32)
+    kernels.attend(noise(19, 32), noise(150, 32), 2 * noise(150, 32), 2, mixed)
+    yield mixed
 
 
 class Reference:
@@ -153,7 +210,8 @@ def normalise(x: Float, norm: Norm, axis: int | None) -> Float:
     centred = x - mean
     variance = np.square(centred).mean(axis=axis, keepdims=True, dtype=np.float64)
     inverse = (1 / np.sqrt(variance + EPSILON)).astype(np.float32)
-    return centred * inverse * norm.gain + norm.bias
+    y: Float = centred * inverse * norm.gain + norm.bias
+    return y
 
 
 def gelu(x: Float) -> Float:
@@ -165,11 +223,12 @@ def gelu(x: Float) -> Float:
 def erf(x: Float) -> Float:
     """The error function, to 2e-7 (Abramowitz and Stegun, 7.1.26): numpy has none."""
     a = np.abs(x)
-    t = 1 / (1 + np.float32(0.3275911) * a)
-    series = np.float32(1.061405429)
-    for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        series = series * t + np.float32(coefficient)
-    return np.copysign(1 - series * t * np.exp(-a * a), x)
+    t: Float = np.reciprocal(1 + np.float32(0.3275911) * a)
+    series = np.zeros_like(t)
+    for coefficient in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        series = (series + np.float32(coefficient)) * t
+    y: Float = np.copysign(1 - series * np.exp(-a * a), x)
+    return y
 
 
 def glu(x: Float) -> Float:

@@ -8,38 +8,14 @@
 // on one core, see docs/benchmark.md.
 // Built by scripts/kernels.py.
 
-#include <stdint.h>
-#include <wasm_simd128.h>
+#include "vectors.h"
 
-#define EXPORT __attribute__((visibility("default")))
-#define INLINE static inline __attribute__((always_inline))
-
-enum {
-    BLOCK = 8,  // outputs multiplied at a time; weights are packed in such blocks
-    LANES = 4,  // rows multiplied at a time: 8 vectors of sums, 2 of weights and 1 of activations fit 16 registers
-    CHUNK = 128,  // rows quantised at a time: they stay in the second-level cache while all weights pass by
-    GATES = 4,  // of an LSTM: input, forget, cell, output
-};
-
-// Pair: the weights of two inputs for BLOCK outputs. Rows: the same two inputs of LANES rows.
-typedef struct { int16_t half[2][8]; } Pair;
-typedef struct { int16_t lane[LANES][2]; } Rows;
-
-// Keeps the compiler from adding up one lane after the other. That takes more registers than there are, and a fifth
-// more time.
-#define KEEP_ORDER(value) __asm__ volatile("" : "+r"(value))
+enum { GATES = 4 };  // of an LSTM: input, forget, cell, output
 
 typedef enum { NONE, TANH, RELU } Activation;
 
 // Number of inputs, padded to whole vectors of 16-bit integers.
 static int depth_of(int inputs) { return (inputs + 7) & ~7; }
-
-// max(a, b), ignoring a NaN in b.
-INLINE float larger(float a, float b) { return b > a ? b : a; }
-
-// Floats: four of them, at any address. Ints: what comparing two Floats gives.
-typedef float Floats __attribute__((vector_size(16), aligned(4)));
-typedef int Ints __attribute__((vector_size(16)));
 
 // Load and store of up to four floats; `take` fills up with zeros.
 INLINE Floats take(const float *from, int count) {
@@ -57,20 +33,6 @@ INLINE void put(Floats x, float *to, int count) {
         for (int k = 0; k < count; k++)
             to[k] = x[k];
 }
-
-// tanh(x) = x p(x^2) / q(x^2), p and q cubic. The coefficients are the minimax fit of that form to |x| <= 7.5: the
-// error alternates between equal extremes of 1.5e-6, and is 1.8e-6 at most with float32 rounding.
-// Arguments are clamped to +-7.5 first; NaN becomes 7.5.
-INLINE Floats tanh_of(Floats x) {
-    x = (Floats)wasm_f32x4_pmax(wasm_f32x4_splat(-7.5f), wasm_f32x4_pmin(wasm_f32x4_splat(7.5f), (v128_t)x));
-    Floats y = x * x;
-    Floats p = ((3.6628765e-06f * y + 2.2186972e-03f) * y + 1.2235865e-01f) * y + 9.9999291e-01f;
-    Floats q = ((1.3610181e-04f * y + 2.0797761e-02f) * y + 4.5566860e-01f) * y + 1.0f;
-    return x * p / q;
-}
-
-// Largest error 9e-7.
-INLINE Floats sigmoid_of(Floats x) { return 0.5f * tanh_of(0.5f * x) + 0.5f; }
 
 // Pack int8 (outputs, inputs) into blocks of 8 outputs: for every two inputs 16 bytes, outputs 0 to 3 and then 4 to 7,
 // each with both inputs side by side, as i32x4.dot_i16x8_s wants them. Zeros fill the last block and the last inputs.
@@ -182,9 +144,6 @@ INLINE void block_times_tile(
             put(y, out + first, m->outputs - first);
         }
 }
-
-// The tile that holds a row: LANES rows, two inputs of each in turn.
-static Rows *tile_of(Rows *tiles, int row, int depth) { return tiles + row / LANES * (depth / 2); }
 
 // One block of outputs for rows in tiles of 4.
 static void block_times_rows(
@@ -476,16 +435,6 @@ INLINE Complex times(Complex a, const float *w) {
         wasm_f32x4_sub(wasm_f32x4_mul(a.re, re), wasm_f32x4_mul(a.im, im)),
         wasm_f32x4_add(wasm_f32x4_mul(a.re, im), wasm_f32x4_mul(a.im, re)),
     };
-}
-
-// Transpose four vectors of four: rows become columns.
-INLINE void transpose(v128_t *row) {
-    v128_t a = wasm_i32x4_shuffle(row[0], row[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(row[2], row[3], 0, 4, 1, 5);
-    v128_t c = wasm_i32x4_shuffle(row[0], row[1], 2, 6, 3, 7), d = wasm_i32x4_shuffle(row[2], row[3], 2, 6, 3, 7);
-    row[0] = wasm_i64x2_shuffle(a, b, 0, 2);
-    row[1] = wasm_i64x2_shuffle(a, b, 1, 3);
-    row[2] = wasm_i64x2_shuffle(c, d, 0, 2);
-    row[3] = wasm_i64x2_shuffle(c, d, 1, 3);
 }
 
 // Fourier transform by Stockham's algorithm: radix 4, with a last step of radix 2 where log2(n) is odd. Each step

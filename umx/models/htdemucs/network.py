@@ -380,8 +380,7 @@ def joined(weight: Float | Int8, low: Float | Int8 | None) -> Float | NDArray[np
         return weight.astype(np.float32)
     whole: NDArray[np.int16] = weight.astype(np.int16)
     if low is not None:
-        whole <<= 8
-        whole += low
+        whole = 256 * whole + low.astype(np.int16)
     return whole
 
 

@@ -1,0 +1,513 @@
+// The inner loops of HTDemucs for WebAssembly SIMD128: products of strided rows with 16-bit weights, the residual
+// branches of a DConv, attention, norms. `htdemucs.py` is the same in numpy and says what the layers are.
+//
+// Memory: nothing here allocates. Callers pass every array, scratch included, and `htdemucs_simd.py` knows their sizes.
+// All numbers of channels are multiples of 8. Arrays are channels last; steps between rows are counted in floats.
+// Accuracy: weights and activations are integers of 13 bits with a scale a row. Sums of FLUSH products are exact.
+// Time: products take 70 %, attention 28 %. The rates quoted below were measured in V8 on one core.
+// Built by scripts/kernels.py.
+
+#include "vectors.h"
+
+enum {
+    LEVELS = 4095,  // of weights and activations, on either side of zero
+    FLUSH = 128,    // inputs whose products are summed as integers: 4095 * 4095 * 128 < 2^31
+};
+
+INLINE Floats splat(float x) { return (Floats)wasm_f32x4_splat(x); }
+INLINE Floats floats_at(const float *x) { return *(const Floats *)x; }
+INLINE float sum_of(Floats x) { return x[0] + x[1] + x[2] + x[3]; }
+INLINE float largest_of(Floats x) { return larger(larger(x[0], x[1]), larger(x[2], x[3])); }
+INLINE Floats larger_of(Floats a, Floats b) { return (Floats)wasm_f32x4_pmax((v128_t)a, (v128_t)b); }
+INLINE Floats magnitude_of(Floats x) { return (Floats)wasm_f32x4_abs((v128_t)x); }
+
+// Round to the nearest integer, which is then in the low 16 bits: floats from 2^23 to 2^24 have no fractions.
+INLINE v128_t rounded(Floats x) { return (v128_t)(x + 12582912.0f); } // 1.5 * 2^23
+
+// The low 16 bits of eight lanes.
+INLINE v128_t low_halves(v128_t a, v128_t b) { return wasm_i16x8_shuffle(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
+
+// GELU(x) = x (1 + erf(x / sqrt 2)) / 2, with erf(c / sqrt 2) = c p(c^2) / q(c^2) for |c| <= 4.6, p and q cubic.
+// Largest error 1.2e-5; NaN becomes NaN.
+INLINE Floats gelu_of(Floats x) {
+    Floats c = (Floats)wasm_f32x4_pmax(wasm_f32x4_splat(-4.6f), wasm_f32x4_pmin(wasm_f32x4_splat(4.6f), (v128_t)x));
+    Floats y = c * c;
+    Floats p = ((6.5512069e-05f * y + 7.6341264e-03f) * y + 5.5346590e-02f) * y + 7.9785064e-01f;
+    Floats q = ((1.1542068e-03f * y + 2.3914521e-02f) * y + 2.3596867e-01f) * y + 1.0f;
+    return 0.5f * x + 0.5f * x * (c * p / q);
+}
+
+// 2^x for x from -126 to 127: the whole part becomes the exponent, a polynomial does the rest. Relative error 4e-6.
+INLINE Floats power_of_two(Floats x) {
+    Floats whole = (Floats)wasm_f32x4_floor((v128_t)x), f = x - whole;
+    Floats y = (((1.3533963e-02f * f + 5.2011576e-02f) * f + 2.4144291e-01f) * f + 6.9300374e-01f) * f + 1.0000026f;
+    return (Floats)wasm_i32x4_add((v128_t)y, wasm_i32x4_shl(rounded(whole), 23));
+}
+
+// ---- Products
+
+// Rows of an array: row r starts at x + r / inner * outer_step + r % inner * inner_step and consists of `pieces` of
+// `piece` floats, which lie `piece_step` apart.
+typedef struct {
+    const float *x;
+    int inner, outer_step, inner_step, pieces, piece_step, piece;
+} View;
+
+INLINE const float *row_of(const View *v, int row) {
+    return v->x + row / v->inner * v->outer_step + row % v->inner * v->inner_step;
+}
+
+// Quantise four rows to integers of LEVELS, into a tile. Rows from `count` on repeat the last one.
+// NaN becomes 0; a row of denormals or zeros becomes all 0.
+// Cost: 0.24 ns a float.
+static void quantize_four(const View *v, int row, int count, int levels, Rows *tile, float *steps) {
+    const float *from[LANES];
+    Floats factor[LANES];
+    for (int lane = 0; lane < LANES; lane++) {
+        from[lane] = row_of(v, row + (lane < count ? lane : count - 1));
+        Floats peaks = splat(0), more = peaks;
+        for (int p = 0; p < v->pieces; p++) {
+            const float *x = from[lane] + p * v->piece_step;
+            for (int i = 0; i < v->piece; i += 8) {
+                peaks = larger_of(peaks, magnitude_of(floats_at(x + i)));
+                more = larger_of(more, magnitude_of(floats_at(x + i + 4)));
+            }
+        }
+        float peak = largest_of(larger_of(peaks, more));
+        steps[lane] = peak / (float)levels;
+        factor[lane] = splat(peak > 1e-30f ? (float)levels / peak : 0);
+    }
+    for (int p = 0; p < v->pieces; p++)
+        for (int i = 0; i < v->piece; i += 8, tile += 4) {
+            v128_t rows[LANES];
+            for (int lane = 0; lane < LANES; lane++) {
+                const float *x = from[lane] + p * v->piece_step + i;
+                rows[lane] = low_halves(
+                    rounded(floats_at(x) * factor[lane]), rounded(floats_at(x + 4) * factor[lane])
+                );
+            }
+            transpose(rows);
+            for (int k = 0; k < 4; k++)
+                wasm_v128_store(tile + k, rows[k]);
+        }
+}
+
+// Add the products of BLOCK outputs and LANES rows to sums of 32 bits, for `depth` inputs.
+// Cost: two inputs take 2 loads of weights and, for each lane, 1 load, 2 dot products and 2 additions; 47 to 50 G
+// multiply-adds a second.
+INLINE void dot(const Pair *w, const Rows *tile, int depth, v128_t sums[LANES][2]) {
+#pragma clang loop unroll_count(2)
+    for (int i = 0; i < depth; i += 2, w++, tile++) {
+        KEEP_ORDER(w);
+        KEEP_ORDER(tile);
+        v128_t first = wasm_v128_load(w->half[0]), second = wasm_v128_load(w->half[1]);
+        for (int lane = 0; lane < LANES; lane++) {
+            v128_t x = wasm_v128_load32_splat(tile->lane[lane]);
+            sums[lane][0] = wasm_i32x4_add(sums[lane][0], wasm_i32x4_dot_i16x8(first, x));
+            sums[lane][1] = wasm_i32x4_add(sums[lane][1], wasm_i32x4_dot_i16x8(second, x));
+            KEEP_ORDER(sums[lane][0]);
+            KEEP_ORDER(sums[lane][1]);
+        }
+    }
+}
+
+// What becomes of eight outputs of a row, see `htdemucs.py`. For GLU the first four are of the first half and the other
+// four of the second half, and four are written. GLU_ADD is a DConv's end: GLU, times a factor an output, is added.
+typedef enum { WRITE, GELU, GLU, ADD, GELU_ADD, GLU_ADD } Then;
+
+INLINE void finish(Then then, Floats a, Floats b, const float *factor, float *to) {
+    Floats *out = (Floats *)to;
+    switch (then) {
+    case WRITE: out[0] = a; out[1] = b; break;
+    case GELU: out[0] = gelu_of(a); out[1] = gelu_of(b); break;
+    case GLU: out[0] = a * sigmoid_of(b); break;
+    case ADD: out[0] += a; out[1] += b; break;
+    case GELU_ADD: out[0] += gelu_of(a); out[1] += gelu_of(b); break;
+    case GLU_ADD: out[0] += floats_at(factor) * a * sigmoid_of(b); break;
+    }
+}
+
+typedef struct {
+    const int16_t *weight; // packed: BLOCK outputs at a time, two inputs of each side by side
+    const float *scale, *bias;
+    int outputs, depth;
+} Matrix;
+
+// Where the outputs of a row go, as View says it of inputs. factor: of GLU_ADD.
+typedef struct {
+    float *out;
+    int outer_step, inner_step;
+    const float *factor;
+} Target;
+
+// One block of outputs for `count` quantised rows, from row `start` on.
+INLINE void block_times_rows(
+    const Matrix *m, int block, const Rows *tiles, const float *steps, int start, int count, int inner, Then then,
+    const Target *target
+) {
+    const int depth = m->depth, column = then == GLU || then == GLU_ADD ? block / 2 : block;
+    Floats scale[2] = {floats_at(m->scale + block), floats_at(m->scale + block + 4)};
+    Floats bias[2] = {floats_at(m->bias + block), floats_at(m->bias + block + 4)};
+    int o = start / inner, n = start % inner;
+    for (int row = 0; row < count; row += LANES, tiles += depth / 2) {
+        const Pair *w = (const Pair *)(m->weight + block * depth);
+        Floats total[LANES][2];
+        for (int lane = 0; lane < LANES; lane++)
+            total[lane][0] = total[lane][1] = splat(0);
+        for (int i = 0; i < depth; i += FLUSH) {
+            v128_t sums[LANES][2];
+            for (int lane = 0; lane < LANES; lane++)
+                sums[lane][0] = sums[lane][1] = wasm_i32x4_splat(0);
+            dot(w + i / 2, tiles + i / 2, depth - i < FLUSH ? depth - i : FLUSH, sums);
+            for (int lane = 0; lane < LANES; lane++)
+                for (int half = 0; half < 2; half++)
+                    total[lane][half] += (Floats)wasm_f32x4_convert_i32x4(sums[lane][half]);
+        }
+        for (int lane = 0; lane < LANES && row + lane < count; lane++) {
+            float *to = target->out + o * target->outer_step + n * target->inner_step + column;
+            Floats step = splat(steps[row + lane]);
+            Floats a = total[lane][0] * (scale[0] * step) + bias[0], b = total[lane][1] * (scale[1] * step) + bias[1];
+            finish(then, a, b, target->factor + column, to);
+            if (++n == inner)
+                n = 0, o++;
+        }
+    }
+}
+
+// All outputs for all rows of a view. tiles: scratch of CHUNK * depth 16-bit integers.
+static void multiply(const View *v, int rows, const Matrix *m, Then then, const Target *target, Rows *tiles) {
+    float steps[CHUNK];
+    for (int start = 0; start < rows; start += CHUNK) {
+        int count = rows - start < CHUNK ? rows - start : CHUNK;
+        for (int i = 0; i < count; i += LANES)
+            quantize_four(v, start + i, count - i, LEVELS, tile_of(tiles, i, m->depth), steps + i);
+        for (int block = 0; block < m->outputs; block += BLOCK)
+            // Each is compiled by itself: what comes after a product is then free of branches.
+            switch (then) {
+#define CASE(THEN) \
+    case THEN: block_times_rows(m, block, tiles, steps, start, count, v->inner, THEN, target); break
+                CASE(WRITE);
+                CASE(GELU);
+                CASE(GLU);
+                CASE(ADD);
+                CASE(GELU_ADD);
+                CASE(GLU_ADD);
+#undef CASE
+            }
+    }
+}
+
+// then(scale * (rows @ weight.T) + bias). outputs: a multiple of BLOCK.
+EXPORT void product(
+    const float *x, int outer, int inner, int outer_step, int inner_step, int pieces, int piece_step, int piece,
+    const int16_t *weight, const float *scale, const float *bias, int outputs, Then then, float *out,
+    int out_outer_step, int out_inner_step, Rows *tiles
+) {
+    View v = {x, inner, outer_step, inner_step, pieces, piece_step, piece};
+    Matrix m = {weight, scale, bias, outputs, pieces * piece};
+    Target target = {out, out_outer_step, out_inner_step, 0};
+    multiply(&v, outer * inner, &m, then, &target, tiles);
+}
+
+// ---- DConv
+
+// Mean and inverse deviation from sums over `count` numbers.
+typedef struct { float mean, inverse; } Moments;
+static Moments moments_of(double sum, double square, double count) {
+    double mean = sum / count, variance = square / count - mean * mean;
+    return (Moments){(float)mean, 1 / __builtin_sqrtf((float)(variance > 0 ? variance : 0) + 1e-5f)};
+}
+
+// Sums and squares over (rows, width); each row is summed up in floats, rows in doubles.
+static Moments moments_over(const float *x, int rows, int width, double count) {
+    double sum = 0, square = 0;
+    for (int r = 0; r < rows; r++, x += width) {
+        Floats s = splat(0), q = s;
+        for (int i = 0; i < width; i += 4) {
+            Floats y = floats_at(x + i);
+            s += y;
+            q += y * y;
+        }
+        sum += sum_of(s);
+        square += sum_of(q);
+    }
+    return moments_of(sum, square, count);
+}
+
+enum { SUMMED = 128 }; // rows whose products are summed in floats
+
+// Mean and deviation of y = expand(h) over all frames and outputs, without y: h has few channels, so its sum s and its
+// products G = h' h are cheap, and with W and b, the matrix and its bias,
+//   sum y = (sum W) s + frames sum b,    sum y^2 = tr(G W'W) + 2 (b'W) s + frames b'b
+// h: (frames, width). known: W'W (width, width), sum W, b'W (width each), sum b, b'b.
+// So the norm becomes part of the product's scale and bias, and y, which would be the largest array of all, is never
+// in memory.
+static Moments moments_of_product(const float *h, int frames, int width, const float *known, int outputs) {
+    const float *sums = known + width * width, *mixed = sums + width, *biases = mixed + width;
+    double sum = (double)frames * biases[0], square = (double)frames * biases[1];
+    for (int start = 0; start < frames; start += SUMMED) {
+        int count = frames - start < SUMMED ? frames - start : SUMMED;
+        const float *rows = h + start * width;
+        for (int i = 0; i < width; i++) {
+            float total = 0;
+            for (int r = 0; r < count; r++)
+                total += rows[r * width + i];
+            sum += (double)total * sums[i];
+            square += 2 * (double)total * mixed[i];
+            for (int j = i & ~3; j < width; j += 4) { // G is symmetric
+                Floats g = splat(0);
+                for (int r = 0; r < count; r++)
+                    g += rows[r * width + i] * floats_at(rows + r * width + j);
+                Floats part = g * floats_at(known + i * width + j);
+                for (int k = 0; k < 4; k++)
+                    square += j + k < i ? 0 : j + k == i ? (double)part[k] : 2 * (double)part[k];
+            }
+        }
+    }
+    return moments_of(sum, square, (double)frames * outputs);
+}
+
+// One residual branch, in place: x += layer_scale * GLU(norm(W2 GELU(norm(W1 x)))). Norms are over a signal.
+// x: `signals` of 2 + `frames` + 2 rows of `width`; the first and last two are zeros.
+// squeezed: channels in between, `inner` padded to a multiple of 8; the padding's scale, bias, gain and offset are 0.
+// W2's outputs take turns, four of GLU's first half and four of its second, and so do their gain and offset.
+// group: signals done at a time. h: scratch of group * frames * inner floats; folded: of 4 * width floats;
+// tiles: of CHUNK * max(3 * width, inner) 16-bit integers.
+// Cost: a third each for the two products, and for GELU and GLU.
+EXPORT void dconv(
+    float *x, int signals, int frames, int signal_step, int frame_step, int width, int reach, const int16_t *squeeze,
+    const float *squeeze_scale, const float *squeeze_bias, const float *squeeze_gain, const float *squeeze_offset,
+    int squeezed, int inner, const int16_t *expand, const float *expand_scale, const float *expand_bias,
+    const float *expand_gain, const float *expand_offset, const float *layer_scale, const float *known, int group,
+    float *h, float *folded, Rows *tiles
+) {
+    int outputs = 2 * width;
+    for (int first = 0; first < signals; first += group) {
+        int some = signals - first < group ? signals - first : group;
+        float *here = x + first * signal_step + 2 * frame_step;
+        // Neighbouring signals together, since their rows lie side by side: h is (signals, frames, inner).
+        View taps = {here - reach * frame_step, some, frame_step, signal_step, 3, reach * frame_step, width};
+        Matrix narrow = {squeeze, squeeze_scale, squeeze_bias, inner, 3 * width};
+        Target hidden = {h, inner, frames * inner, 0};
+        multiply(&taps, frames * some, &narrow, WRITE, &hidden, tiles);
+        for (int s = 0; s < some; s++) {
+            float *rows = h + s * frames * inner;
+            Moments m = moments_over(rows, frames, inner, (double)frames * squeezed);
+            for (int i = 0; i < inner; i += 4) {
+                Floats gain = m.inverse * floats_at(squeeze_gain + i);
+                Floats offset = floats_at(squeeze_offset + i) - m.mean * gain;
+                for (int t = 0; t < frames; t++) {
+                    Floats *y = (Floats *)(rows + t * inner + i);
+                    *y = gelu_of(*y * gain + offset);
+                }
+            }
+            m = moments_of_product(rows, frames, inner, known, outputs);
+            for (int i = 0; i < outputs; i += 4) {
+                Floats gain = m.inverse * floats_at(expand_gain + i);
+                *(Floats *)(folded + i) = floats_at(expand_scale + i) * gain;
+                *(Floats *)(folded + outputs + i) =
+                    (floats_at(expand_bias + i) - m.mean) * gain + floats_at(expand_offset + i);
+            }
+            View view = {rows, frames, 0, inner, 1, 0, inner};
+            Matrix wide = {expand, folded, folded + outputs, outputs, inner};
+            Target target = {here + s * signal_step, 0, frame_step, layer_scale};
+            multiply(&view, frames, &wide, GLU_ADD, &target, tiles);
+        }
+    }
+}
+
+// ---- Norms
+
+// Normalise every row of (rows, width). x and out may be the same.
+EXPORT void layer_norm(const float *x, int rows, int width, const float *gain, const float *bias, float *out) {
+    for (int r = 0; r < rows; r++, x += width, out += width) {
+        Floats sum = splat(0), square = sum;
+        for (int i = 0; i < width; i += 4)
+            sum += floats_at(x + i);
+        float mean = sum_of(sum) / (float)width;
+        for (int i = 0; i < width; i += 4) {
+            Floats d = floats_at(x + i) - mean;
+            square += d * d;
+        }
+        float inverse = 1 / __builtin_sqrtf(sum_of(square) / (float)width + 1e-5f);
+        for (int i = 0; i < width; i += 4)
+            *(Floats *)(out + i) =
+                (floats_at(x + i) - mean) * inverse * floats_at(gain + i) + floats_at(bias + i);
+    }
+}
+
+// Normalise (rows, width) as a whole, in place.
+EXPORT void group_norm(float *x, int rows, int width, const float *gain, const float *bias) {
+    Moments m = moments_over(x, rows, width, (double)rows * width);
+    for (int r = 0; r < rows; r++, x += width)
+        for (int i = 0; i < width; i += 4)
+            *(Floats *)(x + i) = (floats_at(x + i) - m.mean) * m.inverse * floats_at(gain + i) + floats_at(bias + i);
+}
+
+// ---- Attention
+
+enum {
+    KEYS = 128,      // keys whose probabilities have a scale of their own
+    QUERIES = 16,    // queries at a time: their scores stay in the second-level cache
+    VALUES = 2047,   // levels of values
+    CERTAIN = 8191,  // the probability of 1, as an integer; 128 * 2047 * 8191 < 2^31
+};
+#define LOG_CERTAIN 12.9998239f
+#define LOG_E 1.44269504f
+
+// Keys of one head as a matrix of integers, packed in blocks of 8 keys; scale: their steps, 0 beyond the last key.
+static void pack_keys(const float *k, int keys, int step, int width, int levels, int16_t *packed, float *scale) {
+    for (int block = 0; block < keys; block += BLOCK)
+        for (int key = block; key < block + BLOCK; key++) {
+            int16_t *to = packed + block * width + (key - block) * 2;
+            Floats peaks = splat(0);
+            const float *x = k + (key < keys ? key : 0) * step;
+            for (int i = 0; i < width; i += 4)
+                peaks = larger_of(peaks, magnitude_of(floats_at(x + i)));
+            float peak = key < keys ? largest_of(peaks) : 0;
+            scale[key] = peak / (float)levels;
+            Floats factor = splat(peak > 1e-30f ? (float)levels / peak : 0);
+            for (int i = 0; i < width; i += 4) {
+                v128_t y = rounded(floats_at(x + i) * factor);
+                to[i * BLOCK] = (int16_t)wasm_i32x4_extract_lane(y, 0);
+                to[i * BLOCK + 1] = (int16_t)wasm_i32x4_extract_lane(y, 1);
+                to[(i + 2) * BLOCK] = (int16_t)wasm_i32x4_extract_lane(y, 2);
+                to[(i + 2) * BLOCK + 1] = (int16_t)wasm_i32x4_extract_lane(y, 3);
+            }
+        }
+}
+
+// Values of one head, for each KEYS keys transposed: blocks of 8 channels, two keys side by side. Zeros fill the last
+// KEYS. scale: steps, (blocks of keys, width).
+static void pack_values(const float *v, int keys, int step, int width, int16_t *packed, float *scale) {
+    for (int start = 0; start < keys; start += KEYS, packed += KEYS * width, scale += width) {
+        const float *x = v + start * step;
+        int count = keys - start < KEYS ? keys - start : KEYS;
+        for (int i = 0; i < width; i += 4) {
+            Floats peaks = splat(1e-30f), zero = splat(0);
+            for (int j = 0; j < count; j++)
+                peaks = larger_of(peaks, magnitude_of(floats_at(x + j * step + i)));
+            *(Floats *)(scale + i) = peaks / (float)VALUES;
+            Floats factor = (float)VALUES / peaks;
+            int16_t *to = packed + (i & ~7) * KEYS + (i & 4) * 2;
+            for (int j = 0; j < KEYS; j += 2) {
+                v128_t a = rounded(j < count ? floats_at(x + j * step + i) * factor : zero);
+                v128_t b = rounded(j + 1 < count ? floats_at(x + (j + 1) * step + i) * factor : zero);
+                wasm_v128_store(to + j * BLOCK, wasm_i16x8_shuffle(a, b, 0, 8, 2, 10, 4, 12, 6, 14));
+            }
+        }
+    }
+}
+
+// Scores of four queries become integers, relative to the largest of their block of keys, for which CERTAIN stands.
+// One scale for a whole row would lose its many small probabilities beside a large one.
+// scores: four rows of `blocks` * KEYS floats. p: tile for all keys. factor: what each block has to be multiplied with,
+// in the end, for all to be relative to the row's largest. Returns the sums over all keys, so multiplied.
+// Cost: 2^x at 2.7 G a second, so a quarter of the attention.
+INLINE Floats probabilities(float *scores, int blocks, int count, Rows *p, Floats *factor) {
+    const int step = blocks * KEYS;
+    Floats highest = splat(-1e30f), sum = splat(0);
+    for (int block = 0; block < blocks; block++, scores += KEYS) {
+        v128_t totals[LANES];
+        for (int lane = 0; lane < LANES; lane++) {
+            float *s = scores + lane * step;
+            for (int j = count - block * KEYS; j < KEYS; j++)
+                s[j] = -1e30f;
+            Floats a = floats_at(s), b = floats_at(s + 4);
+            for (int j = 8; j < KEYS; j += 8) {
+                a = larger_of(a, floats_at(s + j));
+                b = larger_of(b, floats_at(s + j + 4));
+            }
+            factor[block][lane] = largest_of(larger_of(a, b));
+            totals[lane] = wasm_i32x4_splat(0);
+        }
+        highest = larger_of(highest, factor[block]);
+        Floats shift = LOG_CERTAIN - factor[block];
+        for (int j = 0; j < KEYS; j += 8, p += 4) {
+            v128_t rows[LANES];
+            for (int lane = 0; lane < LANES; lane++) {
+                const float *s = scores + lane * step + j;
+                Floats least = splat(-2); // a quarter, which becomes 0
+                Floats low = power_of_two(larger_of(least, floats_at(s) + shift[lane]));
+                Floats high = power_of_two(larger_of(least, floats_at(s + 4) + shift[lane]));
+                rows[lane] = low_halves(rounded(low), rounded(high));
+                totals[lane] = wasm_i32x4_add(totals[lane], wasm_i32x4_dot_i16x8(rows[lane], wasm_i16x8_splat(1)));
+            }
+            transpose(rows);
+            for (int k = 0; k < 4; k++)
+                wasm_v128_store(p + k, rows[k]);
+        }
+        Floats counted;
+        for (int lane = 0; lane < LANES; lane++)
+            counted[lane] = sum_of((Floats)wasm_f32x4_convert_i32x4(totals[lane]));
+        factor[blocks + block] = counted;
+    }
+    for (int block = 0; block < blocks; block++) {
+        factor[block] = power_of_two(larger_of(splat(-126), factor[block] - highest));
+        sum += factor[block] * factor[blocks + block];
+    }
+    return sum;
+}
+
+// softmax(q k' scale) v of one head.
+// q: (queries, width), out: the same; k, v: (keys, width); all with steps from row to row.
+// With P for keys padded to KEYS, scratch: packed_keys and packed_values, P * width 16-bit integers each; key_scale, P
+// floats; value_scale, P / KEYS * width floats; scores, QUERIES * P floats; p, LANES * P and tiles, QUERIES * width
+// 16-bit integers; factor, 2 * P / KEYS vectors.
+// Cost: 37 G multiply-adds a second, softmax included.
+EXPORT void attend(
+    const float *q, int queries, int q_step, const float *k, const float *v, int keys, int step, int width, float scale,
+    float *out, int out_step, int16_t *packed_keys, float *key_scale, int16_t *packed_values, float *value_scale,
+    float *scores, Rows *p, Rows *tiles, Floats *factor
+) {
+    // Largest product of a query and a key: levels^2 * width < 2^31.
+    const int levels = (int)__builtin_sqrt(2147483647.0 / width);
+    const int blocks = (keys + KEYS - 1) / KEYS, padded = blocks * KEYS;
+    pack_keys(k, keys, step, width, levels, packed_keys, key_scale);
+    pack_values(v, keys, step, width, packed_values, value_scale);
+    for (int start = 0; start < queries; start += QUERIES) {
+        int count = queries - start < QUERIES ? queries - start : QUERIES;
+        float steps[QUERIES];
+        View view = {q + start * q_step, count, 0, q_step, 1, 0, width};
+        for (int i = 0; i < count; i += LANES)
+            quantize_four(&view, i, count - i, levels, tile_of(tiles, i, width), steps + i);
+        for (int block = 0; block < keys; block += BLOCK)
+            for (int i = 0; i < count; i += LANES) {
+                v128_t sums[LANES][2];
+                for (int lane = 0; lane < LANES; lane++)
+                    sums[lane][0] = sums[lane][1] = wasm_i32x4_splat(0);
+                dot((const Pair *)(packed_keys + block * width), tile_of(tiles, i, width), width, sums);
+                for (int lane = 0; lane < LANES; lane++)
+                    for (int half = 0; half < 2; half++) {
+                        Floats by = floats_at(key_scale + block + 4 * half) * (steps[i + lane] * scale * LOG_E);
+                        *(Floats *)(scores + (i + lane) * padded + block + 4 * half) =
+                            (Floats)wasm_f32x4_convert_i32x4(sums[lane][half]) * by;
+                    }
+            }
+        for (int i = 0; i < count; i += LANES) {
+            Floats over = 1 / probabilities(scores + i * padded, blocks, keys, p, factor);
+            for (int channel = 0; channel < width; channel += BLOCK) {
+                Floats total[LANES][2];
+                for (int lane = 0; lane < LANES; lane++)
+                    total[lane][0] = total[lane][1] = splat(0);
+                for (int block = 0; block < blocks; block++) {
+                    v128_t sums[LANES][2];
+                    for (int lane = 0; lane < LANES; lane++)
+                        sums[lane][0] = sums[lane][1] = wasm_i32x4_splat(0);
+                    const int16_t *values = packed_values + block * KEYS * width + channel * KEYS;
+                    dot((const Pair *)values, p + block * KEYS / 2, KEYS, sums);
+                    for (int half = 0; half < 2; half++) {
+                        Floats by = floats_at(value_scale + block * width + channel + 4 * half);
+                        for (int lane = 0; lane < LANES; lane++)
+                            total[lane][half] +=
+                                (Floats)wasm_f32x4_convert_i32x4(sums[lane][half]) * (by * factor[block][lane]);
+                    }
+                }
+                for (int lane = 0; lane < LANES && i + lane < count; lane++)
+                    for (int half = 0; half < 2; half++)
+                        *(Floats *)(out + (start + i + lane) * out_step + channel + 4 * half) =
+                            total[lane][half] * over[lane];
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+"""The inner loops of HTDemucs in WebAssembly SIMD: `htdemucs.c`, a side module that is loaded where such a model is."""
+
+import ctypes
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.ctypeslib import ndpointer
+from numpy.typing import NDArray
+
+from ..types import Float
+from .htdemucs import Matrix, Norm, Residual, Then
+
+LIBRARY = Path(__file__).with_name("htdemucs.wasm")
+# As in htdemucs.c
+BLOCK, LANES, CHUNK, LEVELS = 8, 4, 128, 4095
+KEYS, QUERIES = 128, 16
+THEN: dict[Then, int] = {"write": 0, "gelu": 1, "glu": 2, "add": 3, "gelu_add": 4}
+TOGETHER = 192
+"""Channels of neighbouring signals in a DConv that are done at a time."""
+
+INT, NUMBER = ctypes.c_int, ctypes.c_float
+FLOAT, INT16 = (ndpointer(dtype, flags="C_CONTIGUOUS") for dtype in (np.float32, np.int16))
+STRIDED = ndpointer(np.float32)
+SIGNATURES: dict[str, list[Any]] = {
+    "product": [
+        *[STRIDED, *[INT] * 7, INT16, FLOAT, FLOAT, INT, INT],
+        *[STRIDED, INT, INT, INT16],
+    ],
+    "dconv": [
+        *[STRIDED, *[INT] * 6, INT16, *[FLOAT] * 4, INT, INT],
+        *[INT16, *[FLOAT] * 6, INT, FLOAT, FLOAT, INT16],
+    ],
+    "layer_norm": [FLOAT, INT, INT, FLOAT, FLOAT, FLOAT],
+    "group_norm": [FLOAT, INT, INT, FLOAT, FLOAT],
+    "attend": [
+        *[STRIDED, INT, INT, STRIDED, STRIDED, INT, INT, INT, NUMBER, STRIDED, INT],
+        *[INT16, FLOAT, INT16, FLOAT, FLOAT, INT16, INT16, FLOAT],
+    ],
+}
+
+
+class PackedResidual(NamedTuple):
+    """A residual branch, its inner channels padded to whole blocks."""
+
+    squeeze: Matrix
+    squeeze_norm: Norm
+    squeezed: int
+    expand: Matrix
+    expand_norm: Norm
+    layer_scale: Float
+    known: Float  # what the statistics of expand's outputs need, see htdemucs.c
+
+
+class Simd:
+    """Weights are 16-bit integers of at most LEVELS; rows of activations become such, with a scale each.
+
+    Raises OSError where the library can't be loaded.
+    """
+
+    def __init__(self, library: Any = None):
+        """library: the functions of `htdemucs.c`, taking numpy arrays; by default, as Pyodide loads them."""
+        self._library = library or load()
+
+    def pack(self, matrix: Matrix, gated: bool = False) -> Matrix:
+        weight, scale, bias = matrix
+        outputs, inputs = weight.shape
+        if weight.dtype != np.int16:
+            raise TypeError(f"The kernel multiplies with 16-bit weights, not with {weight.dtype}.")
+        if np.abs(weight).max() > LEVELS:
+            raise ValueError(f"A weight exceeds {LEVELS} steps.")
+        order = gated_order(outputs) if gated else slice(None)
+        blocks = weight[order].reshape(outputs // BLOCK, BLOCK, inputs // 2, 2)
+        packed = np.ascontiguousarray(blocks.transpose(0, 2, 1, 3))
+        return Matrix(packed, scale[order], bias[order])
+
+    def pack_residual(self, residual: Residual) -> PackedResidual:
+        squeeze, squeeze_norm, expand, expand_norm, layer_scale = residual
+        squeezed = len(squeeze.weight)
+        more = -squeezed % BLOCK
+
+        def padded(vector: Float) -> Float:
+            return np.pad(vector, (0, more))
+
+        narrow = Matrix(
+            np.pad(squeeze.weight, ((0, more), (0, 0))),
+            padded(squeeze.scale),
+            padded(squeeze.bias),
+        )
+        wide = expand._replace(weight=np.pad(expand.weight, ((0, 0), (0, more))))
+        exact = wide.weight * wide.scale[:, np.newaxis].astype(np.float64)
+        bias = wide.bias.astype(np.float64)
+        known = [exact.T @ exact, exact.sum(axis=0), bias @ exact, bias.sum(), bias @ bias]
+        order = gated_order(len(expand.weight))
+        return PackedResidual(
+            self.pack(narrow),
+            Norm(*map(padded, squeeze_norm)),
+            squeezed,
+            self.pack(wide, gated=True),
+            Norm(*(vector[order] for vector in expand_norm)),
+            layer_scale,
+            np.concatenate([np.ravel(part) for part in known]).astype(np.float32),
+        )
+
+    def product(self, rows: Float, matrix: Matrix, then: Then, out: Float) -> None:
+        outer, inner, pieces, piece = rows.shape
+        outer_step, inner_step, piece_step, _ = _steps(rows)
+        out_outer_step, out_inner_step, _ = _steps(out)
+        self._library.product(
+            *(rows, outer, inner, outer_step, inner_step, pieces, piece_step, piece),
+            *(*matrix, len(matrix.scale), THEN[then], out, out_outer_step, out_inner_step),
+            np.empty((CHUNK, pieces * piece), np.int16),
+        )
+
+    def dconv(self, x: Float, residual: PackedResidual, reach: int) -> None:
+        signals, frames, width = x.shape
+        frames -= 4
+        signal_step, frame_step, _ = _steps(x)
+        narrow, squeeze_norm, squeezed, wide, expand_norm, layer_scale, known = residual
+        inner = len(narrow.scale)
+        group = min(signals, max(1, TOGETHER // width))
+        self._library.dconv(
+            *(x, signals, frames, signal_step, frame_step, width, reach),
+            *(*narrow, *squeeze_norm, squeezed, inner),
+            *(*wide, *expand_norm, layer_scale, known, group),
+            np.empty((group, frames, inner), np.float32),
+            np.empty((2, 2 * width), np.float32),
+            np.empty((CHUNK, max(3 * width, inner)), np.int16),
+        )
+
+    def layer_norm(self, x: Float, norm: Norm, out: Float) -> None:
+        self._library.layer_norm(x, *x.shape, *norm, out)
+
+    def group_norm(self, x: Float, norm: Norm) -> None:
+        self._library.group_norm(x, *x.shape, *norm)
+
+    def attend(self, query: Float, key: Float, value: Float, heads: int, out: Float) -> None:
+        queries, keys = len(query), len(key)
+        width = query.shape[1] // heads
+        padded = -(-keys // KEYS) * KEYS
+        integers, numbers = (
+            [np.empty(size, np.int16) for size in (padded * width, padded * width, LANES * padded)],
+            [np.empty(size, np.float32) for size in (padded, padded // KEYS * width)],
+        )
+        scores = np.empty((QUERIES, padded), np.float32)
+        tiles = np.empty((QUERIES, width), np.int16)
+        factor = np.empty((2, padded // KEYS, LANES), np.float32)
+        for start in range(0, heads * width, width):
+            head = slice(start, start + width)
+            q, k, v, to = query[:, head], key[:, head], value[:, head], out[:, head]
+            self._library.attend(
+                *(q, queries, _steps(q)[0], k, v, keys, _steps(k)[0], width, width**-0.5),
+                *(to, _steps(to)[0], integers[0], numbers[0], integers[1], numbers[1]),
+                *(scores, integers[2], tiles, factor),
+            )
+
+
+def load() -> Any:
+    """The functions of `htdemucs.c`. Raises OSError where they can't be loaded."""
+    library = ctypes.CDLL(str(LIBRARY))
+    for name, types in SIGNATURES.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError as error:
+            # Emscripten remembers a library that failed to load, and gives it without its functions the next time.
+            raise OSError(f"{LIBRARY} could not be loaded.") from error
+        function.argtypes, function.restype = types, None
+    return library
+
+
+def gated_order(outputs: int) -> NDArray[np.intp]:
+    """Outputs before GLU as the kernel wants them: four of the first half and four of the second in turn."""
+    return np.arange(outputs).reshape(2, -1, 4).transpose(1, 0, 2).ravel()
+
+
+def _steps(view: Float) -> tuple[int, ...]:
+    """Floats from one place to the next, along each axis."""
+    return tuple(stride // view.itemsize for stride in view.strides)
