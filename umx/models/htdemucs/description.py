@@ -108,6 +108,11 @@ class Network:
             raise ValueError("weight_bits should be 8 or 16")
 
 
+def values(branch: str) -> int:
+    """Numbers for each bin or sample of the audio: a complex spectrum has two for each channel."""
+    return AUDIO_CHANNELS * (2 if branch == "freq" else 1)
+
+
 def shapes(network: Network) -> Shapes:
     """Every tensor of a network's file: its type and shape by name.
 
@@ -129,10 +134,8 @@ def shapes(network: Network) -> Shapes:
     width = network.width
     out["freq.embedding"] = ("F32", (network.heights[1], network.channels))
     for branch in BRANCHES:
-        # A complex spectrum counts as two channels.
-        values = AUDIO_CHANNELS * (2 if branch == "freq" else 1)
         frames_seen = 3 if branch == "freq" else 1
-        inputs, outputs = values, values * network.sources
+        inputs, outputs = values(branch), values(branch) * network.sources
         for level, channels in enumerate(network.widths):
             encoder, decoder = f"{branch}.encoder.{level}", f"{branch}.decoder.{level}"
             matrix(f"{encoder}.conv", channels, KERNEL * inputs)

@@ -18,7 +18,6 @@ from ...kernels import Engine
 from ...kernels.htdemucs import Kernels, Matrix, Norm, Packed, Residual, Then
 from ...types import Float, Int8
 from .description import (
-    AUDIO_CHANNELS,
     BRANCHES,
     DEPTH,
     KERNEL,
@@ -26,6 +25,7 @@ from .description import (
     STRIDE,
     Network,
     is_cross,
+    values,
     work,
 )  # fmt: skip
 from .spectra import inverse, spectrum
@@ -136,6 +136,7 @@ class Arena:
         }.items():  # fmt: skip
             free = place(free, floats, name)
         self._memory = np.zeros(size, np.float32)
+        self.size = self._memory.nbytes
 
     def array(self, name: str, *shape: int) -> Float:
         """A stretch of memory by its name; another one may have left anything there."""
@@ -367,11 +368,6 @@ class Forward:
 
     def _norm(self, x: Float, name: str, out: Float) -> None:
         self._kernels.layer_norm(x, self._norms[name], out)
-
-
-def values(branch: str) -> int:
-    """Numbers for each bin or sample of the audio: a complex spectrum has two for each channel."""
-    return AUDIO_CHANNELS * (2 if branch == "freq" else 1)
 
 
 def joined(weight: Float | Int8, low: Float | Int8 | None) -> Float | NDArray[np.int16]:
