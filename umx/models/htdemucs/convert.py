@@ -41,7 +41,7 @@ def prepare(
         folded = fold(state, network)
     except KeyError as error:
         raise ValueError(f"it has no {error}, so it is no HTDemucs") from error
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise ValueError(f"its tensors don't fit together: {error}") from error
     _check(folded, network)
     if targets:
