@@ -24,6 +24,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
 }
 """What the makers' class is made with."""
+OVERLAPS = {"four": 0.25, "six": 0.1}
+"""What neighbouring segments of the songs share, of their length."""
 STEP = 52
 """Every 52nd number of a long answer is stored."""
 

@@ -1,0 +1,44 @@
+"""HTDemucs at its full size against the PyPI package `demucs`: `pytest -m full`, where torch and demucs 4.0.1 are."""
+
+import sys
+import types
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.htdemucs import FOUR, parameter, signal
+from umx.kernels.htdemucs import Reference
+from umx.kernels.reference import Numpy
+from umx.models.htdemucs.convert import prepare
+from umx.models.htdemucs.network import Arena, Forward
+
+pytestmark = pytest.mark.full
+COMMON: dict[str, Any] = {"dconv_mode": 3, "t_layers": 5, "segment": Fraction(39, 5)}
+OFFICIAL = {
+    "htdemucs": {**COMMON, "sources": [*FOUR], "bottom_channels": 512},
+    "htdemucs_6s": {**COMMON, "sources": [*FOUR, "guitar", "piano"], "bottom_channels": 0},
+}
+
+
+@pytest.mark.parametrize("name", list(OFFICIAL))
+def test_float_path(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    # demucs imports torchaudio only to load files.
+    sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
+    htdemucs = pytest.importorskip("demucs.htdemucs")
+    model = htdemucs.HTDemucs(**OFFICIAL[name]).eval()
+    for key, value in model.named_parameters():
+        value.data = torch.from_numpy(parameter(name, key, tuple(value.shape)))
+    state = {key: value.numpy() for key, value in model.state_dict().items()}
+    network, sources, folded = prepare(OFFICIAL[name], state, "best")
+    mixture = signal(network.segment)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(mixture)[None])[0].numpy()
+    engine = Numpy()
+    forward = Forward(network, folded, engine, Reference(engine.product), Arena(network))
+    estimates = forward.estimate(mixture, range(len(sources)))
+    error = np.linalg.norm(estimates - expected) / np.linalg.norm(expected)
+    print(f"{name}: float path against demucs, {error:.1e} relative")
+    assert error < 1e-4
