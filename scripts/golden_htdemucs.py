@@ -70,4 +70,5 @@ def answers(name: str) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    np.savez_compressed(GOLDEN, **{k: v for name in ARGUMENTS for k, v in answers(name).items()})
+    every: dict[str, Any] = {k: v for name in ARGUMENTS for k, v in answers(name).items()}
+    np.savez_compressed(GOLDEN, **every)

@@ -1,6 +1,7 @@
 """HTDemucs's WebAssembly kernels against their numpy reference: odd and extreme shapes and values."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from side_module import SideModule
 
+from tests.htdemucs import signal as music
+from tests.htdemucs import state
 from umx.kernels.htdemucs import Matrix, Norm, Reference, Residual, erf, gelu
 from umx.kernels.htdemucs_simd import LEVELS, LIBRARY, Simd
 from umx.kernels.reference import Numpy
+from umx.models.htdemucs.description import Network
+from umx.models.htdemucs.fold import fold
+from umx.models.htdemucs.network import Arena, Forward
+from umx.models.htdemucs.quantize import quantize
 
 REFERENCE = Reference(Numpy().product)
 SIMD = Simd(SideModule(4096, LIBRARY))
+NETWORK = Network(4, 8, 32, 3, 4, 64, 44100, 16)
 FEW = settings(max_examples=40, deadline=None)
 eights = st.integers(1, 9).map(lambda count: 8 * count)
 seeds = st.integers(0, 99)
@@ -208,6 +216,30 @@ def test_attention_picks_a_single_key():
     out = np.empty((1, 8), np.float32)
     SIMD.attend(np.full((1, 8), 100, np.float32), key, value, 1, out)
     np.testing.assert_allclose(out[0], value[137], atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["normal", "heavy-tailed", "spread"])
+def test_stems_of_a_whole_network(kind):
+    """Weights as integers, and all that is computed with them, against floats, on a little music."""
+    network = replace(NETWORK, segment=8820)
+    rng = np.random.default_rng(8)
+    folded = {}
+    for name, weight in fold(state("four"), network).items():
+        if name.endswith(".weight"):
+            rows, columns = weight.shape
+            if kind == "heavy-tailed":
+                weight = weight * np.abs(rng.standard_t(4, weight.shape)) / 1.3
+            if kind == "spread":
+                for gain, axis in ((0.4, (rows, 1)), (0.2, (1, columns))):
+                    gains = 10 ** (gain * rng.standard_normal(axis))
+                    weight = weight * gains / np.sqrt(np.mean(gains**2))
+        folded[name] = weight.astype(np.float32)
+    mixture, engine = music(network.segment), Numpy()
+    results = [
+        Forward(network, tensors, engine, kernels, Arena(network)).estimate(mixture, range(4))
+        for tensors, kernels in ((quantize(folded, "best"), SIMD), (folded, REFERENCE))
+    ]
+    assert noise(*results) < -45
 
 
 def test_activations_are_as_close_as_they_claim():
