@@ -53,13 +53,21 @@ def recognises(state: Mapping[str, Any]) -> bool:
     return "shares" in state
 
 
-def describe(state: Mapping[str, NDArray[Any]], **known: Any) -> Network:
+def targets(state: Mapping[str, Any]) -> tuple[str, ...]:
+    return ()
+
+
+def describe(
+    state: Mapping[str, NDArray[Any]], targets: Sequence[str], preset: str, /, **known: Any
+) -> Network:
     if "shares" not in state or state["shares"].ndim != 1:
         raise ConvertError("convert.shares", "its shares are no list.")
     return Network(outputs=len(state["shares"]), **known)
 
 
-def tensors(state: dict[str, NDArray[Any]], network: Network, preset: str) -> dict[str, Tensor]:
+def tensors(
+    state: dict[str, NDArray[Any]], network: Network, preset: str, targets: Sequence[str]
+) -> dict[str, Tensor]:
     shares = state.pop("shares")
     state.clear()
     return {

@@ -11,7 +11,8 @@ import pytest
 from tests.htdemucs import FOUR, parameter, signal
 from umx.kernels.htdemucs import Reference
 from umx.kernels.reference import Numpy
-from umx.models.htdemucs.convert import prepare
+from umx.models.htdemucs.arguments import parse
+from umx.models.htdemucs.fold import fold
 from umx.models.htdemucs.network import Arena, Forward
 
 pytestmark = pytest.mark.full
@@ -32,7 +33,8 @@ def test_float_path(name: str) -> None:
     for key, value in model.named_parameters():
         value.data = torch.from_numpy(parameter(name, key, tuple(value.shape)))
     state = {key: value.numpy() for key, value in model.state_dict().items()}
-    network, sources, folded = prepare(OFFICIAL[name], state, "best")
+    sources, network = parse(OFFICIAL[name])
+    folded = fold(state, network)
     mixture = signal(network.segment)
     with torch.no_grad():
         expected = model(torch.from_numpy(mixture)[None])[0].numpy()

@@ -52,7 +52,7 @@ def folder(registered: None, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", models.ARCHITECTURES)
 def test_an_architecture_has_what_is_asked_of_it(name: str) -> None:
     found = models.find(name)
-    for part in ("Estimator", "Network", "describe", "recognises", "shapes", "tensors"):
+    for part in ("Estimator", "Network", "describe", "recognises", "shapes", "targets", "tensors"):
         assert hasattr(found, part), part
     assert is_dataclass(found.Network)
     assert {field.type for field in fields(found.Network)} <= {int, float, bool, str}

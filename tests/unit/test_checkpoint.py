@@ -9,6 +9,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.checkpoints import golden_state, pth
+from tests.checkpoints import golden_state, pth, safetensors, th
 from umx.errors import CheckpointError
 from umx.format import checkpoint
 
@@ -425,3 +426,61 @@ def test_list_of_storages_may_be_anything() -> None:
     for other in (b"\x80\x02](}e.", NESTED + b".", b"\x80\x02]" + NESTED[2:] + b"a.", b"N."):
         with pytest.raises(CheckpointError):
             read(data.replace(keys, other))
+
+
+ARGUMENTS = {
+    "sources": ["a", "b"],
+    "segment": Fraction(39, 5),
+    "t_layers": 5,
+    "cac": True,
+    "t_lr": None,
+}
+TENSORS = {"one": np.arange(6, dtype=np.float32).reshape(2, 3), "two": np.zeros(4, np.float32)}
+DEMUCS = {"th": th(TENSORS, ARGUMENTS), "safetensors": safetensors(TENSORS, ARGUMENTS)}
+
+
+@pytest.mark.parametrize("kind", DEMUCS)
+def test_reads_what_demucs_saves(kind: str) -> None:
+    found = checkpoint.read_file(io.BytesIO(DEMUCS[kind]))
+    assert found.keys() == TENSORS.keys()
+    for name, value in TENSORS.items():
+        np.testing.assert_array_equal(found[name], value)
+    assert (found.maker, found.arguments) == ("demucs.htdemucs.HTDemucs", ARGUMENTS)
+
+
+def test_other_checkpoints_say_nothing() -> None:
+    found = checkpoint.read(REFERENCE / "network.zip.pth")
+    assert (found.maker, found.arguments) == ("", {})
+
+
+@pytest.mark.parametrize("kind", DEMUCS)
+@settings(max_examples=400)
+@given(data=st.data())
+def test_a_damaged_file_of_demucs_is_read_or_refused(kind: str, data: st.DataObject) -> None:
+    damaged = bytearray(DEMUCS[kind])
+    for place in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=4)):
+        damaged[place] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(0, len(damaged)))
+    with cheaply(), contextlib.suppress(CheckpointError):
+        found = read(bytes(damaged[:end]))
+        assert sum(tensor.nbytes for tensor in found.values()) <= 2 * len(damaged)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (3000).to_bytes(8, "little") + b"{" * 3000,
+        (2).to_bytes(8, "little") + b"{}more",
+        safetensors(TENSORS, ARGUMENTS, kwargs="{"),
+        safetensors(TENSORS, {"segment": {"numerator": 1, "denominator": 0}}),
+        safetensors(TENSORS, {"segment": {"numerator": 1, "denominator": 1 << 60}}),
+        safetensors(TENSORS, ARGUMENTS) + b"more",
+        safetensors(TENSORS, ARGUMENTS).replace(b'"F16"', b'"F17"', 1),
+        safetensors(TENSORS, ARGUMENTS).replace(b"[2, 3]", b"[2,-3]"),
+        safetensors(TENSORS, ARGUMENTS).replace(b"[2, 3]", b"[3, 3]"),
+        th(TENSORS, {"segment": Fraction(1, 1 << 21)}),
+    ],
+)
+def test_other_files_of_demucs_are_refused(data: bytes) -> None:
+    with cheaply(), pytest.raises(CheckpointError):
+        read(data)

@@ -41,7 +41,7 @@ def test_what_is_said_of_a_model_makes_a_manifest(official: Official) -> None:
 def test_files_are_at_addresses_and_known_by_their_hashes(official: Official) -> None:
     for checkpoint in official.checkpoints:
         assert re.fullmatch("[0-9a-f]{8,64}", checkpoint.sha256)
-        assert re.fullmatch(r"[\w.-]+\.pth", checkpoint.file)
+        assert re.fullmatch(r"[\w.-]+\.p?th", checkpoint.file)
         for url in (checkpoint.url, checkpoint.page_url):
             assert url.startswith("https://")
             assert checkpoint.file in url

@@ -1,4 +1,4 @@
-"""PyTorch checkpoints (.pth), read into numpy without torch and without running their pickle.
+"""Checkpoints (.pth, .th, .safetensors), read into numpy without torch and without running their pickle.
 
 Both formats that `torch.save` has had: a zip archive (since 1.6) and a sequence of pickles. A pickle is a program; this
 module knows the few instructions and the few names that tensors in dictionaries need, acts them out on plain data, and
@@ -6,10 +6,12 @@ refuses all others. Nothing is imported, called or allocated at a file's request
 """
 
 import pickletools
+import re
 import struct
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import lru_cache
 from io import BytesIO
 from math import prod
@@ -20,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CheckpointError
+from . import safetensors
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -32,6 +35,21 @@ STORAGES: dict[str, np.dtype[Any]] = {
     "torch.LongStorage": np.dtype("<i8"),
     "torch.IntStorage": np.dtype("<i4"),
 }
+
+
+class Checkpoint(dict[str, NDArray[Any]]):
+    """The tensors of a state dict by name, and what was said of the network.
+
+    maker: the class that it is of, by its full name; arguments: those that the class was made with, as the file has
+    them. Both are empty where a file doesn't say.
+    """
+
+    maker = ""
+    arguments: Mapping[str, Any] = {}
+
+
+class Ignored:
+    """What training left behind and nobody reads, such as a metric as numpy's number."""
 
 
 class Name(NamedTuple):
@@ -57,8 +75,8 @@ class View(NamedTuple):
     strides: tuple[int, ...]
 
 
-def read(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a state dict by name. Raises CheckpointError, naming the file."""
+def read(path: Path) -> Checkpoint:
+    """What a file holds. Raises CheckpointError, naming the file."""
     try:
         with path.open("rb") as file:
             return read_file(file)
@@ -73,8 +91,11 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         raise error.within(str(path)) from error
 
 
-def read_file(file: BinaryIO) -> dict[str, NDArray[Any]]:
+def read_file(file: BinaryIO) -> Checkpoint:
     """The same from an open file."""
+    file.seek(0)
+    if safetensors.is_checkpoint(file.read(9)):
+        return _read_safetensors(file)
     if _is_zip(file):
         return _read_zip(file)
     file.seek(0)
@@ -91,7 +112,30 @@ def _is_zip(file: BinaryIO) -> bool:
         return True
 
 
-def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
+def _read_safetensors(file: BinaryIO) -> Checkpoint:
+    """Demucs's makers write the class and its arguments into the metadata as JSON, a fraction as a dictionary."""
+    metadata, tensors = safetensors.read_checkpoint(file)
+    checkpoint = Checkpoint(tensors)
+    if isinstance(metadata.get("klass"), str):
+        checkpoint.maker = metadata["klass"]
+    if isinstance(metadata.get("kwargs"), str):
+        try:
+            arguments = safetensors.load_json(metadata["kwargs"])
+        except ValueError as error:
+            raise CheckpointError(
+                "checkpoint.damaged", "its list of arguments is no JSON"
+            ) from error
+        if isinstance(arguments, dict):
+            checkpoint.arguments = {
+                name: _fraction(value["numerator"], value["denominator"])
+                if isinstance(value, dict) and {"numerator", "denominator"} <= value.keys()
+                else value
+                for name, value in arguments.items()
+            }
+    return checkpoint
+
+
+def _read_zip(file: BinaryIO) -> Checkpoint:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
@@ -119,7 +163,8 @@ def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
                 return np.frombuffer(data, storage.dtype)
 
             program = BytesIO(_member(archive, pickles[0], LARGEST_PICKLE))
-            views = _views(_interpret(program))
+            content = _interpret(program)
+            views = _views(content)
             # Members may lie in each other, which not every Python's zipfile notices.
             storages = {view.storage for view in views.values()}
             size = sum(storage.length * storage.dtype.itemsize for storage in storages)
@@ -128,7 +173,7 @@ def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
                     "checkpoint.asks-too-much",
                     "its tensors ask for more numbers than the file holds",
                 )
-            return _tensors(views, load)
+            return _described(Checkpoint(_tensors(views, load)), content)
     except CheckpointError:
         raise
     except (
@@ -161,7 +206,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     return archive.read(info)
 
 
-def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
+def _read_legacy(file: BinaryIO) -> Checkpoint:
     head = BytesIO(file.read(LARGEST_PICKLE))
     if _interpret(head) != LEGACY_MAGIC:
         raise CheckpointError("checkpoint.none", "it is no PyTorch checkpoint")
@@ -174,7 +219,8 @@ def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
         raise CheckpointError(
             "checkpoint.big-endian", "its numbers are big-endian, which is not supported"
         )
-    views = _views(_interpret(head))
+    content = _interpret(head)
+    views = _views(content)
     keys = _interpret(head)
     storages = {view.storage.key: view.storage for view in views.values()}
     are_keys = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
@@ -196,7 +242,16 @@ def _read_legacy(file: BinaryIO) -> dict[str, NDArray[Any]]:
                 length=storage.length,
             )
         loaded[key] = np.frombuffer(_exactly(file, count * storage.dtype.itemsize), storage.dtype)
-    return _tensors(views, lambda storage: loaded[storage.key])
+    tensors = _tensors(views, lambda storage: loaded[storage.key])
+    return _described(Checkpoint(tensors), content)
+
+
+def _described(checkpoint: Checkpoint, content: Any) -> Checkpoint:
+    """Add what Demucs's makers save beside the state: the class and its arguments."""
+    match content:
+        case {"klass": Name(path), "kwargs": dict(arguments)}:
+            checkpoint.maker, checkpoint.arguments = path, arguments
+    return checkpoint
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:
@@ -210,13 +265,14 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
 
 
 def _views(content: Any) -> dict[str, View]:
-    """The tensors in a state dict, or in the one that a training checkpoint keeps under "state_dict".
+    """The tensors in a state dict, or in the one that a checkpoint keeps under "state_dict" or, of Demucs, "state".
 
     No number belongs to more than two of them, as many as the names of the window in Open-Unmix's first models:
     otherwise a small file could ask for any amount of memory.
     """
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+    for key in ("state_dict", "state"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
     if not isinstance(content, dict):
         raise CheckpointError("checkpoint.no-tensors", "it holds no dictionary of tensors")
     views = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, View)}
@@ -340,8 +396,9 @@ def _interpret(file: BinaryIO) -> Any:
                     arguments, function = stack.pop(), stack.pop()
                     stack.append(_call(function, arguments))
                 case "BUILD":
-                    stack.pop()  # a state dict's _metadata
-                    _a(dict, stack[-1])
+                    stack.pop()  # a state dict's _metadata, or what an ignored number is made of
+                    if type(stack[-1]) is not Ignored:
+                        _a(dict, stack[-1])
                 case other:
                     raise CheckpointError(
                         "checkpoint.hostile", "its pickle has the instruction {other}", other=other
@@ -397,6 +454,21 @@ def _call(function: Any, arguments: Any) -> Any:
             return {}
         case Name("torch._utils._rebuild_parameter"), (View() as view, *_):
             return view
+        case Name("fractions.Fraction"), (int(over), int(under)):
+            return _fraction(over, under)
+        case Name("fractions.Fraction"), (str(written),):  # Python before 3.11
+            if re.fullmatch(r"[0-9]{1,6}(/[0-9]{1,6})?", written):
+                parts = written.split("/")
+                return _fraction(int(parts[0]), int(parts[-1]) if parts[1:] else 1)
+        case Name("_codecs.encode"), (str(), "latin1"):
+            return Ignored()
+        case Name("numpy.dtype"), (str(), *_):
+            return Ignored()
+        case (
+            Name("numpy.core.multiarray.scalar" | "numpy._core.multiarray.scalar"),
+            (Ignored(), Ignored()),
+        ):
+            return Ignored()
         case (
             Name("torch._utils._rebuild_tensor_v2"),
             (Storage() as storage, int(offset), tuple(shape), tuple(strides), *_),
@@ -409,6 +481,13 @@ def _call(function: Any, arguments: Any) -> Any:
         "its pickle calls {function}, which is not needed for tensors",
         function=_title(function),
     )
+
+
+def _fraction(over: Any, under: Any) -> Fraction:
+    """A fraction of two reasonable whole numbers. Raises CheckpointError for any others."""
+    if type(over) is int and type(under) is int and 0 < over < 1 << 20 and 0 < under < 1 << 20:
+        return Fraction(over, under)
+    raise CheckpointError("checkpoint.damaged", "it holds a fraction that is none")
 
 
 def _title(value: Any) -> str:

@@ -66,12 +66,14 @@ class Converter:
     def add(self, targets: tuple[str, ...], file: BinaryIO) -> tuple[WeightFile, bytes]:
         """Convert one network's checkpoint: its entry in the manifest, and the file that it names.
 
+        targets: what it is to estimate; () for all that it says it does.
         Raises CheckpointError for a file that is none, ConvertError for a network that isn't one of this model.
         """
         state = checkpoint.read_file(file)
         name = self.fields.setdefault("architecture", recognise(state))
         architecture = models.find(name)
-        network = architecture.describe(state, **self.known)
+        targets = targets or architecture.targets(state)
+        network = architecture.describe(state, targets, self.preset, **self.known)
         self._check_alike(network)
         manifest = Manifest(preset=self.preset, files=(), **self.fields)
         try:
@@ -80,7 +82,7 @@ class Converter:
             raise ConvertError(
                 "convert.network", "it is no network that can be used: {reason}.", reason=error
             ) from error
-        tensors = architecture.tensors(state, network, self.preset)
+        tensors = architecture.tensors(state, network, self.preset, targets)
         entry, data = pack(targets, tensors)
         self.entries.append(entry)
         return entry, data
@@ -113,5 +115,5 @@ def recognise(state: Mapping[str, Any]) -> str:
 
 
 def _rank(targets: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
-    first = targets[0]
+    first = targets[0] if targets else ""
     return (TARGETS.index(first) if first in TARGETS else len(TARGETS)), targets

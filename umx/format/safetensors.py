@@ -7,15 +7,20 @@ is believed before it is checked: names, types and shapes against those that the
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import WeightsError
+from ..errors import CheckpointError, WeightsError
 from ..types import Float, Int8
 
-LARGEST_HEADER = 1 << 16
+LARGEST_HEADER = 1 << 18
+"""Bytes; HTDemucs has 800 tensors, and 70 kB of them."""
 DTYPES: dict[str, np.dtype[Any]] = {"I8": np.dtype(np.int8), "F32": np.dtype("<f4")}
+"""Types of numbers in our files."""
+FLOATS: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4")}
+"""Types of numbers in checkpoints."""
 
 Tensor: TypeAlias = Int8 | Float
 Tensors: TypeAlias = Mapping[str, Tensor]
@@ -90,6 +95,61 @@ def parse(data: bytes | bytearray, expected: Shapes, where: str) -> dict[str, Te
     if end != len(body):
         raise refuse("too-long", "goes on after its last tensor.")
     return tensors
+
+
+def is_checkpoint(head: bytes) -> bool:
+    """Whether a file that begins so may be a safetensors file."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LARGEST_HEADER
+
+
+def read_checkpoint(file: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The metadata and the tensors of a safetensors file that others wrote.
+
+    Nothing is allocated before the file is known to hold it. Raises CheckpointError.
+    """
+
+    def damaged(what: str) -> CheckpointError:
+        return CheckpointError(
+            "checkpoint.damaged", "it is no whole safetensors file ({reason})", reason=what
+        )
+
+    end = file.seek(0, 2)
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= min(LARGEST_HEADER, end - 8):
+        raise damaged("its header has another length")
+    try:
+        header = load_json(file.read(length))
+    except ValueError as error:
+        raise damaged("its header is no JSON") from error
+    if not isinstance(header, dict):
+        raise damaged("its header holds no names")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict):
+        raise damaged("its metadata are none")
+    tensors: dict[str, NDArray[Any]] = {}
+    place = 8 + length
+    for name, entry in sorted(header.items(), key=lambda item: _begin(item[1])):
+        dtype, shape = _form(entry)
+        if dtype is None:
+            raise damaged(f"its tensor {name[:64]!r} is of no type or shape that can be read")
+        begin, size = place - 8 - length, math.prod(shape) * dtype.itemsize
+        if entry["data_offsets"] != [begin, begin + size] or place + size > end:
+            raise damaged(f"its tensor {name[:64]!r} does not lie where it should")
+        tensors[name] = np.frombuffer(file.read(size), dtype).reshape(shape)
+        place += size
+    if place != end:
+        raise damaged("it goes on after its last tensor")
+    return metadata, tensors
+
+
+def _form(entry: Any) -> tuple[np.dtype[Any] | None, list[int]]:
+    """Type and shape of a checkpoint's tensor, as far as they can be."""
+    match entry:
+        case {"dtype": "F16" | "F32" as dtype, "shape": list(shape), "data_offsets": _}:
+            if len(shape) <= 8 and all(type(n) is int and 0 <= n < 1 << 32 for n in shape):
+                return FLOATS[dtype], shape
+    return None, []
 
 
 def load_json(text: str | bytes | bytearray) -> Any:

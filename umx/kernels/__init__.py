@@ -21,6 +21,9 @@ class Engine(Protocol):
 
     name: str
 
+    def product(self, x: Float, weight: Float) -> Float:
+        """x @ weight.T of floats: (rows, inputs) with (outputs, inputs) to (rows, outputs)."""
+
     def pack(self, linear: Linear) -> Linear:
         """Bring a layer into the form that this engine multiplies with, once when a model is loaded."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Float
-from .reference import Numpy
+from . import Engine
 
 Then: TypeAlias = Literal["write", "gelu", "glu", "add", "gelu_add"]
 """What becomes of a product: it is written as it is, after GELU or GLU, or is added to what is there, after GELU or as
@@ -86,7 +86,7 @@ class Kernels(Protocol):
         """
 
 
-def choose(engine: Numpy) -> Kernels:
+def choose(engine: Engine) -> Kernels:
     """The fastest kernels whose results are right here, for products as fast as the engine's."""
     reference = Reference(engine.product)
     if engine.name == "simd":

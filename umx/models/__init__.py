@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..format.safetensors import Shapes, Tensor, Tensors
     from ..kernels import Engine
 
-ARCHITECTURES = ("openunmix",)
+ARCHITECTURES = ("openunmix", "htdemucs")
 Progress = Callable[[float], None]
 """Called with the fraction of the work that is done, 0 to 1."""
 
@@ -71,16 +71,24 @@ class Architecture(Protocol):
     def recognises(self, state: Mapping[str, Any]) -> bool:
         """Whether a checkpoint's tensors are those of such a network, whole or damaged."""
 
-    def describe(self, state: Mapping[str, Any], **known: Any) -> Any:
-        """The network that a checkpoint is of. known: fields that checkpoints don't tell.
+    def targets(self, state: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a checkpoint says that it estimates; () where checkpoints don't say."""
 
-        Raises ConvertError for a checkpoint that isn't of this architecture.
+    def describe(
+        self, state: Mapping[str, Any], targets: Sequence[str], preset: str, /, **known: Any
+    ) -> Any:
+        """The network that a file of ours is of, made of a checkpoint for these targets.
+
+        preset: one of `format.quantising.PRESETS`; known: fields that checkpoints don't tell.
+        Raises ConvertError for a checkpoint that isn't of this architecture, or has no such targets.
         """
 
-    def tensors(self, state: dict[str, Any], network: Any, preset: str) -> "dict[str, Tensor]":
+    def tensors(
+        self, state: dict[str, Any], network: Any, preset: str, targets: Sequence[str]
+    ) -> "dict[str, Tensor]":
         """A checkpoint's tensors as a file of ours holds them. `state` is emptied on the way, to save memory.
 
-        preset: one of `format.quantising.PRESETS`. Raises ConvertError.
+        Raises ConvertError.
         """
 
 

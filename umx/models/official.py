@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .htdemucs.official import MODELS as HTDEMUCS
 from .openunmix.official import MODELS as OPENUNMIX
 
 
@@ -61,7 +62,11 @@ def _official(architecture: str, model: Mapping[str, Any]) -> Official:
     return Official(architecture, **{**model, "checkpoints": checkpoints})
 
 
-OFFICIAL = {name: _official("openunmix", model) for name, model in OPENUNMIX.items()}
+OFFICIAL = {
+    name: _official(architecture, model)
+    for architecture, models in (("openunmix", OPENUNMIX), ("htdemucs", HTDEMUCS))
+    for name, model in models.items()
+}
 """By the names that the models have here."""
 
 

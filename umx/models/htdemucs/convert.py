@@ -1,4 +1,4 @@
-"""Converting: a network as its makers leave it becomes the tensors of our file."""
+"""From the makers' checkpoints to our tensors: folded into matrices, then rounded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,50 +7,71 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...types import Float, Int8
+from ...errors import ConvertError
+from ...format.quantising import check
+from ...format.safetensors import Tensor
+from ...types import Float
+from .arguments import CLASS, parse
 from .description import BRANCHES, STRIDE, Network, shapes, values
 from .fold import fold
-from .makers import describe
 from .quantize import PRESETS, quantize
 
 
-def convert(
-    arguments: Mapping[str, Any],
-    state: Mapping[str, NDArray[Any]],
-    preset: str,
-    targets: Sequence[str] = (),
-) -> tuple[Network, tuple[str, ...], dict[str, Float | Int8]]:
-    """The network, the targets that it estimates, and its tensors.
-
-    arguments: those that the makers' class was made with; state: its state dict. targets: which of the sources to
-    estimate, for a bag of which each network is for some of them; () for all. Raises ValueError, saying what is wrong.
-    """
-    network, sources, folded = prepare(arguments, state, preset, targets)
-    return network, sources, quantize(folded, preset)
+def recognises(state: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is an HTDemucs, whole or damaged."""
+    return _maker(state) == CLASS or any(name.startswith("crosstransformer.") for name in state)
 
 
-def prepare(
-    arguments: Mapping[str, Any],
-    state: Mapping[str, NDArray[Any]],
-    preset: str,
-    targets: Sequence[str] = (),
-) -> tuple[Network, tuple[str, ...], dict[str, Float]]:
-    """As `convert`, with float matrices and without their scales."""
-    sources, network = describe(arguments, PRESETS[preset].bits)
+def targets(state: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sources that a checkpoint says it estimates. Raises ConvertError where it doesn't say."""
+    return _parsed(state)[0]
+
+
+def describe(
+    state: Mapping[str, Any], targets: Sequence[str] = (), preset: str = "web", /, **known: Any
+) -> Network:
+    """The network of a file for some of a checkpoint's targets, or for all of them; see `models.Architecture`."""
+    sources, network = _parsed(state)
+    for target in targets:
+        if target not in sources:
+            raise _unusable(f"it doesn't estimate {target}")
+    if preset not in PRESETS:
+        raise _unusable(f"it knows no preset {preset}")
+    count = len(targets) if targets else len(sources)
+    return replace(network, sources=count, weight_bits=PRESETS[preset].bits)
+
+
+def tensors(
+    state: dict[str, NDArray[Any]], network: Network, preset: str, targets: Sequence[str] = ()
+) -> dict[str, Tensor]:
+    """Fold a state dict, which is emptied, and give every matrix integers; see `models.Architecture`."""
+    folded = folded_for(state, network, targets)
+    state.clear()
+    return quantize(folded, preset)
+
+
+def folded_for(
+    state: Mapping[str, NDArray[Any]], network: Network, targets: Sequence[str] = ()
+) -> dict[str, Float]:
+    """The tensors of a file as `fold` returns them, checked, for some of the targets or for all of them."""
+    sources = _parsed(state)[0]
+    whole = replace(network, sources=len(sources))
     try:
-        folded = fold(state, network)
+        folded = fold(state, whole)
     except KeyError as error:
-        raise ValueError(f"it has no {error}, so it is no HTDemucs") from error
+        raise _unusable(f"it has no {error}") from error
     except (ValueError, IndexError, TypeError) as error:
-        raise ValueError(f"its tensors don't fit together: {error}") from error
-    _check(folded, network)
+        raise ConvertError(
+            "convert.shapes", "its tensors don't fit together: {reason}.", reason=error
+        ) from error
+    expected = shapes(whole)
+    check(
+        folded,
+        {name: form for name, form in expected.items() if name in folded or not _is_made(name)},
+    )
     if targets:
-        missing = [target for target in targets if target not in sources]
-        if missing:
-            raise ValueError(f"it doesn't estimate {', '.join(missing)}")
         choose(folded, [sources.index(target) for target in targets], len(sources))
-        network, sources = replace(network, sources=len(targets)), list(targets)
-    return network, tuple(sources), folded
+    return folded
 
 
 def choose(folded: dict[str, Float], wanted: Sequence[int], sources: int) -> None:
@@ -63,18 +84,26 @@ def choose(folded: dict[str, Float], wanted: Sequence[int], sources: int) -> Non
             folded[name] = np.ascontiguousarray(parts).reshape(shape)
 
 
-def _check(folded: Mapping[str, Float], network: Network) -> None:
-    """Raise ValueError unless these are the network's tensors, and finite."""
-    expected = {
-        name: shape
-        for name, (_, shape) in shapes(network).items()
-        if not name.endswith((".low", ".scale"))
-    }
-    found = {name: tensor.shape for name, tensor in folded.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if found.get(name) != expected.get(name):
-            raise ValueError(
-                f"its {name} has shape {found.get(name)} instead of {expected.get(name)}"
-            )
-        if not np.isfinite(folded[name]).all():
-            raise ValueError(f"its {name} holds numbers that are not finite")
+def _is_made(name: str) -> bool:
+    """Whether a tensor comes only by rounding."""
+    return name.endswith((".low", ".scale"))
+
+
+def _maker(state: Mapping[str, Any]) -> str:
+    return getattr(state, "maker", "")
+
+
+def _parsed(state: Mapping[str, Any]) -> tuple[tuple[str, ...], Network]:
+    """Sources and network. Raises ConvertError where the checkpoint doesn't tell them, or can't be used."""
+    if _maker(state) != CLASS:
+        raise _unusable("its file doesn't say that it is an HTDemucs, and how it was made")
+    try:
+        return parse(getattr(state, "arguments", {}))
+    except ValueError as error:
+        raise _unusable(str(error)) from error
+
+
+def _unusable(reason: str) -> ConvertError:
+    return ConvertError(
+        "convert.network", "it is no network that can be used: {reason}.", reason=reason
+    )

@@ -5,9 +5,8 @@ All of the makers' models share the constants below; what differs are the fields
 
 from dataclasses import dataclass, fields
 from math import prod
-from typing import TypeAlias
 
-Shapes: TypeAlias = dict[str, tuple[str, tuple[int, ...]]]
+from ...format.safetensors import Shapes
 
 SAMPLE_RATE = 44100
 AUDIO_CHANNELS = 2

@@ -7,16 +7,18 @@ Arrays are channels last: spectra (frames, bins, channels), waveforms (1, sample
 tokens (tokens, channels).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...format.safetensors import Tensor, Tensors
 from ...kernels import Engine
 from ...kernels.htdemucs import Kernels, Matrix, Norm, Packed, Residual, Then
-from ...types import Float, Int8
+from ...types import Float
+from .. import Progress
 from .description import (
     BRANCHES,
     DEPTH,
@@ -30,8 +32,6 @@ from .description import (
 )  # fmt: skip
 from .spectra import inverse, spectrum
 
-Tensors: TypeAlias = Mapping[str, Float | Int8]
-Progress: TypeAlias = Callable[[float], None]
 Report: TypeAlias = Callable[..., None]
 """Called with the names of the matrices, or of the attention, that are through."""
 
@@ -370,7 +370,7 @@ class Forward:
         self._kernels.layer_norm(x, self._norms[name], out)
 
 
-def joined(weight: Float | Int8, low: Float | Int8 | None) -> Float | NDArray[np.int16]:
+def joined(weight: Tensor, low: Tensor | None) -> Float | NDArray[np.int16]:
     """Weights from their two bytes, if they have two; floats stay floats."""
     if weight.dtype != np.int8:
         return weight.astype(np.float32)

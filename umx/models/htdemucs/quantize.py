@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...types import Float, Int8
+from ...format.safetensors import Tensor
+from ...types import Float
 
 
 class Preset(NamedTuple):
@@ -22,13 +23,17 @@ class Preset(NamedTuple):
     deviation: int
 
 
-PRESETS = {"best": Preset(16, 4095, 960), "small": Preset(8, 127, 32)}
-"""12.0 and 7.0 bits a weight as they travel: htdemucs is 63 or 37 MB."""
+PRESETS = {
+    "web": Preset(16, 4095, 960),
+    "best": Preset(16, 4095, 4095),
+    "small": Preset(8, 127, 32),
+}
+"""12.0, at most 13 and 7.0 bits a weight as they travel: htdemucs is 63, up to 68, or 37 MB."""
 
 
-def quantize(folded: Mapping[str, Float], preset: str) -> dict[str, Float | Int8]:
+def quantize(folded: Mapping[str, Float], preset: str) -> dict[str, Tensor]:
     """The tensors that `shapes` names, of those that `fold` returns."""
-    out: dict[str, Float | Int8] = {}
+    out: dict[str, Tensor] = {}
     for key, tensor in folded.items():
         name, _, kind = key.rpartition(".")
         if kind != "weight":

@@ -4,8 +4,8 @@ Stöter, Uhlich, Liutkus, Mitsufuji: "Open-Unmix – A Reference Implementation 
 The reference is the PyPI package `openunmix`.
 """
 
-from .convert import describe, recognises, tensors
+from .convert import describe, recognises, targets, tensors
 from .estimate import Estimator
 from .network import Network, shapes
 
-__all__ = ["Estimator", "Network", "describe", "recognises", "shapes", "tensors"]
+__all__ = ["Estimator", "Network", "describe", "recognises", "shapes", "targets", "tensors"]

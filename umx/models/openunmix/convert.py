@@ -5,7 +5,7 @@ goes into the first bias. Its scale ranges over orders of magnitude, so it stays
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,18 @@ def recognises(state: Mapping[str, Any]) -> bool:
     return any(VECTOR.fullmatch(name) or MATRIX.fullmatch(name) for name in state)
 
 
-def describe(state: Mapping[str, NDArray[Any]], **known: Any) -> Network:
+def targets(state: Mapping[str, Any]) -> tuple[str, ...]:
+    """None: a checkpoint doesn't say which target it is for."""
+    return ()
+
+
+def describe(
+    state: Mapping[str, NDArray[Any]],
+    targets: Sequence[str] = (),
+    preset: str = "web",
+    /,
+    **known: Any,
+) -> Network:
     """The network that a checkpoint is of. known: n_fft and hop, which it doesn't tell.
 
     Raises ConvertError for what is no Open-Unmix.
@@ -63,7 +74,9 @@ def _no_openunmix(why: str, **fields: object) -> ConvertError:
     return ConvertError("convert.no-openunmix", f"it is no Open-Unmix: {why}.", **fields)
 
 
-def tensors(state: dict[str, NDArray[Any]], network: Network, preset: str) -> dict[str, Tensor]:
+def tensors(
+    state: dict[str, NDArray[Any]], network: Network, preset: str, targets: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Fold a target's state dict, which is emptied, and give every matrix 8-bit integers; see `models.Architecture`.
 
     Layers are rounded one at a time, so that few exist in both forms: the float one is four times as large.

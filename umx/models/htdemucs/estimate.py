@@ -4,18 +4,27 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ...format.safetensors import Tensors
+from ...kernels import Engine
 from ...kernels.htdemucs import choose
-from ...kernels.reference import Numpy
 from ...types import Float
-from .description import Network
-from .network import Arena, Forward, Progress, Tensors
+from .. import Cutting, Progress
+from .description import SAMPLE_RATE, Network
+from .network import Arena, Forward
+
+OVERLAP = 8
+"""Neighbouring segments share an eighth."""
 
 
 class Estimator:
     """Networks of one shape, each for its own targets, that share the memory which they work in."""
 
-    def __init__(self, engine: Numpy, network: Network):
+    cutting = Cutting(39 * SAMPLE_RATE // 5, 39 * SAMPLE_RATE // 5 // OVERLAP)
+    """Of the makers' models."""
+
+    def __init__(self, network: Network, engine: Engine):
         self.network, self._engine = network, engine
+        self.cutting = Cutting(network.segment, network.segment // OVERLAP)
         self._kernels, self._arena = choose(engine), Arena(network)
         self._networks: list[tuple[tuple[str, ...], Forward]] = []
 
@@ -29,7 +38,7 @@ class Estimator:
         self._networks.append((tuple(targets), forward))
 
     def estimate(
-        self, mixture: Float, wanted: Sequence[str], progress: Progress = lambda done: None
+        self, mixture: Float, wanted: Sequence[str], progress: Progress
     ) -> Iterator[Float]:
         """Separate segments one by one; no network runs whose targets nobody wants.
 
