@@ -10,17 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.checkpoints import th
 from tests.htdemucs import ARGUMENTS, FOUR, signal, state
 from umx.errors import ConvertError
+from umx.format import library
 from umx.format.checkpoint import Checkpoint
+from umx.format.convert import convert
 from umx.kernels import htdemucs as kernels
 from umx.kernels.reference import Numpy
+from umx.level import Meter, gain
 from umx.models.htdemucs.arguments import CLASS, parse
 from umx.models.htdemucs.convert import describe, folded_for, recognises, targets, tensors
 from umx.models.htdemucs.description import Network, shapes, work
 from umx.models.htdemucs.estimate import Estimator
 from umx.models.htdemucs.network import Arena, Forward, joined
 from umx.models.htdemucs.quantize import PRESETS, quantize
+from umx.separator import Separator
 
 OFFICIAL = Network(4, 48, 512, 5, 8, 2048, 343980, 16)
 SIX = Network(6, 48, 0, 5, 8, 1536, 343980, 16)
@@ -34,7 +39,8 @@ def ignore(done: float) -> None:
 
 def snr(estimate: np.ndarray, truth: np.ndarray) -> float:
     truth = truth.astype(float)
-    return float(10 * np.log10(np.square(truth).sum() / np.square(estimate - truth).sum()))
+    noise = np.square(estimate - truth).sum() + 1e-30
+    return float(10 * np.log10(np.square(truth).sum() / noise))
 
 
 def checkpoint(state: dict[str, np.ndarray], **arguments: Any) -> Checkpoint:
@@ -250,3 +256,82 @@ def test_self_test_notices_a_wrong_kernel(monkeypatch: pytest.MonkeyPatch) -> No
             arguments[-1][:] *= 1.02
 
     assert not kernels.agree(Wrong(Numpy().product), reference)
+
+
+@pytest.fixture(scope="module")
+def model(
+    weights: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> library.Model:
+    """A tiny HTDemucs, from the makers' file on."""
+    folder = tmp_path_factory.mktemp("htdemucs")
+    path = folder / "955717e8.th"
+    path.write_bytes(th(weights, {**SMALL, "segment": Fraction(1, 2)}))
+    names = ("name", "title", "licence", "credit", "source")
+    convert({(): path}, folder / "tiny", "web", {}, sample_rate=44100, **dict.fromkeys(names, "x"))
+    return library.load_model(folder / "tiny")
+
+
+def test_from_the_makers_file_to_a_model(
+    model: library.Model, weights: dict[str, np.ndarray]
+) -> None:
+    manifest = model.manifest
+    assert (manifest.architecture, manifest.targets) == ("htdemucs", FOUR)
+    network = describe(checkpoint(weights, segment=Fraction(1, 2)))
+    assert manifest.network == network
+    expected = tensors(checkpoint(dict(weights), segment=Fraction(1, 2)), network, "web")
+    (found,) = model.networks.values()
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(found[name], tensor)
+
+
+def test_stems_of_a_song_of_many_segments(model: library.Model) -> None:
+    """Far from every join, a stem is what the network makes of the segment that it lies in."""
+    separator = Separator(model, Numpy(), residual=True)
+    segment, overlap = separator.cutting.segment, separator.cutting.overlap
+    song = signal(3 * (segment - overlap) + overlap, 5)
+    song *= gain_of(song)
+    told: list[float] = []
+    stems = separator.separate(song, told.append)
+    assert separator.targets == (*FOUR, "residual")
+    np.testing.assert_allclose(stems.sum(axis=0), song, atol=1e-5)
+    stride = segment - overlap
+    for start in (0, stride, 2 * stride):
+        piece = song[:, start : start + segment]
+        (direct,) = separator.estimator.estimate(piece[np.newaxis], FOUR, ignore)
+        inner = slice(overlap, segment - overlap)
+        assert snr(stems[:4, :, start : start + segment][..., inner], direct[..., inner]) > 60
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def gain_of(song: np.ndarray) -> np.float32:
+    """What brings a song to the level that networks are given, so that a `Separator` leaves it as it is."""
+    meter = Meter()
+    meter.add(song)
+    return np.float32(gain(meter.level))
+
+
+def test_a_choice_of_stems_is_the_same(model: library.Model) -> None:
+    song = signal(30_000, 6)
+    every = Separator(model, Numpy()).separate(song)
+    some = Separator(model, Numpy(), targets=["vocals", "bass"], residual=True)
+    stems = some.separate(song)
+    assert some.targets == ("vocals", "bass", "residual")
+    np.testing.assert_allclose(stems[0], every[3], atol=1e-6)
+    np.testing.assert_allclose(stems[1], every[1], atol=1e-6)
+    np.testing.assert_allclose(stems.sum(axis=0), song, atol=1e-5)
+
+
+def test_work_can_be_ended_between_layers(model: library.Model) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def stop(done: float) -> None:
+        raise EnoughError
+
+    separator = Separator(model, Numpy())
+    with pytest.raises(EnoughError):
+        separator.separate(signal(30_000), stop)
+    np.testing.assert_array_equal(
+        separator.separate(signal(30_000)), Separator(model, Numpy()).separate(signal(30_000))
+    )

@@ -28,14 +28,15 @@ def convert(
 ) -> Manifest:
     """Convert checkpoints, by the targets that each of them estimates, into a model's folder, which is made.
 
+    checkpoints: () is for all targets of a checkpoint that says itself which they are.
     known, fields: as `Converter` takes them. Returns the manifest.
     Raises ConvertError and CheckpointError, naming the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     converter = Converter(preset, known, **fields)
     for targets in sorted(checkpoints, key=_rank):
-        progress(", ".join(targets))
         path = checkpoints[targets]
+        progress(", ".join(targets) or path.name)
         try:
             with path.open("rb") as file:
                 entry, data = converter.add(targets, file)

@@ -133,6 +133,11 @@ def mean_inputs(state: Mapping[str, NDArray[Any]]) -> dict[str, Float]:
 
 def choose_steps(folded: Mapping[str, Float], preset: str) -> dict[str, Float]:
     """Step sizes for one of PRESETS, as `round_weights` takes them."""
+    if preset not in PRESETS:
+        raise ConvertError(
+            "convert.network", "it is no network that can be used: {reason}.",
+            reason=f"it knows no preset {preset}",
+        )  # fmt: skip
     bits = PRESETS[preset]
     return coarse(folded, bits) if bits else {}
 
