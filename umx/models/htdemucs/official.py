@@ -37,7 +37,7 @@ def _model(
 MODELS: dict[str, dict[str, object]] = {
     "htdemucs": _model(
         "HTDemucs",
-        63_300_000,
+        63_800_000,
         84_400_000,
         _checkpoint(
             FOUR,
@@ -47,7 +47,7 @@ MODELS: dict[str, dict[str, object]] = {
     ),
     "htdemucs_6s": _model(
         "HTDemucs, 6 sources",
-        41_500_000,
+        41_900_000,
         55_300_000,
         _checkpoint(
             (*FOUR, "guitar", "piano"),
@@ -57,7 +57,7 @@ MODELS: dict[str, dict[str, object]] = {
     ),
     "htdemucs_ft": _model(
         "HTDemucs, fine-tuned",
-        253_000_000,
+        255_000_000,
         337_000_000,
         _checkpoint(("drums",), "f7e0c4bc-ba3fe64a.th"),
         _checkpoint(("bass",), "d12395a8-e57c48e6.th"),

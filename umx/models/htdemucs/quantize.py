@@ -24,9 +24,9 @@ class Preset(NamedTuple):
 
 
 PRESETS = {
-    "web": Preset(16, 4095, 960),
+    "web": Preset(16, 4095, 950),
     "best": Preset(16, 4095, 4095),
-    "small": Preset(8, 127, 32),
+    "small": Preset(8, 127, 31),
 }
 """12.0, at most 13 and 7.0 bits a weight as they travel: htdemucs is 63, up to 68, or 37 MB."""
 
