@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,14 @@ import numpy as np
 import pytest
 
 from scripts import weights
-from tests.checkpoints import golden_state, pth
+from tests import htdemucs
+from tests.checkpoints import golden_state, pth, safetensors, th
 from tests.scripts.server import ERROR_PAGE, Server
 from umx.format import convert
 from umx.format.library import load_model
+from umx.kernels.reference import Numpy
 from umx.models import official
+from umx.separator import Separator
 
 TARGETS = ("vocals", "drums", "bass", "other")
 CHECKPOINTS = {target: pth(golden_state(target)) for target in TARGETS}
@@ -419,6 +423,25 @@ def test_a_full_disk_is_said(
     assert f"{folder}: No space left on device" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["th", "safetensors"])
+def test_an_htdemucs_at_hand_is_converted(
+    run: Callable[..., int], folder: Path, tmp_path: Path, kind: str
+) -> None:
+    write = {"th": th, "safetensors": safetensors}[kind]
+    path = tmp_path / f"955717e8.{kind}"
+    path.write_bytes(write(htdemucs.state("four"), htdemucs.ARGUMENTS["four"]))
+    assert run("convert", path, "--name", "mine") == 0
+    model = load_model(folder / "mine")
+    assert model.manifest.targets == htdemucs.FOUR
+    song = htdemucs.signal(40_000)
+    stems = Separator(model, Numpy(), residual=True).separate(song)
+    np.testing.assert_allclose(stems.sum(axis=0), song, atol=1e-5)
+    assert all(np.abs(stem).max() > 0.01 for stem in stems)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run("convert", path, "--name", "cut") == 1
+    assert not (folder / "cut").exists()
+
+
 def test_list_verify_remove(
     run: Callable[..., int], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -428,7 +451,7 @@ def test_list_verify_remove(
     capsys.readouterr()
     assert run("list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["one", "two", "umxl", "umxhq"]
+    assert [line.split()[0] for line in lines] == ["one", "two", *weights.OFFICIAL]
     assert run("verify") == 0
     damaged = folder / "two" / "bass.safetensors.gz"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
@@ -477,7 +500,7 @@ def test_a_folder_that_is_not_there_is_named(
 ) -> None:
     with pytest.raises(SystemExit):
         run(*words)
-    assert "there is no folder 'nowhere'" in capsys.readouterr().err
+    assert re.search("there is no folder (or file )?'nowhere'", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "", "."])
