@@ -169,6 +169,13 @@ def test_any_weights_travel_in_a_known_size(kind: str, preset: str, gain: float,
     assert bits < {"best": 13.1, "web": 12.1, "small": 7.15}[preset]
 
 
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network's own estimates, of which random weights leave most of the mixture."""
+    monkeypatch.setattr("umx.models.htdemucs.estimate.share_out", lambda estimates, mixture: None)
+
+
+@pytest.mark.usefixtures("unshared")
 def test_a_short_mixture_is_in_the_middle_of_a_segment(four: Checkpoint) -> None:
     bag = estimator(four, ())
     segment, names = bag.network.segment, ["bass", "vocals"]
@@ -181,6 +188,17 @@ def test_a_short_mixture_is_in_the_middle_of_a_segment(four: Checkpoint) -> None
     np.testing.assert_array_equal(estimates, expected[..., before : before + 5000])
 
 
+def test_all_stems_are_the_mixture_and_a_choice_of_them_is_the_same(four: Checkpoint) -> None:
+    together, bag = estimator(four, ()), estimator(four, *((name,) for name in FOUR))
+    mixture = signal(bag.network.segment)[np.newaxis]
+    for whole in (together, bag):
+        (estimates,) = whole.estimate(mixture, FOUR, ignore)
+        np.testing.assert_allclose(estimates.sum(axis=0), mixture[0], atol=1e-6)
+    (two,) = together.estimate(mixture, ["vocals", "drums"], ignore)
+    np.testing.assert_array_equal(two, estimates[[FOUR.index("vocals"), FOUR.index("drums")]])
+
+
+@pytest.mark.usefixtures("unshared")
 def test_a_bag_runs_only_the_networks_that_are_wanted(
     four: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,8 +52,7 @@ class Estimator(Protocol):
     ) -> Iterator[Float]:
         """Separate B segments: float32 (B, 2, samples), at the level that `level.gain` brings songs to.
 
-        Yields float32 (wanted targets, 2, samples) for each segment, in order. All targets together are the mixture, or
-        nearly so, as an architecture has it.
+        Yields float32 (wanted targets, 2, samples) for each segment, in order. All targets together are the mixture.
         progress may raise an exception, which ends the work.
         """
 

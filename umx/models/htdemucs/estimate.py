@@ -7,6 +7,7 @@ import numpy as np
 from ...format.safetensors import Tensors
 from ...kernels import Engine
 from ...kernels.htdemucs import choose
+from ...signal.sharing import share_out
 from ...types import Float
 from .. import Cutting, Progress
 from .description import SAMPLE_RATE, Network
@@ -42,6 +43,8 @@ class Estimator:
     ) -> Iterator[Float]:
         """Separate segments one by one; no network runs whose targets nobody wants.
 
+        Where all of them run, what they leave of the mixture is shared out, so that stems add up to the song.
+
         mixture: float32 (B, 2, samples), no longer than the network's segment. A shorter one is in the middle of a
         segment, silence around it. progress: called between layers with the fraction of the work that is done.
         Yields float32 (wanted, 2, samples).
@@ -50,20 +53,20 @@ class Estimator:
         before = (self.network.segment - samples) // 2
         behind = self.network.segment - samples - before
         needed = [part for part in self._networks if set(part[0]) & set(wanted)]
+        every = [target for targets, _ in needed for target in targets]
         done, whole = 0, len(mixture) * len(needed)
         for signal in mixture:
             padded = np.pad(signal, ((0, 0), (before, behind)))
-            out = np.empty((len(wanted), *signal.shape), np.float32)
+            out = np.empty((len(every), *signal.shape), np.float32)
             for targets, forward in needed:
-                chosen = [target for target in wanted if target in targets]
 
                 def report(fraction: float, done: int = done) -> None:
                     progress((done + fraction) / whole)
 
-                estimates = forward.estimate(
-                    padded, [targets.index(target) for target in chosen], report
-                )
-                for target, estimate in zip(chosen, estimates, strict=True):
-                    out[wanted.index(target)] = estimate[:, before : before + samples]
+                estimates = forward.estimate(padded, range(len(targets)), report)
+                first = every.index(targets[0])
+                out[first : first + len(targets)] = estimates[..., before : before + samples]
                 done += 1
-            yield out
+            if needed == self._networks:
+                share_out(out, signal)
+            yield out[[every.index(target) for target in wanted]]
