@@ -20,15 +20,15 @@ from umx.types import Float
 
 @dataclass(frozen=True)
 class Network:
-    outputs: int
+    sources: int
     whole: int
 
     def check(self) -> None:
-        check_numbers(self, ("outputs", "whole"))
+        check_numbers(self, ("sources", "whole"))
 
 
 def shapes(network: Network) -> Shapes:
-    return {"shares": ("I8", (network.outputs,)), "scale": ("F32", (1,))}
+    return {"shares": ("I8", (network.sources,)), "scale": ("F32", (1,))}
 
 
 class Estimator:
@@ -62,7 +62,7 @@ def describe(
 ) -> Network:
     if "shares" not in state or state["shares"].ndim != 1:
         raise ConvertError("convert.shares", "its shares are no list.")
-    return Network(outputs=len(state["shares"]), **known)
+    return Network(sources=len(state["shares"]), **known)
 
 
 def tensors(

@@ -64,10 +64,10 @@ def test_an_architecture_has_what_is_asked_of_it(name: str) -> None:
 def test_an_architecture_s_models_say_it(folder: Path) -> None:
     content = json.loads((folder / manifest.MANIFEST).read_text())
     assert content["architecture"] == "shares"
-    assert content["network"] == {"outputs": 2, "whole": 120}
+    assert content["network"] == {"sources": 2, "whole": 120}
     assert [entry["targets"] for entry in content["files"]] == [*map(list, SHARES)]
     model = library.load_model(folder)
-    assert model.manifest.network == shares.Network(outputs=2, whole=120)
+    assert model.manifest.network == shares.Network(sources=2, whole=120)
     assert model.manifest.targets == ("vocals", "drums", "bass", "other")
     assert model.networks["vocals", "drums"]["shares"].tolist() == [60, 30]
 

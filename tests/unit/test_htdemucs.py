@@ -214,14 +214,6 @@ def test_a_bag_runs_only_the_networks_that_are_wanted(
     assert len(runs) == 2
 
 
-def test_a_file_is_for_as_many_targets_as_its_network_has_sources(
-    four: Checkpoint,
-) -> None:
-    bag = estimator(four, ("drums",))
-    with pytest.raises(ValueError, match="1 of them, not of 2"):
-        bag.add(("bass", "other"), {})
-
-
 def test_progress_comes_in_small_steps_and_ends(four: Checkpoint) -> None:
     bag = estimator(four, ())
     done: list[float] = []

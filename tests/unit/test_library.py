@@ -39,21 +39,6 @@ def test_a_folder_of_the_first_format_is_read(tiny: Path, tmp_path: Path) -> Non
     expect_tiny(library.load_model(folder))
 
 
-def test_a_file_of_several_targets_is_read(tmp_path: Path) -> None:
-    networks = {("vocals", "choir"): tensors(1), ("drums",): tensors(2)}
-    written = library.write_model(tmp_path, networks, **FIELDS)
-    assert [entry.file for entry in written.files] == [
-        "vocals-choir.safetensors.gz",
-        "drums.safetensors.gz",
-    ]
-    model = library.load_model(tmp_path)
-    assert model.manifest.targets == ("vocals", "choir", "drums")
-    assert list(model.networks) == list(networks)
-    for targets, expected in networks.items():
-        for name, tensor in model.networks[targets].items():
-            np.testing.assert_array_equal(tensor, expected[name])
-
-
 def test_same_tensors_give_the_same_bytes(tiny: Path, tmp_path: Path) -> None:
     backwards = {t: dict(reversed(tensors(seed).items())) for t, seed in SEEDS.items()}
     library.write_model(tmp_path, backwards, **FIELDS)

@@ -129,6 +129,10 @@ class Manifest:
             raise ValueError("it names a target twice")
         needed = size(self.shapes)
         for entry in self.files:
+            if len(entry.targets) != self.network.sources:
+                raise ValueError(
+                    f"{entry.file} should have {self.network.sources} targets, not {len(entry.targets)}"
+                )
             for target in entry.targets:
                 if not TARGET.fullmatch(target) or target in RESERVED:
                     raise ValueError(f"{target!r} can't be the name of a target")

@@ -35,6 +35,10 @@ class Cutting:
 class Network(Protocol):
     """An architecture's own fields of the manifest: a frozen dataclass of numbers."""
 
+    @property
+    def sources(self) -> int:
+        """How many targets each of the model's files is for."""
+
     def check(self) -> None:
         """Raise ValueError for a number that is of the wrong type or out of bounds."""
 

@@ -30,11 +30,7 @@ class Estimator:
         self._networks: list[tuple[tuple[str, ...], Forward]] = []
 
     def add(self, targets: Sequence[str], tensors: Tensors) -> None:
-        """Add one file's network, and which targets its sources are. Raises ValueError for another number of them."""
-        if len(targets) != self.network.sources:
-            raise ValueError(
-                f"A network has estimates of {self.network.sources} of them, not of {len(targets)}."
-            )
+        """Add one file's network, and which targets its sources are."""
         forward = Forward(self.network, tensors, self._engine, self._kernels, self._arena)
         self._networks.append((tuple(targets), forward))
 

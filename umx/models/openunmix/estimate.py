@@ -26,7 +26,7 @@ class Estimator:
         self.networks: dict[str, OpenUnmix] = {}
 
     def add(self, targets: Sequence[str], tensors: Tensors) -> None:
-        """Take one more target's network. Raises ValueError unless it is one target."""
+        """Take one more target's network."""
         (target,) = targets
         self.networks[target] = OpenUnmix(tensors, self.network, self.engine)
 

@@ -51,6 +51,11 @@ class Network:
             raise ValueError("layers should be fewer")
 
     @property
+    def sources(self) -> int:
+        """How many targets each of the model's files is for."""
+        return 1
+
+    @property
     def directions(self) -> tuple[str, ...]:
         """Those in which the LSTM reads a segment."""
         return ("forward", "backward") if self.bidirectional else ("forward",)
