@@ -12,16 +12,18 @@ from scripts.common.environment import ROOT
 
 FOLDER = ROOT / "app" / "vendor" / "umx"
 SUFFIXES = {".py", ".wasm"}
+FOR_THE_PAGE = ("version.py", "signal/layout.py")
+"""What the page imports, too: it can't read wheels."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def build_wheel(folder: Path = FOLDER) -> Path:
-    """Write the wheel into `folder`, in place of other versions', and beside it version.py, by which the page finds it.
+    """Write the wheel into `folder`, in place of other versions', and beside it FOR_THE_PAGE.
 
     Models are left out: the page fetches those itself.
     """
-    source = ROOT / "umx" / "version.py"
-    facts = runpy.run_path(str(source))  # the package itself would need numpy
+    # By its path: the package itself would need numpy.
+    facts = runpy.run_path(str(ROOT / "umx" / "version.py"))
     version: str = facts["VERSION"]
     path = folder / str(facts["WHEEL"])
     info = f"umx-{version}.dist-info"
@@ -40,7 +42,9 @@ def build_wheel(folder: Path = FOLDER) -> Path:
             wheel.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write.write(path, packed.getvalue())
-    atomic_write.write(folder / source.name, source.read_bytes())
+    for name in FOR_THE_PAGE:
+        (folder / name).parent.mkdir(exist_ok=True)
+        atomic_write.write(folder / name, (ROOT / "umx" / name).read_bytes())
     for other in folder.glob("*.whl"):
         if other != path:
             other.unlink(missing_ok=True)

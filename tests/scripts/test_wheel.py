@@ -30,7 +30,9 @@ def test_the_page_finds_it_by_the_version_beside_it(built: Path) -> None:
 
 def test_another_version_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "checkout"
-    (copy / "umx").mkdir(parents=True)
+    (copy / "umx" / "signal").mkdir(parents=True)
+    for name in wheel.FOR_THE_PAGE:
+        (copy / "umx" / name).write_bytes((wheel.ROOT / "umx" / name).read_bytes())
     source = (wheel.ROOT / "umx" / "version.py").read_text()
     monkeypatch.setattr(wheel, "ROOT", copy)
     for version in (umx.__version__, "7.8.9"):
@@ -38,7 +40,7 @@ def test_another_version_takes_its_place(tmp_path: Path, monkeypatch: pytest.Mon
         (copy / "umx" / "version.py").write_text(changed)
         wheel.build_wheel(tmp_path / "vendor")
     names = {path.name for path in (tmp_path / "vendor").iterdir()}
-    assert names == {"umx-7.8.9-py3-none-any.whl", "version.py"}
+    assert names == {"umx-7.8.9-py3-none-any.whl", "version.py", "signal"}
     with zipfile.ZipFile(tmp_path / "vendor" / "umx-7.8.9-py3-none-any.whl") as archive:
         assert "umx-7.8.9.dist-info/METADATA" in archive.namelist()
 
@@ -59,11 +61,11 @@ def test_same_sources_give_the_same_bytes(
 
 
 def test_a_wheel_that_is_there_is_not_written_again(built: Path) -> None:
-    files = {built, built.with_name("version.py")}
+    files = {built, *(built.parent / name for name in wheel.FOR_THE_PAGE)}
     for path in files:
         os.utime(path, (1e9, 1e9))
     assert wheel.build_wheel(built.parent) == built
-    assert set(built.parent.iterdir()) == files
+    assert {path for path in built.parent.rglob("*") if path.is_file()} == files
     assert {path.stat().st_mtime for path in files} == {1e9}
 
 

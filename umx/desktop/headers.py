@@ -13,7 +13,6 @@ from itertools import pairwise
 from typing import Any, BinaryIO, Literal
 
 from ..signal import layout
-from ..signal.layout import Layout
 
 FRAMES = 1 << 26
 """MPEG frames that are promised: 20 days of them."""
@@ -46,7 +45,7 @@ class Header:
     head: bytes = b""
     skip: int = 0
     stop: int | None = None
-    layout: Layout | None = None
+    layout: list[str] | None = None
     samples: int = 0
     padding: int = 0
 
@@ -194,7 +193,7 @@ def _stream_info(head: bytes) -> tuple[int, int]:
     return (fields >> 41 & 7) + 1, fields & (1 << 36) - 1
 
 
-def _by_comment(comments: bytes, channels: int, default: Layout | None) -> Layout | None:
+def _by_comment(comments: bytes, channels: int, default: list[str] | None) -> list[str] | None:
     found = MASK.search(comments)
     return layout.by_mask(int(found[1], 16), channels) if found else default
 

@@ -12,8 +12,7 @@ import soundfile
 import soxr
 
 from ..level import Meter
-from ..signal.layout import downmix
-from ..signal.samples import make_finite
+from ..signal.samples import downmix, make_finite
 from ..types import Float
 from .audio import AudioError
 from .headers import Header, Patched, read_headers

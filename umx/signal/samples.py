@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..types import Float
-from .layout import WAV, downmix
+from .layout import WAV, gains
 
 CHANNELS = 2
 """Everything is separated in stereo, since all models are made for it."""
@@ -28,6 +28,11 @@ def to_stereo(audio: Float) -> Float:
         )
     channels = len(audio)
     return audio if channels == 2 else downmix(WAV.get(channels), channels) @ audio
+
+
+def downmix(layout: list[str] | None, channels: int) -> Float:
+    """What to multiply channels with for stereo, float32 (2, channels); layout: as `layout.gains` takes it."""
+    return np.array(gains(layout, channels), np.float32).T
 
 
 def to_float(audio: ArrayLike) -> Float:

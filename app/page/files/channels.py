@@ -3,14 +3,15 @@
 import js
 
 from page import view
-from page.files import layout, media_library
+from page.files import channel_headers, media_library
 from page.files.sound import buffer
 from page.promises import settle
+from umx.signal import layout
 
 OWN = {
     "vorbis": ("app/page/files/centre/vorbis.ogg", layout.VORBIS),
     "opus": ("app/page/files/centre/opus.ogg", layout.VORBIS),
-    "aac": ("app/page/files/centre/aac.aac", layout.AAC),
+    "aac": ("app/page/files/centre/aac.aac", channel_headers.AAC),
 }
 """By codec: a file of 5.1 channels that has sound in the centre alone, and the layouts in the codec's own order.
 
@@ -27,7 +28,7 @@ async def layouts(file, source, track):
         codec = await settle(track.getCodec()) or ""
         channels = await settle(track.getNumberOfChannels())
         if codec.startswith("pcm-"):
-            return masked(layout.wav_mask(await media_library.head(file)), channels)
+            return masked(channel_headers.wav_mask(await media_library.head(file)), channels)
         if codec == "flac":
             raw = (await settle(source.getMetadataTags())).raw
             text = getattr(raw, "WAVEFORMATEXTENSIBLE_CHANNEL_MASK", None)
@@ -36,7 +37,7 @@ async def layouts(file, source, track):
             return {}
         if await keeps_own_order(codec):
             return OWN[codec][1]
-        return layout.AAC_AS_WAV if codec == "aac" else layout.WAV
+        return channel_headers.AAC_AS_WAV if codec == "aac" else layout.WAV
     except Exception:
         return {}
 
@@ -53,7 +54,7 @@ async def is_known(codec, track):
     if codec == "opus":
         return not said or said[18] <= 1  # the other families have no speakers
     if codec == "aac":
-        return not said or 1 <= layout.aac_configuration(said) <= 7
+        return not said or 1 <= channel_headers.aac_configuration(said) <= 7
     return True
 
 

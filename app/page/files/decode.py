@@ -4,12 +4,12 @@ import js
 from pyscript.ffi import create_proxy
 
 from page.files import channels, media_library, stream
-from page.files.layout import gains
 from page.files.sound import DecodeError, Sound, buffer, check_there, to_stereo
 from page.files.wav import CHANNELS
 from page.promises import RejectedError, settle
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
+from umx.signal.layout import gains
 
 LONG = 480
 """Seconds from which on a song is decoded piece by piece: the samples of eight minutes take 170 MB, and twice that

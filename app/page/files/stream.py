@@ -11,13 +11,13 @@ import js
 from pyscript.ffi import to_js
 
 from page.files import gapless, media_library
-from page.files.layout import gains
 from page.files.sound import DecodeError, buffer, check_there, cut, to_stereo
 from page.files.wav import CHANNELS
 from page.promises import RejectedError, settle
 from page.text.texts import tr
 from page.view import clock
 from shared.facts import SAMPLE_RATE
+from umx.signal.layout import gains
 
 MARGIN = 1
 """Seconds before and behind a stretch. An MP3 frame may need the nine before it; Opus is itself after 80 ms."""

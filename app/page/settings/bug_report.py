@@ -1,10 +1,10 @@
 """What somebody who reports a bug is asked for, in a text to paste. It names no file and nothing of what is in them."""
 
 import js
-from version import VERSION
 
 from page.promises import RejectedError, settle
 from page.text.texts import tr
+from umx.version import VERSION
 
 
 def text(pool, jobs):

@@ -2,7 +2,6 @@
 
 import js
 from pyscript.ffi import create_proxy, to_js
-from version import WHEEL
 
 from page import clock, view
 from page.promises import RejectedError, settle
@@ -10,6 +9,7 @@ from page.text.texts import said, tr
 from page.workers import startup_check
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError, WorkerStoppedError
 from shims import worker_urls
+from umx.version import WHEEL
 
 SCRIPT, SNAPSHOT = "./app/worker/worker.py", "./app/offline/snapshot.mjs"
 FILES = (
