@@ -5,9 +5,8 @@ from typing import Any
 import js
 from pyodide.ffi import JsException
 
-from umx.errors import WeightsError
 from umx.format.manifest import Manifest, WeightFile
-from umx.format.packing import GZIP_MAGIC, read_unpacked, read_weights
+from umx.format.packing import GZIP_MAGIC, damaged, read_unpacked, read_weights
 from umx.format.safetensors import Tensor
 
 
@@ -38,10 +37,5 @@ async def unpacked(blob: Any, entry: WeightFile) -> Any:
             end += piece.length
         await reader.cancel()
     except JsException as error:
-        raise WeightsError(
-            "weights.damaged",
-            "{file} is damaged: {reason}; fetch it again.",
-            file=entry.file,
-            reason=error,
-        ) from error
+        raise damaged(entry, error) from error
     return out.subarray(0, end)

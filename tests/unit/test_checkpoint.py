@@ -5,10 +5,9 @@ import itertools
 import os
 import pickle
 import struct
-import tracemalloc
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.checkpoints import golden_state, pth, safetensors, th
+from tests.memory import MEGABYTE, cheaply
 from umx.errors import CheckpointError
 from umx.format import checkpoint
 
@@ -37,22 +37,10 @@ EXPECTED = {
     "every second": np.arange(0, 12, 2, dtype=np.float32),
 }
 """What scripts/golden.py saves with torch; the last two are parts of one storage."""
-MEGABYTE = 1 << 20
 
 
 def read(data: bytes) -> dict[str, np.ndarray]:
     return checkpoint.read_file(io.BytesIO(data))
-
-
-@contextlib.contextmanager
-def cheaply(limit: int = 4 * MEGABYTE) -> Iterator[None]:
-    """Fail where the block takes much memory."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < limit
-    finally:
-        tracemalloc.stop()
 
 
 def text(text: str) -> bytes:

@@ -50,6 +50,16 @@ def read_unpacked(
     return parse(data, manifest.shapes, entry.file)
 
 
+def damaged(entry: WeightFile, reason: Exception) -> WeightsError:
+    """The error for a file that can't be unpacked."""
+    return WeightsError(
+        "weights.damaged",
+        "{file} is damaged: {reason}; fetch it again.",
+        file=entry.file,
+        reason=reason,
+    )
+
+
 def _unpack(data: bytes | bytearray, entry: WeightFile) -> bytearray:
     """Decompress a file into memory of the size that the manifest names.
 
@@ -65,12 +75,7 @@ def _unpack(data: bytes | bytearray, entry: WeightFile) -> bytearray:
             if end > entry.unpacked_size:
                 break
     except zlib.error as error:
-        raise WeightsError(
-            "weights.damaged",
-            "{file} is damaged: {reason}; fetch it again.",
-            file=entry.file,
-            reason=error,
-        ) from error
+        raise damaged(entry, error) from error
     if end != entry.unpacked_size or not unpacker.eof or unpacker.unused_data:
         raise WeightsError(
             "weights.unpacked-size",
