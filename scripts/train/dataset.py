@@ -10,20 +10,30 @@ from torch import Tensor
 from torch.nn import functional
 
 from umx.format.convert import TARGETS
+from umx.level import REFERENCE
 
 from .mix import RATE
 from .model import MAX_BIN
 
 N_FFT, HOP = 4096, 1024
-VOCALS, OTHER = TARGETS.index("vocals"), TARGETS.index("other")
-SPEED = 0.15  # at most, up or down, as a logarithm
-RECORDED = 0.4  # of the stems are exchanged for a recorded one, where there are any
+WINDOW_POWER = 0.375 * N_FFT  # of a Hann window, its squares' sum
+VOCALS, BASS, OTHER = (TARGETS.index(target) for target in ("vocals", "bass", "other"))
+SPEED = (-0.2, 0.2)  # as logarithms
+LOWERED = 0.35  # of the basses are other songs', slower,
+LOW = (-0.9, 0.0)  # and so down to an octave lower, as electronic music has them
+RECORDED = 0.2  # of the stems are exchanged for a recorded one, where there are any
 BACKED = 0.15  # of the examples are a voice over music whose stems nobody knows
+FILLED = 0.6  # of the stems that rest are another song's: most mixtures are of all parts
 TRIES, AUDIBLE = 4, 0.01  # how often a stem is looked for that sounds, and its rms then
-LOUDNESS = (
-    0.05,
-    0.2,
-)  # rms to which recorded stems are brought, about that of the songs' own stems
+LOUDNESS = 0.1  # rms to which recorded stems are brought, about that of the songs' own stems
+BALANCE = 4.0  # dB, standard deviation of a stem's level beside the others
+SUNKEN = 0.25  # of the mixtures sink in their bass, as trap does:
+SUB = (5.0, 15.0)  # by so many dB more
+SILENT = 0.05  # of the stems
+LEVEL = 0.35  # standard deviation of the logarithm of mixtures' levels
+LOUDER = 10.0  # how much they are raised at most
+SHUFFLES = 2  # of the same stems, before others are read
+LAYERED = 0.25  # of what is shuffled has the other instruments of two songs
 CLOSE, SPARSE = 512, 4  # there is little power above 5.5 kHz: one bin of four will do at a time
 
 
@@ -59,19 +69,28 @@ class Songs:
             raise FileNotFoundError(f"{self.folder} has no songs; run scripts.train.render first.")
 
     def batches(self, size: int, frames: int) -> Iterator[Batch]:
-        """Without end: stems as they were mixed, then the same stems each from another song."""
+        """Without end: stems as they were mixed, then the same stems each from another song, SHUFFLES times."""
         while True:
             crops, backed = zip(
                 *(self.example((frames - 1) * HOP) for _ in range(size)), strict=True
             )
-            spectra, known = spectrogram(torch.from_numpy(np.stack(crops))), ~np.array(backed)
+            spectra = spectrogram(torch.from_numpy(np.stack(crops)))
+            known = ~np.array(backed)
             yield self.mixed(spectra, known)
-            orders = [self.r.permutation(size) for _ in TARGETS]
-            shuffled = torch.stack([spectra[order, i] for i, order in enumerate(orders)], dim=1)
-            known = known[orders[OTHER]]
-            for i in {*range(len(TARGETS))} - {VOCALS, OTHER}:
-                shuffled[torch.from_numpy(~known), i] = 0  # backing has drums and a bass of its own
-            yield self.mixed(shuffled, known)
+            for _ in range(SHUFFLES):
+                yield self.mixed(*self.shuffled(spectra, known))
+
+    def shuffled(self, spectra: Tensor, known: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """Every stem from another example; where `other` is backing, no drums and bass: it has its own."""
+        r, size = self.r, len(spectra)
+        orders = [r.permutation(size) for _ in TARGETS]
+        stems = torch.stack([spectra[order, i] for i, order in enumerate(orders)], dim=1)
+        known = known[orders[OTHER]]
+        for i in {*range(len(TARGETS))} - {VOCALS, OTHER}:
+            stems[torch.from_numpy(~known), i] = 0
+        second = torch.from_numpy(known[::-1] & known & (r.random(size) < LAYERED))
+        stems[:, OTHER] += second[:, None, None, None] * stems[:, OTHER].flip(0)
+        return stems, known
 
     def example(self, samples: int) -> tuple[np.ndarray, bool]:
         """Stems, some of them recorded, float32 (4, 2, samples), and whether they are a voice over backing instead,
@@ -81,6 +100,10 @@ class Songs:
         for i, recorded in self.stems.items():
             if recorded and r.random() < RECORDED:
                 stems[i] = self.stem(recorded, samples)
+            elif i == BASS and r.random() < LOWERED:
+                stems[i] = self.stem([song[i] for song in self.songs], samples, LOW)
+            elif rms(stems[i]) < AUDIBLE and r.random() < FILLED:
+                stems[i] = self.stem([song[i] for song in self.songs], samples)
         backed = bool(self.backing) and r.random() < BACKED
         if backed:
             stems[np.arange(len(stems)) != VOCALS] = 0
@@ -89,23 +112,27 @@ class Songs:
         stems[swapped] = stems[swapped, ::-1]
         return stems, backed
 
-    def stem(self, recorded: Sequence[np.ndarray], samples: int) -> np.ndarray:
-        """A piece of a recorded stem, at a level of its own, and mostly not of its rests: float32 (2, samples)."""
+    def stem(
+        self, recorded: Sequence[np.ndarray], samples: int, speed: tuple[float, float] = SPEED
+    ) -> np.ndarray:
+        """A piece of a recorded stem, at LOUDNESS, and mostly not of its rests: float32 (2, samples)."""
         for _ in range(TRIES):
-            crop = self.crop(recorded, samples)
-            level = float(np.sqrt(np.square(crop).mean()))
+            crop = self.crop(recorded, samples, speed)
+            level = rms(crop)
             if level > AUDIBLE:
-                return crop * np.float32(self.r.uniform(*LOUDNESS) / level)
+                return crop * np.float32(LOUDNESS / level)
         return crop
 
-    def crop(self, arrays: Sequence[np.ndarray], samples: int) -> np.ndarray:
+    def crop(
+        self, arrays: Sequence[np.ndarray], samples: int, speed: tuple[float, float] = SPEED
+    ) -> np.ndarray:
         """A piece of one of the arrays, faster or slower than it was, which makes other voices and drums of those in
-        it: float32 (…, samples). Long recordings are drawn more often; what is too short is followed by silence."""
+        it: float32 (…, samples). Long recordings are drawn more often, by the root of their length, so that a few of
+        them don't drown all others; what is too short is followed by silence."""
         r = self.r
-        lengths = np.array([array.shape[-1] for array in arrays], float)
-        array = arrays[int(r.choice(len(arrays), p=lengths / lengths.sum()))]
-        speed = np.exp(r.uniform(-SPEED, SPEED))
-        length = round(samples * speed)
+        weights = np.sqrt([array.shape[-1] for array in arrays])
+        array = arrays[int(r.choice(len(arrays), p=weights / weights.sum()))]
+        length = round(samples * np.exp(r.uniform(*speed)))
         start = int(r.integers(max(1, array.shape[-1] - length + 1)))
         crop = np.array(array[..., start : start + length], np.float32) / 32767
         crop = np.pad(crop, [(0, 0)] * (crop.ndim - 1) + [(0, length - crop.shape[-1])])
@@ -120,14 +147,21 @@ class Songs:
         """A batch of complex stems (size, 4, 2, frames, MAX_BIN), each at a level of its own and equalised, and all of
         them as a lossy codec may leave them. Where they are not known, only the vocals are judged."""
         size, targets = spectra.shape[:2]
-        gains = self.levels(size, targets) * self.equaliser((size, targets)) * self.codec(size)
-        stems = spectra * gains[:, :, None, None]
-        mixture = stems.sum(dim=1)
-        heard = magnitude(mixture).permute(2, 0, 1, 3).bfloat16()
+        gains = (self.levels(size, targets) * self.equaliser((size, targets)) * self.codec(size))[
+            :, :, None, None
+        ]
+        mixture = scaled(spectra[:, 0], gains[:, 0])
+        for i in range(1, targets):
+            mixture += scaled(spectra[:, i], gains[:, i])
+        heard = magnitude(mixture)
+        factor = self.gains(heard)
+        heard *= factor
+        heard = heard.permute(2, 0, 1, 3).bfloat16()
         every = torch.arange(MAX_BIN)
         bins = every[(every < CLOSE) | ((every + int(self.r.integers(SPARSE))) % SPARSE == 0)]
-        weight = torch.where(bins < CLOSE, 1.0, SPARSE**0.5)
-        stems, mixture = stems[..., bins] * weight, mixture[..., bins] * weight
+        factor = factor * torch.where(bins < CLOSE, 1.0, SPARSE**0.5)
+        stems = scaled(spectra[..., bins], gains[..., bins] * factor[:, None])
+        mixture = scaled(mixture[..., bins], factor)
         products = stems.real * mixture.real[:, None]
         products.addcmul_(stems.imag, mixture.imag[:, None])
         judged = torch.from_numpy(known).float()[:, None].repeat(1, targets)
@@ -136,9 +170,21 @@ class Songs:
 
     def levels(self, size: int, targets: int) -> Tensor:
         """Gains (size, targets, 1), some of them nothing."""
-        gains = self.r.uniform(0.25, 1.25, (size, targets, 1))
-        gains[self.r.random((size, targets)) < 0.05] = 0
-        return torch.from_numpy(gains * self.r.uniform(0.6, 1.7, (size, 1, 1))).float()
+        r = self.r
+        decibels = r.normal(0, BALANCE, (size, targets))
+        decibels[:, BASS] += (r.random(size) < SUNKEN) * r.uniform(*SUB, size)
+        gains = 10 ** (decibels / 20) * (r.random((size, targets)) >= SILENT)
+        return torch.from_numpy(gains[..., None]).float()
+
+    def gains(self, heard: Tensor) -> Tensor:
+        """Gains (size, 1, 1, 1) that bring magnitudes (size, 2, frames, MAX_BIN) to about the level at which the engine
+        gives songs to the networks."""
+        power = heard.square().sum(dim=-1).mean(dim=(1, 2))
+        rms = (power * 2 / (WINDOW_POWER * N_FFT)).sqrt()
+        wanted = REFERENCE * np.exp(self.r.normal(0, LEVEL, len(heard)))
+        return (torch.from_numpy(wanted).float() / rms.clamp(min=1e-6)).clamp(max=LOUDER)[
+            :, None, None, None
+        ]
 
     def equaliser(self, shape: tuple[int, ...]) -> Tensor:
         """Smooth random gains (…, MAX_BIN), about 4 dB up or down."""
@@ -163,11 +209,21 @@ def _arrays(folder: Path) -> list[np.ndarray]:
     return [np.load(path, mmap_mode="r") for path in paths]
 
 
+def rms(audio: np.ndarray) -> float:
+    return float(np.sqrt(np.square(audio).mean()))
+
+
 def spectrogram(audio: Tensor) -> Tensor:
     """Complex (…, frames, MAX_BIN) of audio (…, samples)."""
     window = torch.hann_window(N_FFT)
     out = torch.stft(audio.flatten(0, -2), N_FFT, HOP, window=window, return_complex=True)
     return out[:, :MAX_BIN].mT.unflatten(0, audio.shape[:-1])
+
+
+def scaled(spectra: Tensor, gains: Tensor) -> Tensor:
+    """Complex spectra (…, bins) times real gains; torch's own takes the gains for complex, and twice as long."""
+    pairs = gains.repeat_interleave(2, dim=-1).unflatten(-1, (-1, 2))
+    return torch.view_as_complex(torch.view_as_real(spectra) * pairs)
 
 
 def magnitude(spectra: Tensor) -> Tensor:

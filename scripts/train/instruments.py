@@ -272,7 +272,9 @@ def synthesiser(r: Rng, notes: list[Note], seconds: float, slow: bool) -> Audio:
 
 def bass_synthesiser(r: Rng, notes: list[Note], seconds: float) -> Audio:
     """The same for basses: one note at a time, a filter that closes in each, glides, growl."""
-    kind = str(r.choice(["saw", "saw", "square", "sine", "triangle"]))
+    kind = str(r.choice(["saw", "saw", "square", "sine", "sine", "triangle"]))
+    # Trap's basses are the bass drum of a drum machine: a sine that falls to its pitch and dies away.
+    drop, decay = (r.uniform(0, 3), r.uniform(0.3, 3)) if kind == "sine" else (0.0, 0.3)
     detune = float(r.choice([0, 0.004, 0.01]))
     voices = 1 if detune == 0 else int(r.choice([2, 3]))
     cutoff, opening, closing = r.uniform(150, 2500), r.uniform(0, 4000), r.uniform(3, 20)
@@ -288,6 +290,7 @@ def bass_synthesiser(r: Rng, notes: list[Note], seconds: float) -> Audio:
         frequency = np.full(length, 440 * 2 ** ((note.pitch - 69) / 12))
         if glides and previous:
             frequency *= 2 ** ((previous.pitch - note.pitch) / 12 * np.exp(-18 * time))
+        frequency *= 1 + drop * np.exp(-40 * time)
         tone = oscillator(r, frequency, kind, detune, voices)
         if kind != "sine":
             dark = mix.equalise(
@@ -297,7 +300,7 @@ def bass_synthesiser(r: Rng, notes: list[Note], seconds: float) -> Audio:
             closed = np.exp(-closing * time).astype(np.float32)
             tone = dark * (1 - closed) + bright * closed
         out[:, start : start + length] += (
-            tone * _envelope(length, attack, 0.3) * (note.velocity / 100)
+            tone * _envelope(length, attack, decay) * (note.velocity / 100)
         )
         previous = note
     return out

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .dataset import Batch
 
-FLOOR = 0.02  # of the mixture's power: errors smaller than that need not become smaller
+FLOOR = 0.012  # of the mixture's power: errors smaller than that need not become smaller
 FAINT = 1e-3  # the square of a mask, added to all of them
 
 

@@ -18,9 +18,10 @@ from umx.format.convert import TARGETS
 
 from . import instruments, mix
 from .mix import RATE, Audio, Rng
-from .sources import BACKING, GUITAR_TAKES, RECORDED, Recording
+from .sources import BACKING, DRUM_LOOPS, GUITAR_TAKES, RECORDED, Recording
 
 PIECE = 40 * RATE
+LOOPED = 15 * RATE
 LOUDNESS = 0.05  # leaves drums room for their peaks
 DRIVES = (2.0, 15.0)  # of the amplifiers that a guitar take is played through
 
@@ -47,6 +48,9 @@ def main() -> None:
     for path in instruments.sounds(songs, GUITAR_TAKES):
         for number, audio in enumerate(amplified(np.random.default_rng(0), path)):
             save(work / "stems" / "other" / f"{path.stem}-{number}.npy", audio)
+    for name in DRUM_LOOPS:
+        for path in instruments.sounds(work / "sources", name):
+            save(work / "stems" / "drums" / f"{path.stem}.npy", repeated(instruments.read(path)))
     for pattern in BACKING:
         for path in (
             *instruments.sounds(songs, pattern),
@@ -87,6 +91,11 @@ def pieces(r: Rng, stems: dict[str, Audio]) -> list[Audio]:
         mix.master(r, song[..., start : start + PIECE])
         for start in range(0, song.shape[-1] - PIECE // 2, PIECE)
     ]
+
+
+def repeated(loop: Audio) -> Audio:
+    """A loop again and again, for at least LOOPED samples."""
+    return mix.level(np.tile(loop, -(-LOOPED // loop.shape[1])), LOUDNESS)
 
 
 def amplified(r: Rng, path: Path) -> list[Audio]:

@@ -102,7 +102,7 @@ def drums(r: Rng, plan: Song, studio: Studio) -> Audio:
     whole = [kit for kit in kits if {"kick", "snare"} <= kit.keys()]
     kit = (
         instruments.drum_machine(r)
-        if r.random() < 0.2
+        if r.random() < 0.3
         else dict(whole[int(r.integers(len(whole)))])
     )
     if r.random() < 0.35:

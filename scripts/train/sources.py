@@ -107,6 +107,22 @@ RECORDED = (
 GUITAR_TAKES = f"{SO_LONG}/interchange/*/audiofiles/*"
 """CC-BY-SA-4.0, trained on: direct signals without an amplifier."""
 
+DRUM_LOOPS = tuple(
+    f"usr/share/sonic-pi/samples/loop_{name}.flac"
+    for name in (
+        "amen",
+        "amen_full",
+        "breakbeat",
+        "industrial",
+        "mehackit1",
+        "mehackit2",
+        "perc1",
+        "perc2",
+        "tabla",
+    )
+)
+"""CC0-1.0, trained on: below the folder of the Debian packages."""
+
 _FUNK = "funk/multi-track"
 JUDGED = (
     *(_everything_is_free(song, *TARGETS) for song in ("lithium", "potassium", "francium")),

@@ -37,9 +37,9 @@ from .model import OpenUnmix, official
 BATCH, FRAMES = 16, 128
 VALIDATION = (6, 8, 256)  # batches, examples, frames
 FIRST_LOOK = (32, 64)  # examples, frames, to measure by what training leaves as it is
-RATE, WARM_UP, LEVEL = 7e-4, 50, 0.4
-AVERAGE = 0.995  # of the past in the averaged weights
-REPORT, SAVE = 100, 25  # steps between lines of the curve, and between checkpoints
+RATE, WARM_UP, LEVEL = 3e-4, 50, 0.3
+AVERAGE = 0.997  # of the past in the averaged weights
+REPORT, SAVE = 200, 50  # steps between lines of the curve, and between checkpoints
 THREADS = 2
 
 

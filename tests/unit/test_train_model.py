@@ -9,14 +9,20 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
-from scripts.train import loss, train  # noqa: E402
+from scripts.train import dataset, loss, train  # noqa: E402
 from scripts.train.average import average  # noqa: E402
 from scripts.train.dataset import (  # noqa: E402
     BACKED,
+    BALANCE,
+    BASS,
     CLOSE,
+    LEVEL,
     LOUDNESS,
+    LOW,
+    LOWERED,
     OTHER,
     RECORDED,
+    SILENT,
     SPEED,
     VOCALS,
     Batch,
@@ -24,6 +30,7 @@ from scripts.train.dataset import (  # noqa: E402
 )
 from scripts.train.model import BINS, MAX_BIN, OpenUnmix, official  # noqa: E402
 from umx.format.convert import TARGETS, convert  # noqa: E402
+from umx.level import REFERENCE  # noqa: E402
 from umx.models.openunmix.convert import fold, quantize  # noqa: E402
 from umx.models.openunmix.official import SIGNAL  # noqa: E402
 
@@ -315,8 +322,67 @@ def test_crops_are_faster_or_slower_than_their_song(tmp_path: Path) -> None:
     assert all(crop.shape == (4, 2, 8192) and crop.dtype == np.float32 for crop in crops)
     assert all(np.abs(crop).max() == pytest.approx(9000 / 32767, rel=0.02) for crop in crops)
     pitches = [64 / 8192 * np.abs(np.fft.rfft(crop[0, 0])).argmax() for crop in crops]
-    assert 1 - SPEED - 0.02 < min(pitches) < 0.95
-    assert 1.05 < max(pitches) < np.exp(SPEED) + 0.02
+    low, high = np.exp(SPEED)
+    assert low - 0.02 < min(pitches) < 0.95
+    assert 1.05 < max(pitches) < high + 0.02
+
+
+def test_basses_go_down_to_an_octave_lower(tmp_path: Path) -> None:
+    """A bass of 64 samples a period beside silence."""
+    song = np.zeros((4, 2, 60000), np.int16)
+    song[BASS] = 9000 * np.sin(2 * np.pi * np.arange(60000) / 64)
+    np.save(tmp_path / "0.npy", song)
+    songs = Songs(tmp_path, 0)
+    found = [songs.example(8192)[0] for _ in range(200)]
+    pitches = np.array([64 / 8192 * np.abs(np.fft.rfft(s[BASS, 0])).argmax() for s in found])
+    lowest, unchanged = np.exp(LOW[0]), np.exp(SPEED[0])
+    assert lowest - 0.02 < pitches.min() < lowest + 0.1
+    below = LOWERED * (SPEED[0] - LOW[0]) / (LOW[1] - LOW[0])
+    assert (pitches < unchanged - 0.01).mean() == pytest.approx(below, abs=0.08)
+
+
+def test_mixtures_have_the_level_that_the_engine_gives_networks(work: Path) -> None:
+    """Whatever the songs' own: noise at -12 and at -52 dBFS; what is quieter than LOUDER makes up for stays quiet."""
+    quiet = np.load(work / "songs" / "000000.npy") // 100
+    np.save(work / "songs" / "000000.npy", quiet)
+    found = []
+    for batch in islice(Songs(work / "songs", 5).batches(16, 30), 4):
+        power = batch.heard.float().square().sum(dim=(0, 2, 3)) / (2 * 30)
+        found += (2 * power / (0.375 * 4096 * 4096)).sqrt().tolist()
+    logarithms = np.log(np.array(found) / REFERENCE)
+    loud = logarithms[logarithms > -1]
+    assert len(loud) < len(logarithms)
+    assert loud.mean() == pytest.approx(0, abs=0.2)
+    assert loud.std() == pytest.approx(LEVEL, rel=0.3)
+
+
+def test_bass_is_far_louder_than_the_others_now_and_then(work: Path) -> None:
+    decibels = 20 * np.log10(Songs(work / "songs", 5).levels(4000, 4)[..., 0].numpy() + 1e-9)
+    assert (decibels < -150).mean() == pytest.approx(SILENT, abs=0.01)
+    decibels = np.where(decibels < -150, np.nan, decibels)
+    assert np.nanstd(decibels[:, OTHER]) == pytest.approx(BALANCE, rel=0.1)
+    assert (decibels > 12).mean(axis=0)[BASS] > 4 * (decibels > 12).mean(axis=0)[OTHER]
+
+
+def test_other_is_two_songs_where_it_is_layered(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two songs that play in one place of the other instruments alone, each at another pitch."""
+    monkeypatch.setattr(dataset, "LAYERED", 1.0)
+    for seed, period in enumerate((64, 16)):
+        song = np.zeros((4, 2, 40 * 1024), np.int16)
+        song[OTHER] = 9000 * np.sin(2 * np.pi * np.arange(40 * 1024) / period)
+        np.save(work / "songs" / f"{seed:06}.npy", song)
+    mixed, shuffled = islice(Songs(work / "songs", 3).batches(16, 8), 2)
+
+    def both(batch: Batch) -> float:
+        """The share of mixtures in which both pitches sound."""
+        heard = batch.heard.float().square().sum(dim=(0, 2))
+        parts = torch.stack([heard[:, 40:90].sum(dim=1), heard[:, 200:330].sum(dim=1)])
+        return float((parts.min(dim=0).values > 1e-3 * parts.max(dim=0).values).float().mean())
+
+    assert both(mixed) == 0
+    assert 0.2 < both(shuffled) < 0.9
 
 
 def test_mixture_in_some_bins_counts_for_all(work: Path) -> None:
@@ -351,8 +417,7 @@ def test_recorded_stems_take_the_place_of_others(tmp_path: Path) -> None:
     sung = [stems[VOCALS].any() for stems, _ in found]
     assert np.mean(sung) == pytest.approx(RECORDED, abs=0.1)
     levels = [float(stems[VOCALS].mean()) for stems, _ in found if stems[VOCALS].any()]
-    assert LOUDNESS[0] * 0.99 < min(levels) < 0.08
-    assert 0.17 < max(levels) < LOUDNESS[1] * 1.01
+    assert levels == pytest.approx([LOUDNESS] * len(levels), rel=0.01)
     assert not any(stems[1:3].any() for stems, _ in found)
 
 

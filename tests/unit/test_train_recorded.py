@@ -117,6 +117,17 @@ def test_tracks_of_a_stem_are_added_up_to_the_shortest(tmp_path: Path) -> None:
     assert not recorded.there(tmp_path, recording)
 
 
+def test_loop_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "LOOPED", 25000)
+    loop = tone(441, 0.25)
+    audio = recorded.repeated(loop)
+    assert audio.shape == (2, 3 * loop.shape[1])
+    np.testing.assert_array_equal(
+        audio[:, : loop.shape[1]], audio[:, loop.shape[1] : 2 * loop.shape[1]]
+    )
+    assert mix.loudness(audio) == pytest.approx(recorded.LOUDNESS, rel=0.01)
+
+
 def test_repository_is_brought_at_its_commit(tmp_path: Path) -> None:
     origin = tmp_path / "host" / "somebody" / "songs"
 
