@@ -20,8 +20,8 @@ CARD = {
     "name": "umx-mini",
     "title": "umx-mini, a small first model",
     "licence": "CC-BY-SA-4.0",
-    "credit": "Trained by the umx project on freely licensed recordings, and on music synthesised from such instruments "
-    "and voices.",
+    "credit": "Trained by the umx project on freely licensed recordings, and on music synthesised from such "
+    "instruments and voices.",
     "source": "",
     "sample_rate": 44100,
 }

@@ -16,6 +16,7 @@ from scripts.train.dataset import (  # noqa: E402
     BALANCE,
     BASS,
     CLOSE,
+    FILLED,
     LEVEL,
     LOUDNESS,
     LOW,
@@ -24,6 +25,7 @@ from scripts.train.dataset import (  # noqa: E402
     RECORDED,
     SILENT,
     SPEED,
+    TRIES,
     VOCALS,
     Batch,
     Songs,
@@ -341,8 +343,12 @@ def test_basses_go_down_to_an_octave_lower(tmp_path: Path) -> None:
     assert (pitches < unchanged - 0.01).mean() == pytest.approx(below, abs=0.08)
 
 
-def test_mixtures_have_the_level_that_the_engine_gives_networks(work: Path) -> None:
+def test_mixtures_have_the_level_that_the_engine_gives_networks(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever the songs' own: noise at -12 and at -52 dBFS; what is quieter than LOUDER makes up for stays quiet."""
+    for name in ("FILLED", "LOWERED"):
+        monkeypatch.setattr(dataset, name, 0.0)
     quiet = np.load(work / "songs" / "000000.npy") // 100
     np.save(work / "songs" / "000000.npy", quiet)
     found = []
@@ -354,6 +360,18 @@ def test_mixtures_have_the_level_that_the_engine_gives_networks(work: Path) -> N
     assert len(loud) < len(logarithms)
     assert loud.mean() == pytest.approx(0, abs=0.2)
     assert loud.std() == pytest.approx(LEVEL, rel=0.3)
+
+
+def test_rests_are_filled(tmp_path: Path) -> None:
+    """Of two songs, one has a voice: where the other is drawn, so is that voice, FILLED of the time."""
+    for seed, voice in enumerate((0, 9000)):
+        song = np.zeros((4, 2, 60000), np.int16)
+        song[VOCALS] = voice
+        np.save(tmp_path / f"{seed}.npy", song)
+    songs = Songs(tmp_path, 0)
+    sung = [songs.example(8192)[0][VOCALS].any() for _ in range(300)]
+    once_in_tries = 1 - 0.5**TRIES
+    assert np.mean(sung) == pytest.approx(0.5 + 0.5 * FILLED * once_in_tries, abs=0.08)
 
 
 def test_bass_is_far_louder_than_the_others_now_and_then(work: Path) -> None:
