@@ -7,6 +7,7 @@ request) and "piece" (a finished stretch of every stem, a Blob of the samples of
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -154,8 +155,7 @@ def plan(samples: int, workers: int) -> dict[str, object]:
     assert separator is not None
     batches = segments.plan(samples, separator.cutting, workers)
     return {
-        "overlap": separator.cutting.overlap,
-        "batches": [{"starts": list(b.starts), "length": b.length} for b in batches],
+        "batches": [asdict(batch) for batch in batches],
         "windows": {"starts": levels.windows(samples), "length": min(levels.WINDOW, samples)},
     }
 
@@ -197,8 +197,7 @@ def choose_targets(stems: Sequence[str]) -> Separator:
 
 async def separate(
     mixture: Any,
-    starts: Any,
-    length: int,
+    batch: Any,
     first: bool,
     last: bool,
     level: float,
@@ -208,14 +207,16 @@ async def separate(
 ) -> dict[str, object]:
     """Separate one batch, posting its pieces as they are finished.
 
-    mixture: Float32Array of (segments, channels, length); first, last: whether the batch begins or ends the song.
+    mixture: Float32Array of (segments, channels, span); batch: as `plan` gives it; first, last: whether it begins or
+    ends the song.
     level: the song's, as `measure` says it.
     stems: the targets that are wanted; sample_kind: as `encode` takes it; folder: as `post_piece` takes it.
     Answers with the faded ends that its neighbours must be added to, Float32Array of (targets, channels, overlap).
     """
     chosen = choose_targets(list(stems))
-    starts, overlap = list(starts), chosen.cutting.overlap
-    audio = np.empty((len(starts), CHANNELS, length), np.float32)
+    work = segments.Batch(tuple(batch.starts), batch.length, tuple(batch.cuts), batch.span)
+    starts, overlap = work.starts, chosen.cutting.overlap
+    audio = np.empty((len(starts), CHANNELS, work.span), np.float32)
     mixture.assign_to(audio.reshape(-1))
     make_finite(audio)
     factor = np.float32(levels.gain(level))
@@ -224,7 +225,7 @@ async def separate(
     ends = {}
     finished = process(chosen, audio)
     for index, start in enumerate(starts):
-        estimates = next(finished)
+        estimates = segments.keep(next(finished), work, index)
         estimates /= factor
         opens, closes = index == 0, index == len(starts) - 1
         segments.fade(estimates, overlap, first and opens, last and closes)

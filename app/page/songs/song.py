@@ -75,7 +75,7 @@ class Song:
         self.clear()
         self.on_progress, self.on_piece = on_progress, on_piece
         plan = await pool.run(self.plan, pool.size)
-        self.overlap, batches = plan.overlap, list(plan.batches)
+        batches = list(plan.batches)
         on_plan(len(batches))
         self.level = await pool.run(self.measure, plan.windows)
         self.ends = [{} for _ in batches]
@@ -119,22 +119,20 @@ class Song:
                 self.on_progress(index, message.fraction)
 
         self.on_progress(index, 0)
-        starts = list(batch.starts)
-        mixture = await self.mixture(starts, batch.length)
+        mixture = await self.mixture(list(batch.cuts), batch.span)
         answer = await worker.ask(
             "separate",
             listen,
             transfer=[mixture.buffer],
             mixture=mixture,
-            starts=starts,
-            length=batch.length,
+            batch=batch,
             first=index == 0,
             last=index == count - 1,
             level=self.level,
             **self.choice(),
         )
         self.on_progress(index, 1)
-        self.ends[index] = {"start": starts[0]}
+        self.ends[index] = {"start": batch.starts[0]}
         for end in ("head", "tail"):
             self.ends[index][end] = getattr(answer, end, None)
         for border in (index - 1, index):
