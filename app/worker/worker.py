@@ -42,7 +42,7 @@ STARTED = 0.7
 """How much of the time before a worker is ready goes by until its first line runs."""
 
 TRIAL = 6
-"""Seconds of noise by which a worker's speed is measured: a song's first segment takes no longer."""
+"""Seconds of noise by which a worker's speed is measured, where segments may be so short."""
 
 separator: Separator | None = None
 
@@ -172,14 +172,17 @@ def measure(windows: Any, length: int) -> dict[str, object]:
 
 
 def try_out() -> dict[str, object]:
-    """Separate some seconds of noise. Answers with the seconds that a second of it took."""
+    """Separate some seconds of noise. Answers with the seconds that a second of a song takes."""
     assert separator is not None
-    shape = 1, CHANNELS, TRIAL * SAMPLE_RATE
+    cutting = separator.cutting
+    samples = cutting.segment if cutting.fixed else TRIAL * SAMPLE_RATE
+    gained = samples - cutting.overlap if cutting.fixed else samples
+    shape = 1, CHANNELS, samples
     noise = np.random.default_rng(0).standard_normal(shape, np.float32) / np.float32(10)
     begun = time.perf_counter()
-    for _ in separator.process(noise):
+    for _ in separator.process(noise, report):
         pass
-    return {"seconds": (time.perf_counter() - begun) / TRIAL}
+    return {"seconds": (time.perf_counter() - begun) * SAMPLE_RATE / gained}
 
 
 def engine() -> Engine:

@@ -7,12 +7,12 @@ from pyscript.ffi import to_js
 from page.files.formats import FORMATS
 from page.files.sound import DecodeError
 from page.files.wav import frame_bytes
-from page.workers.pool import Cancelled, WorkerError
+from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
 
 NAMES = {"other": "melody"}
 """What people call a target where the field uses another word."""
-STEMS = ("vocals", "drums", "bass", "melody", "karaoke", "rest")
+STEMS = ("vocals", "drums", "bass", "guitar", "piano", "melody", "karaoke", "rest")
 """The order in which people see them; "rest" is what is left of the mixture beside some targets."""
 WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
@@ -105,9 +105,11 @@ class Song:
         """Have a batch separated. If that fails, end what the workers are at, once."""
         try:
             await pool.run(self.separate_batch, *batch)
-        except WorkerError:
+        except WorkerError as error:
             if not self.is_broken:
                 self.is_broken = True
+                if isinstance(error, OutOfMemoryError):
+                    pool.size = max(1, pool.size // 2)  # for the next attempt
                 pool.start()
             raise
 
@@ -231,6 +233,12 @@ def waveforms(record):
     return {
         NAMES.get(target, target): list(getattr(record.peaks, target)) for target in record.stems
     }
+
+
+def targets_of(model):
+    """The stems that a model, as its manifest describes it, estimates, by the names that people use."""
+    names = [name for entry in model.files for name in entry.targets]
+    return in_order([NAMES.get(name, name) for name in names])
 
 
 def in_order(stems):
