@@ -125,14 +125,9 @@ def test_what_one_architecture_takes_says_nothing_of_another() -> None:
 
 
 def test_workers_are_as_many_as_have_room_for_the_model() -> None:
-    assert model_choice.need(DEMUCS) == pytest.approx(350e6, rel=0.02)
-    assert [model_choice.most_workers(DEMUCS, memory) for memory in (0.5, 1, 2, 4, 8)] == [
-        0,
-        1,
-        2,
-        5,
-        11,
-    ]
+    assert model_choice.need(DEMUCS) == pytest.approx(385e6, rel=0.01)  # measured
+    room = [model_choice.most_workers(DEMUCS, memory) for memory in (0.5, 1, 2, 4, 8)]
+    assert room == [0, 1, 2, 5, 10]
     assert model_choice.most_workers(FINE, 4) == 3
     assert model_choice.most_workers(LARGE, 4) == 4
     assert model_choice.best([MINI, LARGE, DEMUCS], 4) is DEMUCS

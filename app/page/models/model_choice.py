@@ -17,7 +17,7 @@ LONG_ENOUGH = 15
 """Seconds of music below which what goes before and after a song's work says too little of its speed."""
 FIXED = 19_000_000
 """Work that a second of music takes whatever the networks' size, in bytes of their weights; as measured."""
-NEEDS = {"openunmix": (100_000_000, 3), "htdemucs": (270_000_000, 1)}
+NEEDS = {"openunmix": (100_000_000, 3), "htdemucs": (300_000_000, 1)}
 """By architecture, the bytes that a worker takes whatever the model's size, and how often it has the model's weights,
 unpacked, at most."""
 GIGABYTE = 1_000_000_000
