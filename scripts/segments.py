@@ -53,11 +53,13 @@ def main() -> None:
                 joiner = segments.Joiner(overlap)
                 stretches: list[Float] = []
                 for batch in batches:
-                    for estimates in separator.process(segments.cut(song, batch)):
+                    found = separator.process(segments.cut(song, batch))
+                    for index, segment in enumerate(found):
+                        estimates = segments.keep(segment, batch, index)
                         first, last = not stretches, len(stretches) == len(starts) - 1
                         segments.fade(estimates, overlap, first, last)
                         stretches.append(joiner.add(estimates, last))
-                        work += batch.length
+                        work += batch.span
                 joined = np.concatenate(stretches, axis=-1)[..., : song.shape[1]]
                 noise = np.linalg.norm(joined - whole, axis=(1, 2))
                 ratios += [20 * np.log10(np.linalg.norm(whole, axis=(1, 2)) / noise)]

@@ -6,7 +6,7 @@ for all of them; such a batch is the unit of work of a worker.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,10 @@ class Batch:
 
     starts: tuple[int, ...]
     length: int
+    cuts: tuple[int, ...]
+    """Where the network begins to listen, for each segment; it hears the song around what is kept of its estimates."""
+    span: int
+    """For how many samples it listens."""
 
 
 def plan(samples: int, cutting: Cutting, workers: int = 1) -> list[Batch]:
@@ -27,30 +31,45 @@ def plan(samples: int, cutting: Cutting, workers: int = 1) -> list[Batch]:
 
     Segments get as much shorter than `cutting.segment` as it takes for the work to come out even, so that no worker is
     left alone with the end of the song. The last one may reach past the end by less than one sample a segment.
+    Where segments are fixed, there are as few as can be, and each is in the middle of a whole one, or near it at the
+    ends of the song.
     """
     if samples <= 0:
         return []
     segment, overlap, lanes = cutting.segment, cutting.overlap, cutting.lanes
+    if cutting.fixed:
+        workers = 1  # shorter segments would take as long
     count = max(1, -(-(samples - overlap) // (segment - overlap)))
     batches = count if count < workers else -(-count // (lanes * workers)) * workers
     each = -(-count // batches)
     count = each * batches
     if count == 1:
-        return [Batch((0,), samples)]
+        return [Batch((0,), samples, (0,), samples)]
     stride = -(-(samples - overlap) // count)
+    length = stride + overlap
+    span = segment if cutting.fixed else length
+    last = (count - 1) * stride + length - span
+    starts = [index * stride for index in range(count)]
+    cuts = [min(max(0, start - (span - length) // 2), last) for start in starts]
     return [
-        Batch(tuple(i * stride for i in range(b * each, (b + 1) * each)), stride + overlap)
-        for b in range(batches)
+        Batch(tuple(starts[first : first + each]), length, tuple(cuts[first : first + each]), span)
+        for first in range(0, count, each)
     ]
 
 
 def cut(audio: Float, batch: Batch) -> Float:
-    """The mixture of a batch: (channels, samples) to (segments, channels, length), zeros past the end."""
-    out = np.zeros((len(batch.starts), len(audio), batch.length), np.float32)
-    for segment, start in zip(out, batch.starts, strict=True):
-        piece = audio[:, start : start + batch.length]
+    """The mixture of a batch: (channels, samples) to (segments, channels, span), zeros past the end."""
+    out = np.zeros((len(batch.cuts), len(audio), batch.span), np.float32)
+    for segment, start in zip(out, batch.cuts, strict=True):
+        piece = audio[:, start : start + batch.span]
         segment[:, : piece.shape[1]] = piece
     return out
+
+
+def keep(estimates: Float, batch: Batch, index: int) -> Float:
+    """What is kept of a segment's estimates: (…, span) to (…, length), a view."""
+    before = batch.starts[index] - batch.cuts[index]
+    return estimates[..., before : before + batch.length]
 
 
 class Cutter:
@@ -64,7 +83,7 @@ class Cutter:
 
     def cut(self, batch: Batch) -> Float:
         """As `cut`. The batch begins no earlier than the one before."""
-        start, end = batch.starts[0], batch.starts[-1] + batch.length
+        start, end = batch.cuts[0], batch.cuts[-1] + batch.span
         held = [] if self._held is None else [self._held[:, start - self._start :]]
         count = sum(block.shape[-1] for block in held)
         while count < end - start and (block := next(self._blocks, None)) is not None:
@@ -73,7 +92,7 @@ class Cutter:
         # One block stays what it is: a song that is in memory as a whole isn't copied.
         self._held = held[0] if len(held) == 1 else np.concatenate(held, axis=-1)
         self._start = start
-        return cut(self._held, Batch(tuple(s - start for s in batch.starts), batch.length))
+        return cut(self._held, replace(batch, cuts=tuple(place - start for place in batch.cuts)))
 
 
 def fade(estimates: Float, overlap: int, first: bool, last: bool) -> None:

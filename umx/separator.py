@@ -119,7 +119,8 @@ class Separator:
 
             mixture = cutter.cut(batch)
             mixture *= factor
-            for estimates in self.process(mixture, report):
+            for place, segment in enumerate(self.process(mixture, report)):
+                estimates = segments.keep(segment, batch, place)
                 estimates /= factor
                 last = index == count - 1
                 segments.fade(estimates, cutting.overlap, index == 0, last)

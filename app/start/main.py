@@ -11,18 +11,29 @@ from page.files import dropped_files, tags
 from page.files.decode import decode, own_rate
 from page.listen.shortcuts import Shortcuts
 from page.models import menu
+from page.models.model_choice import most_workers
 from page.notifications import Notifications, chime
 from page.promises import RejectedError
 from page.settings import bug_report, settings
 from page.settings.options import Options
 from page.songs import demo
 from page.songs.queue import Queue
-from page.songs.song import CANCELLED, DECODING, DONE, FAILED, NAMES, RUNNING, WAITING, Song
+from page.songs.song import (
+    CANCELLED,
+    DECODING,
+    DONE,
+    FAILED,
+    NAMES,
+    RUNNING,
+    WAITING,
+    Song,
+    targets_of,
+)
 from page.songs.song_library import SongLibrary, megabytes
 from page.text import language
 from page.text.texts import tr
 from page.wake_lock import WakeLock
-from page.workers.client import Worker, default_size, worker_options
+from page.workers.client import Worker, default_size, memory, worker_options
 from page.workers.pool import Cancelled, Pool, WorkerError
 from shared.facts import MODEL_SCHEME, SAMPLE_RATE
 
@@ -44,6 +55,12 @@ def decoder(file, keeps_rate):
     return source
 
 
+def wanted_size(model=None):
+    """How many workers there are to be: as the visitor has set it, else as many as suit the device and the model."""
+    most = (most_workers(model, memory()),) if model else ()
+    return settings.get("workers", settings.workers, default_size(*most))
+
+
 class Page:
     """Songs can be dropped at once; they wait for the engine."""
 
@@ -53,7 +70,7 @@ class Page:
         chosen, is_fixed: as `Menu` takes them.
         """
         options = worker_options()
-        size = settings.get("workers", settings.workers, default_size())
+        size = wanted_size()
         self.pool = Pool(
             size, lambda: Worker(options), view.address(model), self.engine_changed, clock.seconds
         )
@@ -71,7 +88,6 @@ class Page:
         Shortcuts(self.queue.mixer)
 
     def listen(self):
-        view.element("workers").value = self.pool.size
         view.on(view.element("file"), "change", lambda event: self.choose())
         for event in ("dragover", "dragleave", "drop"):
             view.on(js.document, event, self.dragged)
@@ -139,6 +155,7 @@ class Page:
         if self.pool.model and self.menu.brought(model) is None:
             self.menu.bring(model)
         elif not self.queue.in_state(DECODING, RUNNING):
+            self.pool.size = wanted_size(model)
             self.use(*self.menu.use(model))
 
     def models_changed(self):
@@ -152,6 +169,9 @@ class Page:
         view.error(reason if pool.failure else "")
         view.element("restart").hidden = not pool.failure
         view.element("model").hidden = bool(pool.failure)
+        workers = view.element("workers")
+        if not workers.matches(":focus"):
+            workers.value = pool.size
         self.refresh()
 
     def introduce(self, model):
@@ -213,9 +233,9 @@ class Page:
 
     def take(self, chosen):
         """Songs and checkpoints."""
-        self.menu.convert([file for file in chosen if file.name.endswith(menu.ENDING)])
+        self.menu.convert([file for file in chosen if menu.is_checkpoint(file)])
         for file in chosen:
-            if not file.name.endswith(menu.ENDING):
+            if not menu.is_checkpoint(file):
                 title = file.name.rsplit(".", 1)[0] or file.name
                 self.add(title, decoder(file, self.options.keeps_rate()))
 
@@ -235,6 +255,7 @@ class Page:
         view.state(state)
         if self.pool.model:
             self.introduce(self.pool.model)
+            self.options.offer_stems(targets_of(self.pool.model))
             self.queue.offer_again(self.menu.in_use())
             self.advance()
         if state != "running":

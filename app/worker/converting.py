@@ -149,7 +149,7 @@ async def recognised(
         raise ConvertError(
             "convert.not-official",
             "No file of {models}, whole and unchanged, is among these: {files}.",
-            models=" or ".join(official.title for official in OFFICIAL.values()),
+            models=" or ".join(dict.fromkeys(o.title.split(",")[0] for o in OFFICIAL.values())),
             files=", ".join(file.name for file in files),
         )
     name, checkpoints = found

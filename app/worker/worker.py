@@ -7,6 +7,7 @@ request) and "piece" (a finished stretch of every stem, a Blob of the samples of
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -41,7 +42,7 @@ STARTED = 0.7
 """How much of the time before a worker is ready goes by until its first line runs."""
 
 TRIAL = 6
-"""Seconds of noise by which a worker's speed is measured: a song's first segment takes no longer."""
+"""Seconds of noise by which a worker's speed is measured, where segments may be so short."""
 
 separator: Separator | None = None
 
@@ -154,8 +155,7 @@ def plan(samples: int, workers: int) -> dict[str, object]:
     assert separator is not None
     batches = segments.plan(samples, separator.cutting, workers)
     return {
-        "overlap": separator.cutting.overlap,
-        "batches": [{"starts": list(b.starts), "length": b.length} for b in batches],
+        "batches": [asdict(batch) for batch in batches],
         "windows": {"starts": levels.windows(samples), "length": min(levels.WINDOW, samples)},
     }
 
@@ -172,14 +172,17 @@ def measure(windows: Any, length: int) -> dict[str, object]:
 
 
 def try_out() -> dict[str, object]:
-    """Separate some seconds of noise. Answers with the seconds that a second of it took."""
+    """Separate some seconds of noise. Answers with the seconds that a second of a song takes."""
     assert separator is not None
-    shape = 1, CHANNELS, TRIAL * SAMPLE_RATE
+    cutting = separator.cutting
+    samples = cutting.segment if cutting.fixed else TRIAL * SAMPLE_RATE
+    gained = samples - cutting.overlap if cutting.fixed else samples
+    shape = 1, CHANNELS, samples
     noise = np.random.default_rng(0).standard_normal(shape, np.float32) / np.float32(10)
     begun = time.perf_counter()
-    for _ in separator.process(noise):
+    for _ in separator.process(noise, report):
         pass
-    return {"seconds": (time.perf_counter() - begun) / TRIAL}
+    return {"seconds": (time.perf_counter() - begun) * SAMPLE_RATE / gained}
 
 
 def engine() -> Engine:
@@ -197,8 +200,7 @@ def choose_targets(stems: Sequence[str]) -> Separator:
 
 async def separate(
     mixture: Any,
-    starts: Any,
-    length: int,
+    batch: Any,
     first: bool,
     last: bool,
     level: float,
@@ -208,14 +210,16 @@ async def separate(
 ) -> dict[str, object]:
     """Separate one batch, posting its pieces as they are finished.
 
-    mixture: Float32Array of (segments, channels, length); first, last: whether the batch begins or ends the song.
+    mixture: Float32Array of (segments, channels, span); batch: as `plan` gives it; first, last: whether it begins or
+    ends the song.
     level: the song's, as `measure` says it.
     stems: the targets that are wanted; sample_kind: as `encode` takes it; folder: as `post_piece` takes it.
     Answers with the faded ends that its neighbours must be added to, Float32Array of (targets, channels, overlap).
     """
     chosen = choose_targets(list(stems))
-    starts, overlap = list(starts), chosen.cutting.overlap
-    audio = np.empty((len(starts), CHANNELS, length), np.float32)
+    work = segments.Batch(tuple(batch.starts), batch.length, tuple(batch.cuts), batch.span)
+    starts, overlap = work.starts, chosen.cutting.overlap
+    audio = np.empty((len(starts), CHANNELS, work.span), np.float32)
     mixture.assign_to(audio.reshape(-1))
     make_finite(audio)
     factor = np.float32(levels.gain(level))
@@ -224,7 +228,7 @@ async def separate(
     ends = {}
     finished = process(chosen, audio)
     for index, start in enumerate(starts):
-        estimates = next(finished)
+        estimates = segments.keep(next(finished), work, index)
         estimates /= factor
         opens, closes = index == 0, index == len(starts) - 1
         segments.fade(estimates, overlap, first and opens, last and closes)

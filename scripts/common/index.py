@@ -32,6 +32,7 @@ def models(weights: Path = WEIGHTS) -> list[dict[str, Any]]:
     for path, manifest in _manifests(weights):
         with _damaged(path):
             shown = {key: manifest[key] for key in SHOWN}
+            shown["architecture"] = manifest.get("architecture", "openunmix")
             files = _files(manifest)
             shown["size"] = sum(entry["size"] for entry in files)
             shown["unpacked"] = sum(entry["unpacked_size"] for entry in files)

@@ -4,6 +4,7 @@ taking all of its stems; and what tests require of the machine."""
 import os
 import shutil
 import threading
+import zipfile
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,19 @@ def build_site(folder: Path) -> Path:
     write_index(site / "weights")
     (site / SERVICE_WORKER).write_text(service_worker(site))
     return site
+
+
+@contextmanager
+def changing_package(site: Path, folder: Path) -> Iterator[Path]:
+    """The package `umx` of a site, unpacked into a new folder; what is changed there, the site's workers have then."""
+    (wheel,) = (site / "app" / "vendor" / "umx").glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(folder)
+    yield folder
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(folder.rglob("*")):
+            packed.write(path, path.relative_to(folder))
+    (site / SERVICE_WORKER).write_text(service_worker(site))
 
 
 @contextmanager
@@ -123,9 +137,9 @@ CONTENT = """async link => {
 }"""
 
 
-def stems(song: Locator) -> dict[str, bytes]:
+def stems(song: Locator, count: int = 5) -> dict[str, bytes]:
     """The WAV files of a card by stem, once they are there."""
-    expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+    expect(song.locator("a[download]")).to_have_count(count, timeout=PATIENCE)
     return {
         str(link.get_attribute("data-stem")): b64decode(link.evaluate(CONTENT).partition(",")[2])
         for link in song.locator("a[download]").all()

@@ -245,10 +245,11 @@ def test_files_that_lack_or_are_others_are_named_and_leave_nothing(
     other.write_bytes(b"<!doctype html>")
     pick(unchanged, [other])
     expect_conversion(
-        unchanged, "No file of UMX-L or UMX-HQ, whole and unchanged, is among these: other.pth"
+        unchanged,
+        "No file of UMX-L or UMX-HQ or HTDemucs, whole and unchanged, is among these: other.pth",
     )
     expect(unchanged.locator("#model-list li")).to_have_count(1)
-    expect(unchanged.locator("#checkpoints")).to_be_enabled()
+    expect(unchanged.locator("#umxl-official .pick")).to_be_enabled()
 
 
 def test_checkpoints_may_be_dropped_while_a_song_is_at_work(
@@ -392,8 +393,10 @@ def test_by_default_the_page_fetches_nothing_from_elsewhere(
 ) -> None:
     page, _ = shared
     open_menu(page)
-    expect(page.locator("#own-model a")).to_have_attribute("href", f"{umxl.ZENODO}/records/5069601")
-    expect(page.locator("#fetch-official")).to_be_hidden()
+    expect(page.locator("#umxl-official a")).to_have_attribute(
+        "href", f"{umxl.ZENODO}/records/5069601"
+    )
+    expect(page.locator("#umxl-official .fetch")).to_be_hidden()
 
 
 def test_half_a_model_is_none(visit: Callable) -> None:

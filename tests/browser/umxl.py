@@ -1,13 +1,11 @@
 """A site in which four checkpoints of our own are UMX-L, and the place that they come from."""
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pages
 
-from scripts.build import SERVICE_WORKER, service_worker
 from tests.checkout import OFFICIAL_SOURCE, ZENODO, make_official, official_names, replace_in
 from tests.scripts.server import Handler, Server
 
@@ -38,14 +36,7 @@ def build_site(folder: Path, checkpoints: Sequence[Path], origin: str = ZENODO) 
     site = pages.build_site(folder / "site")
     policy = "connect-src 'self'"
     replace_in(site / "index.html", (policy, f"{policy} {origin}"), (ZENODO, origin))
-    (wheel,) = (site / "app" / "vendor" / "umx").glob("*.whl")
-    unpacked = folder / "wheel"
-    with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(unpacked)
     data = [path.read_bytes() for path in checkpoints]
-    make_official(unpacked / OFFICIAL_SOURCE, data, origin)
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(unpacked.rglob("*")):
-            packed.write(path, path.relative_to(unpacked))
-    (site / SERVICE_WORKER).write_text(service_worker(site))
+    with pages.changing_package(site, folder / "wheel") as package:
+        make_official(package / OFFICIAL_SOURCE, data, origin)
     return site

@@ -271,6 +271,7 @@ def manifest(weights: Path, name: str, /, **fields: Any) -> None:
     content = dict.fromkeys(index.SHOWN, "") | {
         "format": 2,
         "name": name,
+        "architecture": "openunmix",
         "files": [{"targets": ["bass"], "size": 5, "unpacked_size": 9}],
     }
     (weights / name / index.MANIFEST).write_text(json.dumps(content | fields))
@@ -279,13 +280,14 @@ def manifest(weights: Path, name: str, /, **fields: Any) -> None:
 def test_the_index_names_models_by_their_folders(tmp_path: Path) -> None:
     manifest(tmp_path, "b", name="another")
     files = {"bass": {"size": 5, "unpacked_size": 9}, "drums": {"size": 7, "unpacked_size": 10}}
-    manifest(tmp_path, "a", files=[*files.values()])
+    manifest(tmp_path, "a", files=[*files.values()], architecture="htdemucs")
     manifest(tmp_path, "c.part")
     manifest(tmp_path, "old", format=1, targets=files, files=None)
     index.write_index(tmp_path)
     listed = json.loads((tmp_path / "index.json").read_text())
     shown = [(entry["name"], entry["size"], entry["unpacked"]) for entry in listed]
     assert shown == [("a", 12, 19), ("b", 5, 9), ("old", 12, 19)]
+    assert [entry["architecture"] for entry in listed] == ["htdemucs", "openunmix", "openunmix"]
 
 
 def test_an_index_that_is_right_is_not_written_again(tmp_path: Path) -> None:

@@ -314,6 +314,36 @@ def test_stems_of_a_song_of_many_segments(model: library.Model) -> None:
     assert told[-1] == 1
 
 
+def test_shorter_stretches_are_heard_among_their_neighbours(model: library.Model) -> None:
+    """Two segments that need not be whole: what is beside a stretch is the song, and no silence."""
+    separator = Separator(model, Numpy())
+    segment, overlap = separator.cutting.segment, separator.cutting.overlap
+    length = 3 * segment // 4
+    samples = 2 * length - overlap
+    song = signal(samples, 8)
+    song *= gain_of(song)
+    stems = separator.separate(song)
+    for start, inner in (
+        (0, slice(0, length - overlap)),
+        (samples - segment, slice(segment - length + overlap, segment)),
+    ):
+        piece = song[np.newaxis, :, start : start + segment]
+        (direct,) = separator.estimator.estimate(piece, FOUR, ignore)
+        assert snr(stems[..., start : start + segment][..., inner], direct[..., inner]) > 60
+
+
+def test_a_song_shorter_than_a_segment_has_silence_on_both_sides(model: library.Model) -> None:
+    separator = Separator(model, Numpy())
+    segment = separator.cutting.segment
+    before = (segment - 5000) // 2
+    song = signal(5000, 9)
+    song *= gain_of(song)
+    padded = np.pad(song, ((0, 0), (before, segment - 5000 - before)))
+    (direct,) = separator.estimator.estimate(padded[np.newaxis], FOUR, ignore)
+    stems = separator.separate(song)
+    assert snr(stems, direct[..., before : before + 5000]) > 60
+
+
 def gain_of(song: np.ndarray) -> np.float32:
     """What brings a song to the level that networks are given, so that a `Separator` leaves it as it is."""
     meter = Meter()

@@ -46,6 +46,28 @@ def test_gain_and_place_are_those_of_the_stem(mix: Mix) -> None:
 
 # Presets
 
+SIX = ["vocals", "drums", "bass", "guitar", "piano", "melody"]
+
+
+def test_guitar_and_piano_have_presets_where_they_are(mix: Mix) -> None:
+    assert not mix.is_offered("guitarless")
+    assert not mix.is_offered("piano")
+    mix.lay_out(SIX, True)
+    for preset, heard in (
+        ("guitarless", ["vocals", "drums", "bass", "piano", "melody"]),
+        ("piano", ["piano"]),
+        ("karaoke", ["drums", "bass", "guitar", "piano", "melody"]),
+        ("everything", SIX),
+    ):
+        assert mix.is_offered(preset)
+        mix.choose(preset)
+        assert mix.heard() == heard
+        assert mix.chosen() == [preset]
+    # What is chosen stays for as long as there is such a stem.
+    mix.choose("piano")
+    mix.lay_out(STEMS, True)
+    assert mix.chosen() == ["everything"]
+
 
 @pytest.mark.parametrize(
     ("preset", "heard"),

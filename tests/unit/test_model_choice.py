@@ -106,6 +106,35 @@ def test_times_are_measured_or_said_to_be_estimates() -> None:
     assert model_choice.time_taken((17, False)) == "4 minutes take an estimated 17 s here"
 
 
+DEMUCS = Model("htdemucs", "HTDemucs", "", 8.8, 63_800_000, 84_400_000, architecture="htdemucs")
+FINE = Model(
+    "htdemucs_ft", "HTDemucs, fine-tuned", "", 9.0, 0, 337_000_000, architecture="htdemucs"
+)
+
+
+def test_what_one_architecture_takes_says_nothing_of_another() -> None:
+    speeds = Speeds()
+    speeds.add(MINI, "simd", 2, 0.02)
+    assert not speeds.knows(DEMUCS, "simd", 2)
+    assert speeds.of(DEMUCS, "simd", 2) is None
+    speeds.add(DEMUCS, "simd", 2, 0.4, is_trial=True)
+    assert speeds.of(DEMUCS, "simd", 2) == (pytest.approx(96), False)
+    seconds, _ = speeds.of(FINE, "simd", 2)
+    assert 300 < seconds < 450  # four networks
+    assert speeds.of(MINI, "simd", 2) == (pytest.approx(4.8), True)
+
+
+def test_workers_are_as_many_as_have_room_for_the_model() -> None:
+    assert model_choice.need(DEMUCS) == pytest.approx(385e6, rel=0.01)  # measured
+    room = [model_choice.most_workers(DEMUCS, memory) for memory in (0.5, 1, 2, 4, 8)]
+    assert room == [0, 1, 2, 5, 10]
+    assert model_choice.most_workers(FINE, 4) == 3
+    assert model_choice.most_workers(LARGE, 4) == 4
+    assert model_choice.best([MINI, LARGE, DEMUCS], 4) is DEMUCS
+    assert model_choice.best([MINI, DEMUCS], 0.5) is MINI
+    assert "more memory" in model_choice.about(DEMUCS, None, 0.5)
+
+
 measurements = st.tuples(
     st.sampled_from([MINI, LARGE]),
     st.sampled_from(["simd", "numpy"]),
@@ -136,17 +165,17 @@ def test_speeds_that_are_damaged_are_none(text: str) -> None:
     speeds = Speeds(text)
     assert all(value > 0 for value in speeds.found.values())
     for key in speeds.found:
-        engine, _, workers = key.partition(" ")
+        _, engine, workers = (key + "  ").split(" ")[:3]
         model_choice.time_taken(speeds.of(MINI, engine, workers))
 
 
 def test_facts_in_words() -> None:
     assert (
-        model_choice.about(LARGE, (17.4, True))
+        model_choice.about(LARGE, (17.4, True), 4)
         == "very good · 6.3 dB · 43 MB · CC BY-NC-SA 4.0 · 4 minutes take 17 s here"
     )
-    assert model_choice.about(MINI, None) == "fair · 4.7 dB · 4.8 MB · CC-BY-SA-4.0"
-    assert model_choice.about(UNKNOWN, None) == "quality unknown"
+    assert model_choice.about(MINI, None, 4) == "fair · 4.7 dB · 4.8 MB · CC-BY-SA-4.0"
+    assert model_choice.about(UNKNOWN, None, 4) == "quality unknown"
     assert [model_choice.in_words(quality) for quality in (6, 5, 4, 3.9)] == [
         "very good",
         "good",

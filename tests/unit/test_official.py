@@ -33,7 +33,7 @@ def test_what_is_said_of_a_model_makes_a_manifest(official: Official) -> None:
     assert targets
     assert len(set(targets)) == len(targets)
     assert all(TARGET.fullmatch(target) for target in targets)
-    assert official.quality.keys() <= set(targets)
+    assert official.quality.keys() <= {*targets, "all"}
     assert 0 < official.size < official.unpacked
 
 
@@ -56,6 +56,15 @@ def test_files_of_a_model_are_recognised_whatever_they_are_called() -> None:
     name, checkpoints = found
     assert name == "umxl"
     assert checkpoints == {c: f"{c.targets} (1).pth" for c in official.checkpoints}
+
+
+def test_the_same_network_in_another_file_is_recognised() -> None:
+    (checkpoint,) = OFFICIAL["htdemucs"].checkpoints
+    (digits,) = checkpoint.also
+    assert recognise({digits: "955717e8.safetensors"}) == (
+        "htdemucs",
+        {checkpoint: "955717e8.safetensors"},
+    )
 
 
 def test_of_two_models_the_one_with_more_files_is_meant() -> None:

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from scripts.common.environment import ROOT
+from umx.models.official import OFFICIAL
 
 TEXT = (ROOT / "index.html").read_text()
 
@@ -69,7 +70,8 @@ def test_no_script_and_no_style_lies_in_the_page_itself() -> None:
 def test_only_a_link_for_the_visitor_leads_elsewhere() -> None:
     links = {attributes.get("href") for tag, attributes in TAGS.found if tag == "a"}
     elsewhere = set(re.findall(r"(?:\w+:)?//[^\s\"'<>]+", TEXT))
-    assert elsewhere == {"https://zenodo.org/records/5069601"}
+    files = [OFFICIAL[name].checkpoints[0].url for name in ("htdemucs", "htdemucs_6s")]
+    assert elsewhere == {OFFICIAL["umxl"].source, *files}
     assert elsewhere <= links
     loading = [attributes for tag, attributes in TAGS.found if tag != "a"]
     assert not any("//" in (value or "") for attributes in loading for value in attributes.values())

@@ -11,7 +11,7 @@ import pytest
 
 from page.text.texts import LANGUAGES, said
 from page.text.texts import translations as chosen
-from umx.models.openunmix.official import MODELS
+from umx.models.official import OFFICIAL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 APP = ROOT / "app"
@@ -94,7 +94,10 @@ def in_the_models() -> set[str]:
     """What manifests say that the page shows."""
     manifests = [json.loads(path.read_text()) for path in ROOT.glob("weights/*/manifest.json")]
     said_of = {m[key] for m in manifests for key in ("title", "credit", "quality_note")}
-    return said_of | {model[key] for model in MODELS.values() for key in ("credit", "quality_note")}
+    official = (
+        getattr(model, key) for model in OFFICIAL.values() for key in ("credit", "quality_note")
+    )
+    return said_of | {text for text in official if text}
 
 
 def translations(language: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Manifest:
     sample_rate: int
     network: Any
     files: tuple[WeightFile, ...]
-    quality: dict[str, float] = field(default_factory=dict)  # SDR in dB by target
+    quality: dict[str, float] = field(default_factory=dict)  # SDR in dB by target, or of "all"
     quality_note: str = ""
 
     @property

@@ -30,6 +30,8 @@ class Cutting:
     """What neighbouring segments share."""
     lanes: int = 1
     """Segments that are separated in lockstep, since it saves time."""
+    fixed: bool = False
+    """Whether the network works on so many samples whatever it is given: the song around a piece costs nothing."""
 
 
 class Network(Protocol):

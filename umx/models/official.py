@@ -20,6 +20,8 @@ class Checkpoint:
     url: str
     page_url: str
     """Address at which pages of other origins may read the same file. It may answer no range requests."""
+    also: tuple[str, ...] = ()
+    """The same digits of other files with the same network."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def recognise(digests: Mapping[str, Any]) -> tuple[str, dict[Checkpoint, Any]] |
             checkpoint: file
             for checkpoint in official.checkpoints
             for whole, file in digests.items()
-            if whole.startswith(checkpoint.sha256)
+            if whole.startswith((checkpoint.sha256, *checkpoint.also))
         }
         if len(found) > (len(best[1]) if best else 0):
             best = name, found

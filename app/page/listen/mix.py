@@ -3,9 +3,18 @@
 from shared.facts import SAMPLE_RATE
 
 SHORTEST_LOOP = int(0.5 * SAMPLE_RATE)  # samples
-PRESETS = ("everything", "karaoke", "acapella", "drumless", "bass", "original")
-ONLY = {"acapella": "vocals", "bass": "bass"}
-WITHOUT = {"karaoke": "vocals", "drumless": "drums"}
+PRESETS = (
+    "everything",
+    "karaoke",
+    "acapella",
+    "drumless",
+    "guitarless",
+    "bass",
+    "piano",
+    "original",
+)
+ONLY = {"acapella": "vocals", "bass": "bass", "piano": "piano"}
+WITHOUT = {"karaoke": "vocals", "drumless": "drums", "guitarless": "guitar"}
 
 
 def heard_in(preset, stems):
@@ -67,7 +76,8 @@ class Mix:
         if self.is_original:
             return ["original"]
         heard = self.heard()
-        return [name for name in PRESETS[:-1] if heard_in(name, self.stems) == heard]
+        offered = [name for name in PRESETS[:-1] if self.is_offered(name)]
+        return [name for name in offered if heard_in(name, self.stems) == heard]
 
     def toggle_solo(self, stem):
         self.solos = self.solos ^ {stem}

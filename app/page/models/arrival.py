@@ -19,6 +19,13 @@ PAUSES = (1, 2, 4, 8)
 """Seconds before each further attempt at a file."""
 
 
+def files_of(manifest):
+    """The entries of a manifest's files; in format 1 there is one a target."""
+    if hasattr(manifest, "targets"):
+        return list(js.Object.values(manifest.targets))
+    return list(manifest.files)
+
+
 class Arrival:
     def __init__(self, model, on_change):
         """on_change is called when there is more of it."""
@@ -41,8 +48,7 @@ class Arrival:
         """Its weights as Blobs by name. Raises RejectedError."""
         response = await settle(js.fetch(self.model.address + MANIFEST))
         text = await settle(response.text())
-        targets = (await settle(attempt(js.JSON.parse, text))).targets
-        entries = [getattr(targets, name) for name in js.Object.keys(targets)]
+        entries = files_of(await settle(attempt(js.JSON.parse, text)))
         self.total, files = sum(entry.size for entry in entries), {}
         for entry in entries:
             files[entry.file] = await self.whole(self.model.address + entry.file)

@@ -8,7 +8,7 @@ from pyscript.ffi import create_proxy, to_js
 from offline import offline
 from page import storage, view
 from page.clock import seconds
-from page.models.arrival import Arrival
+from page.models.arrival import Arrival, files_of
 from page.models.model_choice import (
     Model,
     Speeds,
@@ -18,22 +18,23 @@ from page.models.model_choice import (
     is_better,
     judged,
     mean,
+    need,
     short,
     time_taken,
 )
 from page.promises import RejectedError, attempt, in_time, outcome
 from page.settings import settings
-from page.settings.options import TARGETS
 from page.text.texts import tr
 from page.workers.client import cores, memory
 from page.workers.pool import Cancelled
 from shared.facts import MANIFEST, MODEL_SCHEME, MODELS_FOLDER, SAMPLE_RATE
 
 INDEX = "weights/index.json"
-RECOMMENDED = "umxl"
+RECOMMENDED = ("umxl", "htdemucs")
+"""The official models that the menu offers to make here, each in a block of index.html with its name."""
 DEFAULT = "umx-mini"
 """The model that every site has. It stands in until a better one is here."""
-ENDING = ".pth"
+ENDINGS = (".pth", ".th", ".safetensors")
 """How the names of checkpoints end."""
 EVERY = 15
 """Seconds after which an open page looks again for a better model, where it has none."""
@@ -120,9 +121,8 @@ def described(entry, is_mine=False):
     """The Model that an entry of an index, or a manifest, describes; None if it describes none."""
     try:
         name, title = settings.model(entry.name), str(entry.title)
-        files = getattr(entry, "files", None) or []
-        if hasattr(entry, "targets"):  # a manifest of format 1 has a file a target
-            files = js.Object.values(entry.targets)
+        has_files = hasattr(entry, "targets") or hasattr(entry, "files")
+        files = files_of(entry) if has_files else []
         ratios = getattr(entry, "quality", None)
         model = Model(
             name,
@@ -134,6 +134,7 @@ def described(entry, is_mine=False):
             getattr(entry, "unpacked", None) or sum(file.unpacked_size for file in files),
             getattr(entry, "coming", None),
             getattr(entry, "seconds_left", None),
+            getattr(entry, "architecture", None) or "openunmix",
         )
     except (AttributeError, TypeError, ValueError):
         return None
@@ -147,10 +148,14 @@ async def measured(worker):
     return await worker.ask("try out")
 
 
+def is_checkpoint(file):
+    return any(file.name.lower().endswith(ending) for ending in ENDINGS)
+
+
 def pick():
     """Have the visitor choose checkpoints, by the page's one way to choose files."""
     chooser = view.element("file")
-    usual, chooser.accept = chooser.accept, ENDING
+    usual, chooser.accept = chooser.accept, ",".join(ENDINGS)
     chooser.click()
     chooser.accept = usual  # so that phones offer music the next time
 
@@ -168,8 +173,10 @@ class Menu:
         self.address, self.chosen, self.is_fixed = address, chosen, is_fixed
         self.pool, self.make_worker, self.on_change = pool, make_worker, on_change
         self.list, self.status = view.element("model-list"), view.element("conversion-text")
-        self.bar, self.pick = view.element("conversion"), view.element("checkpoints")
-        self.fetch, self.cancel = view.element("fetch-official"), view.element("cancel-conversion")
+        self.bar, self.cancel = view.element("conversion"), view.element("cancel-conversion")
+        self.blocks = [view.element(name + "-official") for name in RECOMMENDED]
+        self.picks = [block.querySelector(".pick") for block in self.blocks]
+        self.fetches = [block.querySelector(".fetch") for block in self.blocks]
         self.offer, self.news = view.element("offer"), view.element("model-news")
         self.folder = None
         self.models, self.rows = [], {}
@@ -182,8 +189,9 @@ class Menu:
         self.worker = None  # that makes a model
 
     async def open(self):
-        view.on_click(self.pick, pick)
-        view.on_click(self.fetch, self.fetch_official)
+        for name, choose, fetch in zip(RECOMMENDED, self.picks, self.fetches):
+            view.on_click(choose, pick)
+            view.on_click(fetch, lambda name=name: self.fetch_official(name))
         view.on_click(self.cancel, lambda: self.worker.end())
         view.on_click(view.element("get"), self.show_how)
         view.on(js.window, "online", lambda event: self.failed.clear())
@@ -248,6 +256,12 @@ class Menu:
         if getattr(getattr(js.navigator, "connection", None), "saveData", None):
             there = [m for m in there if m.is_mine or m.address == self.address]
         return best(there, memory())
+
+    def lighter(self):
+        """The best of the models that need less memory than the one in use, or None."""
+        used = self.in_use()
+        there = [m for m in self.models if m.coming is None and m.name not in self.failed]
+        return best([model for model in there if need(model) < need(used)], memory())
 
     def awaited(self):
         """The model that songs may wait for, the seconds until it is here, and those since it began to come.
@@ -334,7 +348,7 @@ class Menu:
 
     def learn(self, song, spent):
         """A song was separated in so many seconds. One of which some stems alone were wanted says nothing of others."""
-        if len(song.targets) == len(TARGETS):
+        if "rest" not in song.lanes and "karaoke" not in song.lanes:
             self.speeds.add_song(
                 song.model, self.pool.engine, self.pool.size, song.length / SAMPLE_RATE, spent
             )
@@ -342,10 +356,10 @@ class Menu:
 
     async def try_out(self):
         """Measure the engine where no song has told yet how fast it is."""
-        engine, size = self.pool.engine, self.pool.size
-        if not self.speeds.knows(engine, size):
+        model, engine, size = self.in_use(), self.pool.engine, self.pool.size
+        if not self.speeds.knows(model, engine, size):
             alone = (await self.pool.run(measured)).seconds / min(size, cores())
-            self.speeds.add(self.in_use(), engine, size, alone, is_trial=True)
+            self.speeds.add(model, engine, size, alone, is_trial=True)
             self.remember_speeds()
 
     def remember_speeds(self):
@@ -394,7 +408,7 @@ class Menu:
         radio.checked = model.address == (wanted.address if wanted else self.address)
         radio.disabled = model.coming is not None
         if model.coming is None:
-            text = about(model, self.time_taken(model))
+            text = about(model, self.time_taken(model), memory())
             view.say(facts, text + (tr(", on this device") if model.is_mine else ""))
         else:
             view.say(facts, self.on_its_way(model))
@@ -406,7 +420,8 @@ class Menu:
             name = view.element("in-use")
             view.say(name, tr("Model: {}").format(short(used.title) + " · " + judged(used.quality)))
         names = [model.name for model in self.models] + [used.name]
-        lacks = self.is_known and self.folder and RECOMMENDED not in names
+        has_one = any(name.split("_")[0] in RECOMMENDED for name in names)  # or a variant
+        lacks = self.is_known and self.folder and not has_one
         text = ""
         if awaited and awaited[0] and awaited[0].coming is not None:
             text = self.on_its_way(awaited[0])
@@ -422,7 +437,8 @@ class Menu:
         view.say(self.news, text)
         self.news.hidden = not text
         self.offer.hidden = bool(text) or not lacks
-        view.element("official").hidden = RECOMMENDED in names
+        for name, block in zip(RECOMMENDED, self.blocks):
+            block.hidden = name in names
 
     def until(self, model, left):
         name, coming = short(model.title), coming_in_words(model.size, left)
@@ -438,7 +454,7 @@ class Menu:
     def show_how(self):
         """To a better model, where there is none."""
         view.element("model-menu").open = True
-        self.pick.focus()
+        self.picks[0].focus()
 
     def choose(self, name):
         """Have a model be used from the next song on."""
@@ -450,18 +466,21 @@ class Menu:
 
     def offer_to_fetch(self):
         """Only where the site's security policy allows requests to the place that has the official files."""
-        place = js.URL.new(js.document.querySelector("#own-model a").href).origin
-        policy = js.document.querySelector("meta[http-equiv]").content
-        if place in policy:
-            self.fetch.hidden = False
+        policy, places = js.document.querySelector("meta[http-equiv]").content, []
+        for block, fetch in zip(self.blocks, self.fetches):
+            place = js.URL.new(block.querySelector("a").href).origin
+            if place in policy:
+                fetch.hidden = False
+                places.append(place)
+        if places:
             text = tr(
                 "Nothing is uploaded: the page is Python in your browser, and its security policy "
                 "allows it no request but to the place it came from, and to {} for models."
             )
-            view.say(view.element("promise"), text.format(place))
+            view.say(view.element("promise"), text.format(", ".join(places)))
 
-    def fetch_official(self):
-        asyncio.create_task(self.make("download", name=RECOMMENDED))
+    def fetch_official(self, name):
+        asyncio.create_task(self.make("download", name=name))
 
     def convert(self, files):
         if files:
@@ -472,7 +491,7 @@ class Menu:
 
         kind, content: the request to the worker: to convert files, or to download them first.
         """
-        if self.pick.disabled or not self.folder:
+        if self.picks[0].disabled or not self.folder:
             return
         self.worker = self.make_worker()
         self.busy(True)
@@ -502,7 +521,8 @@ class Menu:
         view.say(self.status, text)
 
     def busy(self, is_busy):
-        self.pick.disabled = self.fetch.disabled = is_busy
+        for button in self.picks + self.fetches:
+            button.disabled = is_busy
         self.bar.hidden = self.cancel.hidden = not is_busy
 
     def progress(self, message):

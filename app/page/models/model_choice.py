@@ -17,8 +17,9 @@ LONG_ENOUGH = 15
 """Seconds of music below which what goes before and after a song's work says too little of its speed."""
 FIXED = 19_000_000
 """Work that a second of music takes whatever the networks' size, in bytes of their weights; as measured."""
-WORKER, COPIES = 100_000_000, 3
-"""Bytes that a worker takes without a model, and how often it has the model's weights, unpacked, at most."""
+NEEDS = {"openunmix": (100_000_000, 3), "htdemucs": (300_000_000, 1)}
+"""By architecture, the bytes that a worker takes whatever the model's size, and how often it has the model's weights,
+unpacked, at most."""
 GIGABYTE = 1_000_000_000
 MOST = 1e15
 """What no device does in a second."""
@@ -28,7 +29,16 @@ class Model:
     """What there is to know of a model before it is chosen."""
 
     def __init__(
-        self, name, title, licence="", quality=None, size=0, weights=0, coming=None, left=None
+        self,
+        name,
+        title,
+        licence="",
+        quality=None,
+        size=0,
+        weights=0,
+        coming=None,
+        left=None,
+        architecture="openunmix",
     ):
         """quality: mean SDR in dB of its targets, or None.
         size, weights: bytes as it travels, and unpacked; 0 if that isn't known.
@@ -38,6 +48,7 @@ class Model:
         self.name, self.title, self.licence = name, title, licence
         self.quality, self.size, self.weights = quality, size, weights
         self.coming, self.left = coming, left
+        self.architecture = architecture
         self.is_mine = False  # whether it is kept on this device
         self.address = "weights/" + name + "/"
 
@@ -64,13 +75,24 @@ def is_better(model, other):
     return other.quality is None or model.quality > other.quality
 
 
+def need(model):
+    """Bytes that a worker takes with the model."""
+    fixed, copies = NEEDS.get(model.architecture, NEEDS["openunmix"])
+    return fixed + copies * model.weights
+
+
+def most_workers(model, memory):
+    """How many workers take no more than half of the device's memory, in GB."""
+    return int(memory * GIGABYTE / 2 // need(model))
+
+
 def fits(model, memory):
     """Whether one worker with the model takes no more than half of the device's memory, in GB.
 
-    One worker is enough to ask for: by default there are as many as the device has GB, and a pool that finds no memory
-    for all of them goes on with fewer.
+    One worker is enough to ask for: by default there are no more than fit, and a pool that finds no memory for all of
+    them goes on with fewer.
     """
-    return WORKER + COPIES * model.weights <= memory * GIGABYTE / 2
+    return most_workers(model, memory) > 0
 
 
 def best(models, memory):
@@ -98,8 +120,13 @@ def waits(wish, left, spent):
 
 
 def work(model):
-    """What a second of music takes, in any unit."""
+    """What a second of music takes, in a unit of the architecture's own."""
     return FIXED + model.weights
+
+
+def pool_of(model, engine, workers):
+    """What speeds are told apart by: a second of music takes one architecture far longer than another."""
+    return "{} {} {}".format(model.architecture, engine, workers)
 
 
 class Speeds:
@@ -117,7 +144,7 @@ class Speeds:
 
     def add(self, model, engine, workers, seconds, is_trial=False):
         """A second of music took these seconds with a model; of noise, if it was a trial."""
-        pool = "{} {}".format(engine, workers)
+        pool = pool_of(model, engine, workers)
         self.found[pool] = work(model) / seconds
         if not is_trial:
             self.found[pool + " " + model.name] = seconds
@@ -127,13 +154,13 @@ class Speeds:
         if seconds >= LONG_ENOUGH and spent > 0:
             self.add(model, engine, workers, spent / seconds)
 
-    def knows(self, engine, workers):
-        return "{} {}".format(engine, workers) in self.found
+    def knows(self, model, engine, workers):
+        return pool_of(model, engine, workers) in self.found
 
     def of(self, model, engine, workers):
         """Seconds for `SAMPLE` seconds of music, and whether they were measured with that model; None if nothing was
         measured, or the model's size isn't known."""
-        pool = "{} {}".format(engine, workers)
+        pool = pool_of(model, engine, workers)
         measured = self.found.get(pool + " " + model.name)
         if measured:
             return SAMPLE * measured, True
@@ -195,10 +222,12 @@ def megabytes(size):
     return text.format(size / 1_000_000)
 
 
-def about(model, found):
-    """A line of facts before choosing; found: as `Speeds.of` gives it."""
+def about(model, found, memory):
+    """A line of facts before choosing; found: as `Speeds.of` gives it; memory: the device's, in GB."""
     parts = [judged(model.quality)]
     if model.size:
         parts.append(megabytes(model.size))
     parts += [model.licence, time_taken(found)]
+    if not fits(model, memory):
+        parts.append(tr("may need more memory than this device has"))
     return " · ".join([part for part in parts if part])

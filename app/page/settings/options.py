@@ -9,15 +9,22 @@ from page.files.formats import FORMATS, can_encode_opus
 from page.settings import settings
 from page.text.texts import tr
 
-TARGETS = ("vocals", "drums", "bass", "melody")
+USUAL = ("vocals", "drums", "bass", "melody")
+MORE = ("guitar", "piano")
+"""Stems that some models have; the usual ones are those of all."""
 
 
 def some_targets(text):
-    """Stems from their names with commas between; raises ValueError for none."""
-    chosen = [target for target in TARGETS if target in text.split(",")]
-    if not chosen:
+    """Usual stems from their names with commas between; raises ValueError where there are none but for "none"."""
+    chosen = [target for target in USUAL if target in text.split(",")]
+    if not chosen and text != "none":
         raise ValueError(text)
     return chosen
+
+
+def some_more(text):
+    """The others, in the same way."""
+    return [target for target in MORE if target in text.split(",")]
 
 
 class Options:
@@ -25,7 +32,9 @@ class Options:
         self.boxes = list(document.querySelectorAll("#options [name=target]"))
         self.format, self.sound = view.element("format"), view.element("chime")
         self.rate = view.element("keep-rate")
-        chosen = settings.get("stems", some_targets, TARGETS)
+        chosen = list(settings.get("stems", some_targets, USUAL))
+        # A choice that was made where there were no more is what it was: these alone.
+        chosen += settings.get("more-stems", some_more, MORE if len(chosen) == len(USUAL) else ())
         for box in self.boxes:
             box.checked = box.value in chosen
             view.on(box, "change", self.changed)
@@ -45,10 +54,21 @@ class Options:
             if not self.format.value:
                 self.format.value = "16"
 
+    def offer_stems(self, targets):
+        """Have a box for each of a model's stems; the usual ones are always there."""
+        for box in self.boxes:
+            box.parentElement.hidden = box.value in MORE and box.value not in targets
+        self.explain()
+
+    def offered(self):
+        return [box for box in self.boxes if not box.parentElement.hidden]
+
     def changed(self, event):
         if event.target.name == "target" and not self.targets():
             event.target.checked = True  # one at least
-        settings.store("stems", ",".join(self.targets()))
+        checked = [box.value for box in self.boxes if box.checked]
+        for key, names in (("stems", USUAL), ("more-stems", MORE)):
+            settings.store(key, ",".join([name for name in names if name in checked]) or "none")
         settings.store("format", self.form())
         settings.store("rate", "own" if self.keeps_rate() else "cd")
         settings.store("chime", "on" if self.chime() else "off")
@@ -58,12 +78,15 @@ class Options:
         chosen, text = self.targets(), ""
         if chosen == ["vocals"]:
             text = tr("All but the vocals is the karaoke version.")
-        elif len(chosen) < len(TARGETS):
+        elif len(chosen) < len(self.boxes):
             text = tr("What you leave out of the song comes as one stem more.")
         view.say(view.element("options-note"), text)
 
     def targets(self):
-        return [box.value for box in self.boxes if box.checked]
+        """The stems that are wanted: where nothing that is offered is left out, those of other models too."""
+        offered = self.offered()
+        chosen = [box.value for box in offered if box.checked]
+        return [box.value for box in self.boxes] if len(chosen) == len(offered) else chosen
 
     def form(self):
         """The format of the files, by its name in `formats`."""

@@ -13,7 +13,7 @@ from page.files.formats import FORMATS, possible
 from page.listen.mixer import Mixer
 from page.models.model_choice import coming_in_words, is_better, short, waits
 from page.promises import RejectedError
-from page.settings.options import TARGETS
+from page.settings.options import USUAL
 from page.songs.card import Card
 from page.songs.progress import Progress, spoken
 from page.songs.song import (
@@ -22,15 +22,15 @@ from page.songs.song import (
     DONE,
     ENDED,
     FAILED,
-    NAMES,
     RUNNING,
     WAITING,
     in_order,
+    targets_of,
     waveforms,
 )
 from page.songs.song_library import megabytes
 from page.text.texts import tr
-from page.workers.pool import Cancelled, WorkerError
+from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
 
 
@@ -107,6 +107,8 @@ class Job:
                     self.to(CANCELLED, tr("Cancelled"))
                 elif song.state != CANCELLED:
                     self.fail(in_words(error))
+                    if isinstance(error, OutOfMemoryError):
+                        self.offer_lighter()
         if not self.is_open:
             song.release()
         # Python doesn't know how much browser memory its proxies hold, so it would collect late.
@@ -140,8 +142,15 @@ class Job:
         can = song.state == DONE and song.source and song.model and is_better(model, song.model)
         if can and not self.is_made_again:
             self.card.offer_way(tr("Again, better"), tr("Again, better: {}"))
-        elif song.state != WAITING:
+        elif song.state not in (WAITING, FAILED):
             self.card.offer_way()
+
+    def offer_lighter(self):
+        """Offer a model that needs less memory, where there is one."""
+        model = self.models.lighter()
+        if model:
+            label = tr("Again with {}").format(short(model.title))
+            self.card.offer_way(label, label + ": {}")
 
     def check(self):
         """Raise Cancelled if the song was cancelled meanwhile, even if it waits again by now."""
@@ -150,8 +159,7 @@ class Job:
 
     def lanes(self, model):
         """The stems that add up to the song; without a model (None), those of the usual models."""
-        names = [name for entry in model.files for name in entry.targets] if model else TARGETS
-        targets = in_order([NAMES.get(name, name) for name in names])
+        targets = targets_of(model) if model else list(USUAL)
         chosen = [target for target in targets if target in self.song.targets]
         if len(chosen) in (0, len(targets)):
             return targets

@@ -168,12 +168,16 @@ class Queue:
         self.start()
 
     def other_way(self, job):
-        """Switch a waiting song between now and the better model; separate a finished one again."""
+        """Switch a waiting song between now and the better model; separate a finished one again; try one that found no
+        memory with less."""
         if job.song.state == WAITING:
             job.wish = not job.waits
             self.start()
         elif job.song.state == DONE:
             self.again(job)
+        elif job.song.state == FAILED:
+            self.models.choose(self.models.lighter().name)
+            self.retry(job)
 
     def again(self, job):
         """Separate a song with a better model; the old stems stay until the new ones are there."""

@@ -7,12 +7,12 @@ from pyscript.ffi import to_js
 from page.files.formats import FORMATS
 from page.files.sound import DecodeError
 from page.files.wav import frame_bytes
-from page.workers.pool import Cancelled, WorkerError
+from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
 
 NAMES = {"other": "melody"}
 """What people call a target where the field uses another word."""
-STEMS = ("vocals", "drums", "bass", "melody", "karaoke", "rest")
+STEMS = ("vocals", "drums", "bass", "guitar", "piano", "melody", "karaoke", "rest")
 """The order in which people see them; "rest" is what is left of the mixture beside some targets."""
 WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
@@ -75,7 +75,7 @@ class Song:
         self.clear()
         self.on_progress, self.on_piece = on_progress, on_piece
         plan = await pool.run(self.plan, pool.size)
-        self.overlap, batches = plan.overlap, list(plan.batches)
+        batches = list(plan.batches)
         on_plan(len(batches))
         self.level = await pool.run(self.measure, plan.windows)
         self.ends = [{} for _ in batches]
@@ -105,9 +105,11 @@ class Song:
         """Have a batch separated. If that fails, end what the workers are at, once."""
         try:
             await pool.run(self.separate_batch, *batch)
-        except WorkerError:
+        except WorkerError as error:
             if not self.is_broken:
                 self.is_broken = True
+                if isinstance(error, OutOfMemoryError):
+                    pool.size = max(1, pool.size // 2)  # for the next attempt
                 pool.start()
             raise
 
@@ -119,22 +121,20 @@ class Song:
                 self.on_progress(index, message.fraction)
 
         self.on_progress(index, 0)
-        starts = list(batch.starts)
-        mixture = await self.mixture(starts, batch.length)
+        mixture = await self.mixture(list(batch.cuts), batch.span)
         answer = await worker.ask(
             "separate",
             listen,
             transfer=[mixture.buffer],
             mixture=mixture,
-            starts=starts,
-            length=batch.length,
+            batch=batch,
             first=index == 0,
             last=index == count - 1,
             level=self.level,
             **self.choice(),
         )
         self.on_progress(index, 1)
-        self.ends[index] = {"start": starts[0]}
+        self.ends[index] = {"start": batch.starts[0]}
         for end in ("head", "tail"):
             self.ends[index][end] = getattr(answer, end, None)
         for border in (index - 1, index):
@@ -233,6 +233,12 @@ def waveforms(record):
     return {
         NAMES.get(target, target): list(getattr(record.peaks, target)) for target in record.stems
     }
+
+
+def targets_of(model):
+    """The stems that a model, as its manifest describes it, estimates, by the names that people use."""
+    names = [name for entry in model.files for name in entry.targets]
+    return in_order([NAMES.get(name, name) for name in names])
 
 
 def in_order(stems):

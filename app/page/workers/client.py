@@ -172,6 +172,7 @@ def memory():
     return getattr(js.navigator, "deviceMemory", None) or 4
 
 
-def default_size():
-    """One worker a core, within what the device's memory allows: a worker may take half a gigabyte."""
-    return max(1, min(cores(), int(memory()), 8))
+def default_size(most=8):
+    """One worker a core, within what the device's memory allows; most: how many may have the model, as far as it is
+    known: see `model_choice.most_workers`."""
+    return max(1, min(cores(), int(memory()), most, 8))

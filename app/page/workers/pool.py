@@ -97,9 +97,12 @@ class Pool:
         self.on_change()
 
     def change(self, model_url, files):
-        """Between songs: have the workers load another model. They stay, unless they are at something."""
+        """Between songs: have the workers load another model.
+
+        They stay, unless they are at something, or another number of them is wanted by now.
+        """
         self.model_url, self.files = model_url, files
-        if self.model and len(self.idle) == len(self.workers):
+        if self.model and len(self.idle) == len(self.workers) and self.size == self.made:
             self.begin(list(self.workers))
         else:
             self.start()

@@ -20,12 +20,12 @@ OVERLAP = 8
 class Estimator:
     """Networks of one shape, each for its own targets, that share the memory which they work in."""
 
-    cutting = Cutting(39 * SAMPLE_RATE // 5, 39 * SAMPLE_RATE // 5 // OVERLAP)
+    cutting = Cutting(39 * SAMPLE_RATE // 5, 39 * SAMPLE_RATE // 5 // OVERLAP, fixed=True)
     """Of the makers' models."""
 
     def __init__(self, network: Network, engine: Engine):
         self.network, self._engine = network, engine
-        self.cutting = Cutting(network.segment, network.segment // OVERLAP)
+        self.cutting = Cutting(network.segment, network.segment // OVERLAP, fixed=True)
         self._kernels, self._arena = choose(engine), Arena(network)
         self._networks: list[tuple[tuple[str, ...], Forward]] = []
 
