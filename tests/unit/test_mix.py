@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in
+from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in, recipe_of
+from shared.facts import SAMPLE_RATE
 
 STEMS = ["vocals", "drums", "bass", "melody"]
 
@@ -105,6 +106,34 @@ def test_the_original_ends_with_a_choice_of_stems(mix: Mix) -> None:
     mix.toggle_mute("drums")
     assert not mix.is_original
     assert mix.heard() == ["drums"]
+
+
+# Files
+
+
+@pytest.mark.parametrize("preset", PRESETS[:-1])
+def test_presets_name_files(mix: Mix, preset: str) -> None:
+    mix.choose(preset)
+    assert mix.file_part() == preset
+    assert recipe_of(preset, STEMS) == mix.recipe()
+    for settings, neutral, other in ((mix.volumes, 1.0, 0.5), (mix.pans, 0.0, -1.0)):
+        stem = mix.heard()[0]
+        settings[stem] = other
+        assert mix.file_part() == " + ".join(mix.heard())
+        settings[stem] = neutral
+
+
+def test_files_of_other_mixes_are_named_after_their_stems(mix: Mix) -> None:
+    mix.toggle_solo("melody")
+    mix.toggle_solo("bass")
+    assert mix.file_part() == "bass + melody"
+
+
+def test_speed_and_loop_are_in_the_name(mix: Mix) -> None:
+    mix.choose("drumless")
+    loop = 59 * SAMPLE_RATE, 65 * SAMPLE_RATE + 1
+    assert mix.file_part(loop, 0.7) == "drumless 0.59-1.05 70%"
+    assert mix.file_part(speed=1.1) == "drumless 110%"
 
 
 # Other stems

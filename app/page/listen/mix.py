@@ -2,6 +2,9 @@
 
 from shared.facts import SAMPLE_RATE
 
+NEUTRAL = (1, 0)
+"""The gain and the pan of a stem as it is."""
+
 SHORTEST_LOOP = int(0.5 * SAMPLE_RATE)  # samples
 PRESETS = ("everything", "karaoke", "acapella", "drumless", "bass", "original")
 ONLY = {"acapella": "vocals", "bass": "bass"}
@@ -14,6 +17,17 @@ def heard_in(preset, stems):
         return []
     only, without = ONLY.get(preset), WITHOUT.get(preset)
     return [stem for stem in stems if stem != without and only in (None, stem)]
+
+
+def recipe_of(preset, stems):
+    """What a file of a preset is made of, see `Mix.recipe`."""
+    return dict.fromkeys(heard_in(preset, stems), NEUTRAL)
+
+
+def moment(sample):
+    """A place in the song, as a file's name may have it: 1.05 is a minute and five seconds."""
+    minutes, seconds = divmod(sample // SAMPLE_RATE, 60)
+    return "{}.{:02d}".format(minutes, seconds)
 
 
 def is_loop(one, other):
@@ -93,6 +107,20 @@ class Mix:
         """What a file of what is heard is made of: by stem its gain and its pan. Nothing for the original."""
         gains = self.gains()
         return {stem: (gains[stem], self.pans[stem]) for stem in self.heard()}
+
+    def file_part(self, loop=None, speed=1):
+        """What a file of what is heard is of the song, for its name: "karaoke", "drums + bass 0.42-1.07 80%".
+
+        A preset names it only if its stems are as loud as they are and in their places.
+        """
+        recipe, chosen = self.recipe(), self.chosen()
+        is_neutral = all(some == NEUTRAL for some in recipe.values())
+        parts = [chosen[0] if chosen and is_neutral else " + ".join(self.heard())]
+        if loop:
+            parts.append("-".join([moment(sample) for sample in loop]))
+        if speed != 1:
+            parts.append("{:.0f}%".format(100 * speed))
+        return " ".join(parts)
 
     # What is repeated
 

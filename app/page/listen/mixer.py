@@ -196,11 +196,14 @@ class Mixer:
         self.open()
         self.player.seek(seconds * SAMPLE_RATE)
 
+    def chosen_speed(self):
+        return float(self.speed.value)
+
     async def set_speed(self):
         """Have the player follow what is chosen."""
-        if self.player and self.player.wanted != float(self.speed.value):
+        if self.player and self.player.wanted != self.chosen_speed():
             try:
-                await self.player.set_rate(float(self.speed.value))
+                await self.player.set_rate(self.chosen_speed())
             except RejectedError:
                 self.speed.value = "1"
 

@@ -58,7 +58,7 @@ class Queue:
         card = job.card
         view.on_click(card.title, lambda: self.fold(job))
         for event in ("click", "input"):  # bubbling up from any of the mixer's controls
-            view.on(card.mixer, event, lambda event: job.offer_mix())
+            view.on(card.mixer, event, lambda event: job.offer_files())
         view.on_click(card.cancel, lambda: self.cancel(job))
         view.on_click(card.retry, lambda: self.retry(job))
         view.on_click(card.earlier, lambda: self.earlier(job))
@@ -67,7 +67,18 @@ class Queue:
         view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
         view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
         view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
+        view.on_click(
+            card.mix_loop,
+            lambda: asyncio.create_task(job.save_mix(self.pool, job.mixer.mix.loop)),
+        )
         view.on(card.files, "click", job.clicked)
+        view.on(
+            card.files,
+            "click",
+            lambda event: asyncio.create_task(
+                job.save_preset(self.pool, getattr(event.target.dataset, "part", None))
+            ),
+        )
         view.on(
             card.format,
             "change",
