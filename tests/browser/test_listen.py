@@ -129,11 +129,31 @@ def test_original_stays_when_a_slider_of_a_stem_is_moved(
     for slider in ("Volume of drums", "Pan of bass"):
         recording.get_by_label(slider).fill("0.5")
         expect(original).to_have_attribute("aria-pressed", "true")
+    expect(recording.locator(".mute[aria-pressed=true]")).to_have_count(0)
     assert len(blocks_that_are_of(SONG, listen(card(recording, "song"), 3))) >= 3
     recording.get_by_label("Volume of drums").fill("1")
     recording.get_by_label("Pan of bass").fill("0")
     recording.get_by_role("button", name="Mute drums").click()
     expect(original).to_have_attribute("aria-pressed", "false")
+
+
+def test_sliders_are_reset(recording: Page) -> None:
+    volume, pan = recording.get_by_label("Volume of drums"), recording.get_by_label("Pan of bass")
+    everything = recording.get_by_role("button", name="Everything", exact=True)
+    everything.click()
+    shown = recording.locator(".lane[data-stem=drums] .level output")
+    for reset in (lambda slider: slider.dblclick(), lambda slider: slider.press("Delete")):
+        for slider, moved, neutral in ((volume, "0.5", "1"), (pan, "-0.6", "0")):
+            slider.fill(moved)
+            expect(everything).to_have_attribute("aria-pressed", "false")
+            reset(slider)
+            expect(slider).to_have_value(neutral)
+            expect(everything).to_have_attribute("aria-pressed", "true")
+    volume.fill("0.5")
+    expect(shown).to_have_text("50%")
+    everything.click()
+    expect(volume).to_have_value("1")
+    expect(shown).to_have_text("100%")
 
 
 def test_bass_only(recording: Page, stems: dict[str, Sound], tmp_path: Path) -> None:

@@ -103,9 +103,35 @@ def test_the_original_ends_with_a_choice_of_stems(mix: Mix) -> None:
     assert not mix.is_original
     assert mix.gains() == {"vocals": 0, "drums": 0, "bass": 0.5, "melody": 0}
     mix.choose("original")
-    mix.toggle_mute("drums")
+    mix.toggle_solo("bass")
     assert not mix.is_original
-    assert mix.heard() == ["drums"]
+    assert mix.heard() == STEMS
+
+
+def test_the_original_leaves_the_stems_as_they_are_set(mix: Mix) -> None:
+    mix.toggle_mute("drums")
+    mix.choose("original")
+    assert mix.mutes == {"drums"}
+    assert mix.gains() == dict.fromkeys(STEMS, 0)
+    mix.toggle_mute("vocals")
+    assert mix.heard() == ["bass", "melody"]
+
+
+def test_everything_brings_volumes_and_pans_back(mix: Mix) -> None:
+    mix.volumes["drums"], mix.pans["bass"] = 0.2, 0.5
+    mix.toggle_mute("vocals")
+    mix.choose("karaoke")  # which leaves them
+    assert mix.recipe() == {"drums": (0.2, 0), "bass": (1, 0.5), "melody": (1, 0)}
+    mix.choose("everything")
+    assert mix.recipe() == dict.fromkeys(STEMS, (1, 0))
+
+
+def test_everything_is_chosen_only_as_it_is(mix: Mix) -> None:
+    for settings, value, neutral in ((mix.volumes, 0.5, 1.0), (mix.pans, -0.5, 0.0)):
+        settings["drums"] = value
+        assert mix.chosen() == []
+        settings["drums"] = neutral
+        assert mix.chosen() == ["everything"]
 
 
 # Files
@@ -168,7 +194,7 @@ def test_a_preset_stays_chosen_with_other_stems() -> None:
     mix.lay_out(STEMS, True)
     assert mix.is_original
     mix.lay_out(STEMS, False)
-    assert mix.chosen() == ["everything"]
+    assert mix.chosen() == ["karaoke"]  # as it was before
 
 
 def test_something_is_heard_at_first() -> None:

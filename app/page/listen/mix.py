@@ -36,7 +36,10 @@ def is_loop(one, other):
 
 
 class Mix:
-    """Solo, mute, volume and pan of each stem, or the original instead of them; and the loop."""
+    """Solo, mute, volume and pan of each stem, or the original instead of them; and the loop.
+
+    The original leaves the stems as they are set, for when they are heard again.
+    """
 
     def __init__(self):
         self.stems = []
@@ -60,7 +63,7 @@ class Mix:
         self.loop = self.loop_begin = None
         for preset in chosen:
             if self.is_offered(preset):
-                self.choose(preset)
+                self.hear(preset)
         if not (self.is_original or self.heard()):
             self.choose("everything")
 
@@ -72,16 +75,29 @@ class Mix:
         return preset == "everything" or 0 < len(heard) < len(self.stems)
 
     def choose(self, preset):
-        heard = heard_in(preset, self.stems)
-        self.solos, self.mutes = set(), {stem for stem in self.stems if stem not in heard}
+        """Hear a preset; everything is heard as it is, whatever volumes and pans were."""
+        self.hear(preset)
+        if preset == "everything":
+            for stem in self.stems:
+                self.volumes[stem], self.pans[stem] = NEUTRAL
+
+    def hear(self, preset):
         self.is_original = preset == "original"
+        if not self.is_original:
+            heard = heard_in(preset, self.stems)
+            self.solos, self.mutes = set(), {stem for stem in self.stems if stem not in heard}
 
     def chosen(self):
-        """The presets that have one hear what is heard now."""
+        """The presets that have one hear what is heard now: everything only as it is."""
         if self.is_original:
             return ["original"]
-        heard = self.heard()
-        return [name for name in PRESETS[:-1] if heard_in(name, self.stems) == heard]
+        heard, is_neutral = self.heard(), self.is_neutral()
+        names = [name for name in PRESETS[:-1] if heard_in(name, self.stems) == heard]
+        return [name for name in names if is_neutral or name != "everything"]
+
+    def is_neutral(self):
+        """Whether all that is heard is as loud as it is, and in its place."""
+        return all(some == NEUTRAL for some in self.recipe().values())
 
     def toggle_solo(self, stem):
         self.solos = self.solos ^ {stem}
@@ -92,10 +108,11 @@ class Mix:
         self.is_original = False
 
     def gains(self):
-        """By stem; 0 for those that aren't heard. The original is not considered."""
+        """By stem; 0 for those that aren't heard, as none is with the original."""
         gains = {}
         for stem in self.stems:
             heard = stem in self.solos if self.solos else stem not in self.mutes
+            heard = heard and not self.is_original
             gains[stem] = self.volumes[stem] if heard else 0
         return gains
 
@@ -113,9 +130,8 @@ class Mix:
 
         A preset names it only if its stems are as loud as they are and in their places.
         """
-        recipe, chosen = self.recipe(), self.chosen()
-        is_neutral = all(some == NEUTRAL for some in recipe.values())
-        parts = [chosen[0] if chosen and is_neutral else " + ".join(self.heard())]
+        chosen = self.chosen()
+        parts = [chosen[0] if chosen and self.is_neutral() else " + ".join(self.heard())]
         if loop:
             parts.append("-".join([moment(sample) for sample in loop]))
         if speed != 1:

@@ -4,12 +4,13 @@ import asyncio
 
 from page import view
 from page.listen import pitch, player
-from page.listen.mix import Mix, is_loop
+from page.listen.mix import NEUTRAL, Mix, is_loop
 from page.promises import RejectedError
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
 
 JUMP = 5  # seconds that an arrow key moves the playhead
+RESETS = ("Delete", "Backspace")  # what a slider is reset by, beside a double click
 ARROWS = {"ArrowLeft": -JUMP, "ArrowDown": -JUMP, "ArrowRight": JUMP, "ArrowUp": JUMP}
 
 
@@ -18,7 +19,18 @@ def place(pan):
     if not pan:
         return tr("centre")
     side = tr("{}% left") if pan < 0 else tr("{}% right")
-    return side.format(int(100 * abs(pan) + 0.5))
+    return side.format(percent(abs(pan)))
+
+
+def percent(fraction):
+    return int(100 * fraction + 0.5)
+
+
+def fill(slider, begin, end):
+    """Fill a slider's track between two of its values."""
+    low, high = float(slider.min), float(slider.max)
+    for name, value in (("--from", min(begin, end)), ("--to", max(begin, end))):
+        slider.style.setProperty(name, "{:.3f}".format((value - low) / (high - low)))
 
 
 class Lane:
@@ -30,6 +42,7 @@ class Lane:
         find("h3").textContent = view.capital(tr(stem))
         self.solo, self.mute = find(".solo"), find(".mute")
         self.volume, self.pan, self.canvas = find(".volume"), find(".pan"), find("canvas")
+        self.loud, self.side = find(".level output"), find(".sides output")
         for control, label in (
             (self.solo, tr("Solo {}")),
             (self.mute, tr("Mute {}")),
@@ -41,10 +54,19 @@ class Lane:
 
     def follow(self, mix, gain):
         """Show a Mix's settings of this stem. gain: 0 where it isn't heard."""
+        volume, pan = mix.volumes[self.stem], mix.pans[self.stem]
         view.press(self.solo, self.stem in mix.solos)
         view.press(self.mute, self.stem in mix.mutes)
+        self.mute.classList.toggle("idle", bool(mix.solos))  # solos alone decide what is heard then
         self.node.classList.toggle("silent", not gain)
-        self.pan.setAttribute("aria-valuetext", place(mix.pans[self.stem]))
+        self.volume.value, self.pan.value = volume, pan
+        fill(self.volume, 0, volume)
+        fill(self.pan, 0, pan)
+        view.say(self.loud, "{}%".format(percent(volume)))
+        view.say(self.side, str(percent(abs(pan))))
+        self.side.dataset.side = "left" if pan < 0 else "right" if pan > 0 else ""
+        self.volume.setAttribute("aria-valuetext", self.loud.textContent)
+        self.pan.setAttribute("aria-valuetext", place(pan))
 
     def draw(self, begin, end, peaks):
         """Draw the waveform of a stretch, whose ends are fractions of the song."""
@@ -105,11 +127,15 @@ class Mixer:
         for stem in self.mix.stems:
             lane = self.lanes[stem] = Lane(stem)
             self.waves.append(lane.node)
-            lane.volume.value, lane.pan.value = self.mix.volumes[stem], self.mix.pans[stem]
             view.on_click(lane.solo, self.changer(self.mix.toggle_solo, stem))
             view.on_click(lane.mute, self.changer(self.mix.toggle_mute, stem))
-            for slider in (lane.volume, lane.pan):
-                view.on(slider, "input", self.slider(lane))
+            for slider, settings, neutral in (
+                (lane.volume, self.mix.volumes, NEUTRAL[0]),
+                (lane.pan, self.mix.pans, NEUTRAL[1]),
+            ):
+                view.on(slider, "input", self.setter(settings, stem))
+                view.on(slider, "dblclick", self.resetter(settings, stem, neutral))
+                view.on(slider, "keydown", self.resetter(settings, stem, neutral))
             view.on(lane.canvas, "pointerdown", self.grab)
             view.on(lane.canvas, "pointerup", self.release)
             view.on(lane.canvas, "pointercancel", self.let_go)
@@ -145,13 +171,24 @@ class Mixer:
 
         return handle
 
-    def slider(self, lane):
+    def setter(self, settings, stem):
+        """A handler that takes a slider's value into the mix's volumes or pans."""
+
         def read(event):
-            self.mix.volumes[lane.stem] = float(lane.volume.value)
-            self.mix.pans[lane.stem] = float(lane.pan.value)
+            settings[stem] = float(event.target.value)
             self.apply()
 
         return read
+
+    def resetter(self, settings, stem, neutral):
+        """A handler that resets a slider, by a double click or a key."""
+
+        def reset(event):
+            if event.type == "dblclick" or event.key in RESETS:
+                settings[stem] = neutral
+                self.apply()
+
+        return reset
 
     def choose(self, preset):
         self.mix.choose(preset)
@@ -166,7 +203,7 @@ class Mixer:
             lane.follow(self.mix, gains[stem])
         if self.player:
             for stem, gain in gains.items():
-                self.player.set_gain(stem, 0 if self.mix.is_original else gain)
+                self.player.set_gain(stem, gain)
                 self.player.set_pan(stem, self.mix.pans[stem])
             self.player.set_gain(player.ORIGINAL, 1 if self.mix.is_original else 0)
 
