@@ -1,22 +1,25 @@
 """Finished songs that stay on the device: over a reload, in words, until they are removed."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pages import opened, stems
-from playwright.sync_api import Browser, BrowserContext, Page, expect
-from recordings import showing
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from recordings import BLOCK, place, showing
 from songs import (
     COVER,
     PATIENCE,
+    RATE,
     card,
     compose,
     download,
     drop,
     expect_state,
     mp3_with_id3,
+    read,
     wav,
 )
 
@@ -110,6 +113,54 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
         for data in (mixed, before["karaoke"])
     ]
     assert np.abs(levels[0] - levels[1]).max() <= 2
+
+
+def drag_over(page: Page, wave: Locator, begin: float, end: float) -> None:
+    """Drag from one fraction of a waveform's width to another."""
+    wave.scroll_into_view_if_needed()
+    box = wave.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + begin * box["width"], box["y"] + 10)
+    page.mouse.down()
+    for part in (begin + end) / 2, end:
+        page.mouse.move(box["x"] + part * box["width"], box["y"] + 10)
+    page.mouse.up()
+
+
+def test_loop_and_mix_are_kept_with_a_song(context: BrowserContext, tmp_path: Path) -> None:
+    page = opened(context)
+    before = separated(page, "song", wav(compose(10)))
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    song = card(page, "song")
+    loop, wave = song.locator(".loop"), song.locator(".wave").first
+    drag_over(page, wave, 0.22, 0.52)
+    expect(loop).to_have_text("Loop 0:02–0:05")
+    drag_over(page, wave, 0.52, 0.62)  # its end
+    expect(loop).to_have_text("Loop 0:02–0:06")
+    drag_over(page, wave, 0.22, 0.42)  # its begin
+    expect(loop).to_have_text("Loop 0:04–0:06")
+    song.get_by_role("button", name="Drumless").first.click()
+    song.get_by_label("Volume of bass").fill("0.5")
+    song.get_by_label("Pan of vocals").fill("-0.5")
+    song.get_by_label("Speed").select_option("0.8")
+    page.reload()
+    song.get_by_role("button", name="song", exact=True).click(timeout=PATIENCE)
+    expect(loop).to_have_text("Loop 0:04–0:06")
+    expect(song.get_by_label("Volume of bass")).to_have_value("0.5")
+    expect(song.get_by_label("Pan of vocals")).to_have_value("-0.5")
+    expect(song.get_by_label("Speed")).to_have_value("0.8")
+    expect(song.get_by_role("button", name="Mute drums")).to_have_attribute("aria-pressed", "true")
+    song.get_by_label("Speed").select_option("1")
+    song.get_by_label("Pan of vocals").fill("0")
+    saved = download(page, song.get_by_role("button", name="Save the loop"), tmp_path)
+    assert saved.name == "song - vocals + bass + melody 0.04-0.06.wav"
+    parts = {stem: read(BytesIO(data)) for stem, data in before.items()}
+    mix, loop_alone = parts["vocals"] + parts["bass"] / 2 + parts["melody"], read(saved)
+    begin = place(loop_alone[:BLOCK], mix)
+    # To a pixel: so exactly a waveform is dragged over.
+    assert begin == pytest.approx(4.2 * RATE, abs=RATE / 20)
+    assert len(loop_alone) == pytest.approx(2 * RATE, abs=RATE / 20)
+    assert np.abs(loop_alone - mix[begin : begin + len(loop_alone)]).max() < 2 / 2**15
 
 
 # Has the list of a song lack what earlier versions of the page didn't write.

@@ -1,5 +1,7 @@
 """What is heard of a song, and what is repeated."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -247,6 +249,69 @@ def test_a_loop_has_two_ends_in_either_order(one: int, length: int) -> None:
     long = abs(other - one) >= SHORTEST_LOOP
     assert mix.loop == ((min(one, other), max(one, other)) if long else None)
     assert mix.loop_begin is None
+
+
+@given(st.integers(-1, 1 << 30), st.sampled_from([0, 1]))
+def test_an_edge_is_moved_and_the_other_one_stays(sample: int, edge: int) -> None:
+    mix, begin, end = Mix(), 10 * SAMPLE_RATE, 20 * SAMPLE_RATE
+    mix.repeat(begin, end)
+    loop = mix.with_edge(edge, sample)
+    assert loop[1 - edge] == (begin, end)[1 - edge]
+    assert loop[1] - loop[0] >= SHORTEST_LOOP
+    assert loop[edge] == sample or loop[1] - loop[0] == SHORTEST_LOOP
+
+
+# What is kept with a song
+
+
+@given(
+    st.lists(STEPS, max_size=8),
+    st.dictionaries(st.sampled_from(STEMS), st.floats(0, 1.5)),
+    st.dictionaries(st.sampled_from(STEMS), st.floats(-1, 1)),
+    st.none() | st.tuples(st.integers(0, 1 << 20), st.integers(0, 1 << 20)),
+)
+def test_what_was_set_is_kept(
+    steps: list[tuple[str, str]],
+    volumes: dict[str, float],
+    pans: dict[str, float],
+    loop: tuple[int, int] | None,
+) -> None:
+    mix, other = Mix(), Mix()
+    for one in (mix, other):
+        one.lay_out(STEMS, False)
+    for do, what in steps:
+        getattr(mix, do)(what)
+    mix.volumes.update(volumes)
+    mix.pans.update(pans)
+    if loop:
+        mix.repeat(*loop)
+    mix.is_original = False
+    other.restore(json.loads(json.dumps(mix.facts())), 1 << 20)
+    assert other.facts() == mix.facts()
+    assert other.recipe() == mix.recipe()
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(STEMS), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    ANYTHING
+    | st.dictionaries(
+        st.sampled_from(["solos", "mutes", "volumes", "pans", "loop"]), ANYTHING, max_size=5
+    )
+)
+def test_what_makes_no_sense_is_left_out(facts: object) -> None:
+    mix = Mix()
+    mix.lay_out(STEMS, False)
+    mix.restore(facts, 1 << 20)
+    assert mix.solos | mix.mutes <= set(STEMS)
+    for gain, pan in zip(mix.volumes.values(), mix.pans.values(), strict=True):
+        assert 0 <= gain <= 1.5 and -1 <= pan <= 1
+    assert mix.loop is None or 0 <= mix.loop[0] < mix.loop[1] <= 1 << 20
 
 
 def test_no_loop_outlives_the_stems(mix: Mix) -> None:

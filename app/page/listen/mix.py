@@ -2,6 +2,8 @@
 
 from shared.facts import SAMPLE_RATE
 
+LOUDEST = 1.5
+"""The highest volume."""
 NEUTRAL = (1, 0)
 """The gain and the pan of a stem as it is."""
 
@@ -33,6 +35,12 @@ def moment(sample):
 def is_loop(one, other):
     """Whether there is enough between two samples to be repeated."""
     return abs(other - one) >= SHORTEST_LOOP
+
+
+def number(value, low, high, otherwise):
+    """What was kept, if it is a number in a range."""
+    fits = isinstance(value, (int, float)) and low <= value <= high
+    return value if fits else otherwise
 
 
 class Mix:
@@ -153,3 +161,38 @@ class Mix:
         """Loop between two samples, in either order; nothing, where there is too little between them."""
         self.loop = (min(one, other), max(one, other)) if is_loop(one, other) else None
         self.loop_begin = None
+
+    def with_edge(self, edge, sample):
+        """The loop with its begin (0) or its end (1) moved to a sample, as far as enough is left to be repeated."""
+        begin, end = self.loop
+        if edge:
+            return begin, max(sample, begin + SHORTEST_LOOP)
+        return min(sample, end - SHORTEST_LOOP), end
+
+    # What is kept with a song
+
+    def facts(self):
+        """All that the visitor has set, as JSON can hold it."""
+        return {
+            "solos": sorted(self.solos),
+            "mutes": sorted(self.mutes),
+            "volumes": self.volumes,
+            "pans": self.pans,
+            "loop": self.loop and list(self.loop),
+        }
+
+    def restore(self, facts, length):
+        """Set what `facts` gave for these stems, as far as it makes sense. length: of the song, in samples."""
+
+        def found(name, kind):
+            value = facts.get(name) if isinstance(facts, dict) else None
+            return value if isinstance(value, kind) else kind()
+
+        self.solos = {stem for stem in self.stems if stem in found("solos", list)}
+        self.mutes = {stem for stem in self.stems if stem in found("mutes", list)}
+        for stem in self.stems:
+            self.volumes[stem] = number(found("volumes", dict).get(stem), 0, LOUDEST, NEUTRAL[0])
+            self.pans[stem] = number(found("pans", dict).get(stem), -1, 1, NEUTRAL[1])
+        ends = [number(sample, 0, length, None) for sample in found("loop", list)]
+        if len(ends) == 2 and None not in ends:
+            self.repeat(*[int(sample) for sample in ends])

@@ -42,6 +42,7 @@ class Lane:
         find("h3").textContent = view.capital(tr(stem))
         self.solo, self.mute = find(".solo"), find(".mute")
         self.volume, self.pan, self.canvas = find(".volume"), find(".pan"), find("canvas")
+        self.wave = find(".wave")
         self.loud, self.side = find(".level output"), find(".sides output")
         for control, label in (
             (self.solo, tr("Solo {}")),
@@ -88,16 +89,20 @@ class Lane:
 class Mixer:
     """The controls live as long as the song; the player only while the song is open."""
 
-    def __init__(self, song, node, on_turn):
-        """node: the element that holds the controls; on_turn: called with the mixer when it begins or stops to play."""
-        self.song, self.node, self.on_turn = song, node, on_turn
+    def __init__(self, song, node, on_turn, on_change):
+        """node: the element that holds the controls; on_turn: called with the mixer when it begins or stops to play.
+
+        on_change: called after the visitor, or what was kept, has set something.
+        """
+        self.song, self.node, self.on_turn, self.on_change = song, node, on_turn, on_change
         self.playing = False
         self.mix, self.player, self.lanes = Mix(), None, {}
         self.grabbed = None  # the sample at which a waveform is pressed
+        self.edge = None  # of the loop that is pressed there, see Mix.with_edge
         find = node.querySelector
         self.play_button, self.position = find(".play"), find(".seek")
         self.clock, self.length = find(".clock"), find(".length")
-        self.waves, self.loop_button = find(".lanes"), find(".loop")
+        self.waves, self.loop_button, self.hint = find(".lanes"), find(".loop"), find(".hint")
         self.speed = find(".speed")
         self.speed.parentElement.hidden = not pitch.is_possible()
         self.presets = list(node.querySelectorAll("[data-preset]"))
@@ -108,7 +113,7 @@ class Mixer:
         view.on(self.position, "input", lambda event: self.seek(float(event.target.value)))
         view.on(self.position, "keydown", self.slide)
         view.on_click(self.loop_button, self.loop_or_not)
-        view.on(self.speed, "change", lambda event: asyncio.create_task(self.set_speed()))
+        view.on(self.speed, "change", lambda event: self.speed_chosen())
         for button in self.presets:
             view.on(button, "click", lambda event: self.choose(event.target.dataset.preset))
 
@@ -136,9 +141,13 @@ class Mixer:
                 view.on(slider, "input", self.setter(settings, stem))
                 view.on(slider, "dblclick", self.resetter(settings, stem, neutral))
                 view.on(slider, "keydown", self.resetter(settings, stem, neutral))
-            view.on(lane.canvas, "pointerdown", self.grab)
-            view.on(lane.canvas, "pointerup", self.release)
-            view.on(lane.canvas, "pointercancel", self.let_go)
+            for event, handler in (
+                ("pointerdown", self.grab),
+                ("pointermove", self.drag),
+                ("pointerup", self.release),
+                ("pointercancel", self.let_go),
+            ):
+                view.on(lane.wave, event, handler)
         for button in self.presets:
             button.hidden = not self.mix.is_offered(button.dataset.preset)
         seconds = self.song.length / SAMPLE_RATE
@@ -148,7 +157,7 @@ class Mixer:
             control.disabled = (
                 not self.song.length
             )  # usable before the stems are finished: the player waits
-        self.show_loop()
+        self.show_loop(self.mix.loop)
         self.moved(0, False, False)
         self.apply()
 
@@ -206,6 +215,24 @@ class Mixer:
                 self.player.set_gain(stem, gain)
                 self.player.set_pan(stem, self.mix.pans[stem])
             self.player.set_gain(player.ORIGINAL, 1 if self.mix.is_original else 0)
+        self.on_change()
+
+    # What is kept with the song
+
+    def facts(self):
+        """All that the visitor has set, as JSON can hold it."""
+        facts = self.mix.facts()
+        facts["speed"] = self.speed.value
+        return facts
+
+    def restore(self, facts):
+        """Set what `facts` gave on an earlier visit."""
+        self.mix.restore(facts, self.song.length)
+        speeds = [option.value for option in self.speed.options]
+        if isinstance(facts, dict) and facts.get("speed") in speeds:
+            self.speed.value = facts["speed"]
+        self.show_loop(self.mix.loop)
+        self.apply()
 
     # Where in the song
 
@@ -235,6 +262,10 @@ class Mixer:
 
     def chosen_speed(self):
         return float(self.speed.value)
+
+    def speed_chosen(self):
+        self.on_change()
+        asyncio.create_task(self.set_speed())
 
     async def set_speed(self):
         """Have the player follow what is chosen."""
@@ -269,10 +300,11 @@ class Mixer:
             self.playing = playing
             self.on_turn(self)
 
-    # Repeating a part: drag over a waveform, or press the button at its begin and at its end
+    # Repeating a part: drag over a waveform, or press the button at its begin and at its end. Its edges can be dragged.
 
-    def show_loop(self):
-        loop, begin = self.mix.loop, self.mix.loop_begin
+    def show_loop(self, loop):
+        """loop: that of the mix, or what it is to be once the pointer is released."""
+        begin = self.mix.loop_begin
         length = max(self.song.length, 1)
         for name, sample in zip(("--loop-begin", "--loop-end"), loop or (0, 0)):
             self.waves.style.setProperty(name, "{:.3f}%".format(100 * sample / length))
@@ -285,6 +317,9 @@ class Mixer:
         else:
             text = tr("Loop from here")
         view.say(self.loop_button, text)
+        self.waves.classList.toggle("looped", bool(loop))
+        hint = tr("Drag the loop's edges to move them.")
+        view.say(self.hint, hint if loop else tr("Drag over a waveform to loop a part of it."))
 
     def loop_or_not(self):
         self.open()
@@ -292,7 +327,8 @@ class Mixer:
         self.follow_loop()
 
     def follow_loop(self):
-        self.show_loop()
+        self.show_loop(self.mix.loop)
+        self.on_change()
         self.open()
         if self.mix.loop:
             self.player.repeat(*self.mix.loop)
@@ -300,19 +336,33 @@ class Mixer:
             self.player.loop_range = None
 
     def grab(self, event):
-        """A press on a waveform: released in place it seeks, dragged it loops."""
+        """A press on a waveform: released in place it seeks, dragged it loops; on an edge of the loop it moves that."""
         if not self.is_ready():
             return
         self.grabbed = self.sample_at(event)
+        edge = getattr(event.target.dataset, "edge", None)
+        self.edge = int(edge) if edge else None
         event.target.setPointerCapture(event.pointerId)
+
+    def loop_at(self, event):
+        """The loop if the pointer is released there, or None."""
+        sample = self.sample_at(event)
+        if self.edge is not None:
+            return self.mix.with_edge(self.edge, sample)
+        begun = self.grabbed
+        return (min(begun, sample), max(begun, sample)) if is_loop(begun, sample) else None
+
+    def drag(self, event):
+        if self.grabbed is not None:
+            self.show_loop(self.loop_at(event) or self.mix.loop)
 
     def release(self, event):
         if self.grabbed is None:
             return
-        begun, ended = self.grabbed, self.sample_at(event)
+        begun, loop = self.grabbed, self.loop_at(event)
         self.grabbed = None
-        if is_loop(begun, ended):
-            self.mix.repeat(begun, ended)
+        if loop:
+            self.mix.repeat(*loop)
             self.follow_loop()
         else:
             self.seek(begun / SAMPLE_RATE)
@@ -320,6 +370,7 @@ class Mixer:
     def let_go(self, event):
         """Forget a press: the browser scrolls the page instead."""
         self.grabbed = None
+        self.show_loop(self.mix.loop)
 
     def sample_at(self, event):
         box = event.currentTarget.getBoundingClientRect()

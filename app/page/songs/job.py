@@ -61,16 +61,15 @@ class Job:
         self.wish = None  # whether the visitor wants it to wait for a better model
         self.waits = False  # whether it does
         self.before = None  # the job that this one replaces once it is done, with a better model
-        self.mixer = Mixer(song, self.card.mixer, on_turn)
+        # A song of an earlier visit, not opened yet: its waveforms take long to draw.
+        self.is_undrawn = song.kept_bytes > 0
+        self.mixer = Mixer(song, self.card.mixer, on_turn, self.mixer_changed)
         self.card.offer(possible(song.kind))
         self.is_open = self.saved = self.is_made_again = False
         self.is_writing = False  # whether the files are written again, in another format
         self.is_mixing = False  # whether a file is made that was asked for
         self.writes = (
             0  # counts requests to write the files, so that an older one notices that it is over
-        )
-        self.is_undrawn = (
-            False  # a song of an earlier visit, not opened yet: its waveforms take long to draw
         )
         self.fraction, self.progress = 0.0, Progress(1)
         # Lanes and links are there from the beginning, so that nothing moves later.
@@ -105,6 +104,7 @@ class Job:
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
             self.models.learn(song, seconds() - self.begun)
             await self.library.finish(song, pool)
+            self.mixer_changed()
             await self.finish()
         except Exception as error:
             if song.state == WAITING:
@@ -242,7 +242,7 @@ class Job:
 
     async def restore(self):
         """Show a song that was finished on an earlier visit. Its files are WAV, the fastest to write."""
-        self.is_undrawn = self.saved = True
+        self.saved = True
         self.card.say_by(self.song.tags)
         self.song.write_as(self.song.kind)
         text = tr("Kept on this device, {}").format(megabytes(self.song.kept_bytes))
@@ -295,6 +295,12 @@ class Job:
         view.say(self.card.status, text)
         view.announce(text)
 
+    def mixer_changed(self):
+        """Follow what the visitor has set, and keep it with a song that is kept."""
+        self.offer_files()
+        if self.song.kept_bytes and not self.is_undrawn:
+            self.library.keep_settings(self.song, self.mixer.facts())
+
     def offer_files(self):
         """Enable what saves files, once they are written; what is heard, unless that is nothing, or the original."""
         is_ready, mix = self.song.state == DONE and not self.is_writing, self.mixer.mix
@@ -326,8 +332,9 @@ class Job:
         self.is_open = True
         self.card.open(self.song.state not in (FAILED, CANCELLED))
         if self.is_undrawn:
-            self.is_undrawn = False
             self.mixer.show(self.song.lanes)
+            self.mixer.restore(self.library.settings_of(self.song))
+            self.is_undrawn = False
             for (start, samples, _), record in zip(self.song.pieces, self.song.records):
                 self.mixer.draw(start, samples, waveforms(record))
         if self.song.state == DONE and self.song.source and not self.song.audio:

@@ -57,8 +57,6 @@ class Queue:
         self.jobs.append(job)
         card = job.card
         view.on_click(card.title, lambda: self.fold(job))
-        for event in ("click", "input"):  # bubbling up from any of the mixer's controls
-            view.on(card.mixer, event, lambda event: job.offer_files())
         view.on_click(card.cancel, lambda: self.cancel(job))
         view.on_click(card.retry, lambda: self.retry(job))
         view.on_click(card.earlier, lambda: self.earlier(job))

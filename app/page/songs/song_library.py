@@ -5,6 +5,7 @@ without a list is of a song that some page is at work on, or was when it was clo
 """
 
 import asyncio
+import json
 
 import js
 from pyscript.ffi import create_proxy, to_js
@@ -22,6 +23,8 @@ LIST = "song.json"
 FORMAT = 1
 SEPARATOR = "."
 """Between a page's name and the number of its song."""
+MIX = "mix "
+"""Before a song's folder, in the name of what is set of it."""
 PATIENCE = 60
 """Seconds that a new song waits until those that are there have been read."""
 TRIES = 20
@@ -125,7 +128,19 @@ class SongLibrary:
             if not await outcome(self.root.getDirectoryHandle(name)):
                 break
             await asyncio.sleep(0.25)
+        settings.forget(MIX + name)
         self.channel.postMessage(name)
+
+    def keep_settings(self, song, facts):
+        """Keep what the visitor has set of a kept song, see `Mixer.facts`."""
+        settings.store(MIX + song.folder, json.dumps(facts))
+
+    def settings_of(self, song):
+        """What was kept by `keep_settings`; None if there is nothing."""
+        try:
+            return json.loads(settings.stored(MIX + song.folder) or "null")
+        except ValueError:
+            return None  # not of this page
 
     def in_words(self, songs):
         """Say which of these songs are kept, and whether new ones will be."""
