@@ -163,6 +163,33 @@ def test_loop_and_mix_are_kept_with_a_song(context: BrowserContext, tmp_path: Pa
     assert np.abs(loop_alone - mix[begin : begin + len(loop_alone)]).max() < 2 / 2**15
 
 
+def test_a_removal_is_taken_back(context: BrowserContext, tmp_path: Path) -> None:
+    page = opened(context)
+    before = separated(page)
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    song, undo = card(page, "song"), page.get_by_role("button", name="Undo")
+    remove = page.get_by_role("button", name="Remove song")
+    song.get_by_label("Volume of bass").fill("0.5")
+    remove.press("Enter")
+    expect(song).to_have_count(0)
+    expect(undo).to_be_focused()
+    undo.press("Enter")
+    expect(undo).to_be_hidden()
+    expect(page.get_by_role("button", name="song", exact=True)).to_be_focused()
+    assert stems(song) == before
+    song.get_by_role("button", name="song", exact=True).click()
+    expect(song.get_by_label("Volume of bass")).to_have_value("0.5")
+    with showing(song.locator(".clock"), "0:01"):
+        song.get_by_role("button", name="Play").click()
+    expect_paths(page, 3)
+    # Who leaves at once has removed it all the same.
+    remove.click()
+    expect(undo).to_be_visible()
+    page.reload()
+    expect_paths(page, 0)
+    expect(song).to_have_count(0)
+
+
 # Has the list of a song lack what earlier versions of the page didn't write.
 MAKE_OLDER = """async title => {
   const root = await navigator.storage.getDirectory();

@@ -23,6 +23,8 @@ LIST = "song.json"
 FORMAT = 1
 SEPARATOR = "."
 """Between a page's name and the number of its song."""
+DOOMED = "removed"
+"""The setting that names the folder of a song that is removed unless the visitor takes that back."""
 MIX = "mix "
 """Before a song's folder, in the name of what is set of it."""
 PATIENCE = 60
@@ -65,6 +67,12 @@ class SongLibrary:
             pages = await pages_at_work()
             songs = []
             for name in names:
+                if name == settings.stored(
+                    DOOMED
+                ):  # the page was closed before the folder was removed
+                    self.spare()
+                    await self.remove(name)
+                    continue
                 song = await read(self.root, name)
                 if song:
                     songs.append(song)
@@ -130,6 +138,13 @@ class SongLibrary:
             await asyncio.sleep(0.25)
         settings.forget(MIX + name)
         self.channel.postMessage(name)
+
+    def doom(self, folder):
+        """Have the next visit remove a song, if this one ends before it does, or before `spare` is called."""
+        settings.store(DOOMED, folder)
+
+    def spare(self):
+        settings.forget(DOOMED)
 
     def keep_settings(self, song, facts):
         """Keep what the visitor has set of a kept song, see `Mixer.facts`."""
