@@ -103,7 +103,7 @@ class Mixer:
         self.play_button, self.position = find(".play"), find(".seek")
         self.clock, self.length = find(".clock"), find(".length")
         self.waves, self.loop_button, self.hint = find(".lanes"), find(".loop"), find(".hint")
-        self.speed = find(".speed")
+        self.speed, self.more = find(".speed"), find(".more")
         self.speed.parentElement.hidden = not pitch.is_possible()
         self.presets = list(node.querySelectorAll("[data-preset]"))
         # What single keys press: a preset by its initial, L for the loop.
@@ -113,6 +113,9 @@ class Mixer:
         view.on(self.position, "input", lambda event: self.seek(float(event.target.value)))
         view.on(self.position, "keydown", self.slide)
         view.on_click(self.loop_button, self.loop_or_not)
+        view.on_click(
+            self.more, lambda: self.show_pans(self.more.getAttribute("aria-expanded") != "true")
+        )
         view.on(self.speed, "change", lambda event: self.speed_chosen())
         for button in self.presets:
             view.on(button, "click", lambda event: self.choose(event.target.dataset.preset))
@@ -163,6 +166,11 @@ class Mixer:
 
     def is_ready(self):
         return not self.play_button.disabled
+
+    def show_pans(self, yes):
+        """Have a phone, which has room for little, show where stems are heard."""
+        self.more.setAttribute("aria-expanded", "true" if yes else "false")
+        self.waves.classList.toggle("panned", yes)
 
     def draw(self, start, samples, waveforms):
         length = self.song.length
@@ -232,6 +240,7 @@ class Mixer:
         if isinstance(facts, dict) and facts.get("speed") in speeds:
             self.speed.value = facts["speed"]
         self.show_loop(self.mix.loop)
+        self.show_pans(any(self.mix.pans.values()))
         self.apply()
 
     # Where in the song
