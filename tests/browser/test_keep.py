@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import opened, stems
+from pages import opened, stems, wait_until
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from recordings import BLOCK, place, showing
 from songs import (
@@ -44,8 +44,7 @@ PATHS = """async () => {
 
 def wait_for_paths(page: Page, condition: str) -> None:
     # A folder that goes away under the eyes of the test is no error.
-    count = f"({PATHS})().then(found => found.length {condition}, () => false)"
-    page.wait_for_function(count, timeout=PATIENCE)
+    wait_until(page, f"() => ({PATHS})().then(found => found.length {condition}, () => false)")
 
 
 def expect_paths(page: Page, count: int) -> None:
@@ -303,9 +302,7 @@ def test_nothing_is_kept_of_a_song_that_is_cancelled(context: BrowserContext) ->
     expect(card(page, "long")).to_have_attribute("data-state", "done", timeout=PATIENCE)
 
 
-def test_an_interrupted_song_is_cleared_away_but_not_another_pages(
-    context: BrowserContext,
-) -> None:
+def test_a_song_at_work_is_left_to_its_page(context: BrowserContext) -> None:
     page = opened(context)
     drop(page, ("long.wav", LONG))
     wait_for_paths(page, "> 1")
@@ -319,12 +316,35 @@ def test_an_interrupted_song_is_cleared_away_but_not_another_pages(
     other.get_by_role("button", name="Remove long").click()
     expect(page.locator(".card")).to_have_count(0)
 
-    drop(page, ("lost.wav", LONG))
-    wait_for_paths(page, "> 1")
-    page.close(run_before_unload=False)
-    other.reload()
-    expect(other.locator("#kept")).to_contain_text("Finished songs are kept", timeout=PATIENCE)
-    expect_paths(other, 0)
+
+# Whether a song's own file lies on the device as a whole.
+OWN_FILE = """async size => {
+  const root = await navigator.storage.getDirectory();
+  for await (const song of (await root.getDirectoryHandle("umx songs")).values())
+    for await (const entry of song.values())
+      if (entry.name.startsWith("own ") && (await entry.getFile()).size === size) return true;
+}"""
+
+
+def test_a_song_whose_page_was_closed_is_offered_again(context: BrowserContext) -> None:
+    page, other = opened(context), opened(context)
+    for lost in (page, other):
+        drop(lost, ("lost.wav", LONG))
+        wait_until(lost, OWN_FILE, len(LONG))
+        lost.close(run_before_unload=False)
+        page = opened(context)
+        song = card(page, "lost")
+        expect(song.locator(".status")).to_have_text("Interrupted: the page was closed")
+        if lost is not other:
+            song.get_by_role("button", name="Remove lost").click()
+            expect_paths(page, 0)
+    song.get_by_role("button", name="Retry lost").click()
+    made = {stem: read(BytesIO(data)) for stem, data in stems(song).items()}
+    assert np.abs(made["vocals"] + made["karaoke"] - read(BytesIO(LONG))).max() < 1e-3
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    page.reload()
+    expect(song.locator(".status")).to_contain_text("Kept on this device", timeout=PATIENCE)
+    assert not page.evaluate(OWN_FILE, len(LONG))
 
 
 def test_a_song_of_which_a_piece_is_lost_is_no_more(context: BrowserContext) -> None:

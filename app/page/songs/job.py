@@ -93,8 +93,10 @@ class Job:
             self.check()
             self.to(RUNNING, tr("Waiting for the engine…"))
             await pool.ready()
+            self.discard()  # what an interrupted visit has left
             song.folder = await self.library.begin()
             self.check()
+            keeping = asyncio.create_task(self.library.keep_own_file(song))
             song.lanes = self.lanes(pool.model)
             self.lay_out(song.lanes)
             if self.is_open:
@@ -103,6 +105,7 @@ class Job:
             self.begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
             self.models.learn(song, seconds() - self.begun)
+            await keeping  # before what else lies in the folder is removed
             await self.library.finish(song, pool)
             self.mixer_changed()
             await self.finish()

@@ -51,6 +51,12 @@ class Queue:
         await job.restore()
         self.insert(job)
 
+    def offer(self, song):
+        """Add a song that an earlier visit was at work on, for the visitor to start it again."""
+        job = self.job(song)
+        job.to(CANCELLED, tr("Interrupted: the page was closed"))
+        self.insert(job)
+
     def job(self, song):
         return Job(song, self.library, self.models, self.on_turn)
 
