@@ -151,6 +151,8 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     page.locator(".play").first.click()
     bench.settled(page, "done")
     page.locator("[data-preset=karaoke]").first.click()
+    if page.locator(".more").first.is_visible():
+        page.locator(".more").first.click()
     page.locator(".card .pan").nth(2).fill("-0.4")
     take("6 done")
     page.locator("[data-preset=everything]").first.click()
@@ -167,6 +169,7 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     take("13 loop and solo")
     for card in page.locator(".remove").all()[:0:-1]:
         card.click()
+    page.locator("#removed").wait_for(state="hidden")
     broken = songs[0].with_name("Holiday.mp3")
     broken.write_text("no music")
     page.locator("#file").set_input_files(broken)

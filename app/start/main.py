@@ -44,8 +44,18 @@ ENGINES = {
 }
 
 
-def decoder(file, keeps_rate):
+def at_hand(file):
+    async def find():
+        return file
+
+    return find
+
+
+def decoder(find, keeps_rate):
+    """A song's source. find: async, gives its file, and raises DecodeError where it can't."""
+
     async def source():
+        file = await find()
         sound, said = await asyncio.gather(decode(file), tags.read(file))
         rate, frames = SAMPLE_RATE, sound.length
         if keeps_rate:
@@ -236,15 +246,25 @@ class Page:
         self.menu.convert([file for file in chosen if menu.is_checkpoint(file)])
         for file in chosen:
             if not menu.is_checkpoint(file):
-                title = file.name.rsplit(".", 1)[0] or file.name
-                self.add(title, decoder(file, self.options.keeps_rate()))
+                self.queue.add(self.song_of(file))
 
     def add(self, title, source):
         self.queue.add(Song(title, source, self.options.targets(), self.options.form()))
 
+    def song_of(self, file):
+        title, find = file.name.rsplit(".", 1)[0] or file.name, at_hand(file)
+        source = decoder(find, self.options.keeps_rate())
+        song = Song(title, source, self.options.targets(), self.options.form())
+        song.find = find
+        return song
+
     async def restore(self):
         for song in await self.library.open():
             await self.queue.restore(song)
+        for folder, file in self.library.interrupted:
+            song = self.song_of(file)
+            song.folder = folder
+            self.queue.offer(song)
         self.refresh()
 
     # What the visitor sees of it all

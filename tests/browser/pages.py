@@ -79,6 +79,21 @@ def expect_all_kept(page: Page) -> None:
     page.wait_for_function("performance.getEntriesByName('umx:kept').length", timeout=PATIENCE)
 
 
+# Calls a function of the page until it gives, or promises, what is true.
+UNTIL = """async ([argument, patience]) => {
+  const holds = HOLDS, end = performance.now() + patience;
+  while (!(await holds(argument))) {
+    if (performance.now() > end) throw new Error("waited in vain");
+    await new Promise(requestAnimationFrame);
+  }
+}"""
+
+
+def wait_until(page: Page, holds: str, argument: object = None) -> None:
+    """Wait for what an async function of JavaScript gives: `wait_for_function` takes any promise for true."""
+    page.evaluate(UNTIL.replace("HOLDS", holds), [argument, PATIENCE])
+
+
 class Hold:
     """What answers to a pattern is held back: `visit(query, hold)`, and in the end `hold.release()`."""
 

@@ -123,7 +123,7 @@ def download(page: Page, control: Locator, folder: Path) -> Path:
     return path
 
 
-def read(path: Path) -> Sound:
+def read(path: Path | io.BytesIO) -> Sound:
     """(samples, 2)."""
     sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
     assert rate == RATE

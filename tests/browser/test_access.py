@@ -273,3 +273,36 @@ def test_focus_stays_where_the_visitor_is(page: Page) -> None:
     page.get_by_role("button", name="Cancel short").focus()
     expect_state(page, "done")
     expect(page.get_by_role("button", name="short", exact=True)).to_be_focused()
+
+
+TOO_SMALL = """() => [...document.querySelectorAll(".card :is(button, a, select, input, summary)")]
+  .filter((node) => node.checkVisibility() && !node.closest(".wave"))
+  .filter((node) => {
+    const { width, height } = node.getBoundingClientRect();
+    return width < 44 || height < 44;
+  })
+  .map((node) => node.outerHTML)"""
+
+
+def test_a_card_on_a_phone(visit: Callable) -> None:
+    page, _ = visit("?workers=1", has_touch=True, viewport={"width": 390, "height": 844})
+    drop(page, ("song.wav", wav(compose(2))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    assert page.evaluate(TOO_SMALL) == []
+    box = song.bounding_box()
+    assert box and box["height"] < 2 * 844
+    pan, more = song.get_by_label("Pan of bass"), song.get_by_role("button", name="More")
+    expect(pan).to_be_hidden()
+    height = box["height"]
+    more.tap()
+    expect(pan).to_be_visible()
+    assert page.evaluate(TOO_SMALL) == []
+    box = song.bounding_box()
+    assert box and box["height"] == pytest.approx(height, abs=1)
+    # What plays stays in reach where files are saved.
+    song.locator(".mix").evaluate("node => node.scrollIntoView({ block: 'center' })")
+    for control in (".play", ".seek", ".loop", ".mix"):
+        expect(song.locator(control)).to_be_in_viewport(ratio=1)
+    song.locator(".play").tap()
+    expect(song.get_by_role("button", name="Pause")).to_be_visible()

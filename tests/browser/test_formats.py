@@ -237,6 +237,27 @@ def test_format_of_a_finished_song_can_be_changed(page: Page, tmp_path: Path) ->
     assert mixture.max() > 0.9999
 
 
+def test_what_is_pressed_gives_what_is_shown(visit: Callable, tmp_path: Path) -> None:
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(SLOW_ENCODER))
+    drop(page, ("song.wav", wav(compose(2))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    savers = [song.locator(name) for name in (".zip", ".mix", ".folder", "[data-part=drumless]")]
+    song.locator(".format").select_option("mp3")
+    expect(song.locator(".status")).to_contain_text("Preparing MP3…")
+    for saver in savers:
+        expect(saver).to_be_disabled()
+    expect(song.locator("a[download]")).to_have_count(0)
+    page.evaluate("goOn()")
+    expect(song.locator("a[download$='.mp3']")).to_have_count(5, timeout=PATIENCE)
+    for saver in savers:
+        expect(saver).to_be_enabled()
+    archive = zipfile.ZipFile(download(page, song.locator(".zip"), tmp_path))
+    for name in archive.namelist():
+        sound, _ = soundfile.read(io.BytesIO(archive.read(name)))
+        assert name.endswith(".mp3") and len(sound) >= 2 * RATE
+
+
 def test_cancel_while_files_are_written(visit: Callable) -> None:
     def prepare(page: Page) -> None:
         page.add_init_script(SLOW_ENCODER)
@@ -244,7 +265,7 @@ def test_cancel_while_files_are_written(visit: Callable) -> None:
     page, _ = visit("?workers=1&format=mp3", prepare)
     drop(page, ("song.wav", wav(compose(2))))
     song = card(page, "song")
-    expect(song.locator(".status")).to_contain_text("Writing the files…", timeout=PATIENCE)
+    expect(song.locator(".status")).to_contain_text("Preparing ", timeout=PATIENCE)
     song.locator(".cancel").click()
     expect(page.locator("html")).to_have_attribute("data-state", "ready")
     page.evaluate("goOn()")
@@ -367,4 +388,4 @@ def test_folder_is_offered_only_where_the_browser_has_it(visit: Callable) -> Non
     drop(page, ("song.wav", wav(compose(1))))
     expect_state(page, "done")
     expect(page.get_by_role("button", name="All into a folder")).to_be_hidden()
-    expect(page.get_by_role("button", name="Download song")).to_be_visible()
+    expect(page.get_by_role("button", name="All stems (zip): song")).to_be_visible()

@@ -1,22 +1,25 @@
 """Finished songs that stay on the device: over a reload, in words, until they are removed."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import opened, stems
-from playwright.sync_api import Browser, BrowserContext, Page, expect
-from recordings import showing
+from pages import opened, stems, wait_until
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from recordings import BLOCK, place, showing
 from songs import (
     COVER,
     PATIENCE,
+    RATE,
     card,
     compose,
     download,
     drop,
     expect_state,
     mp3_with_id3,
+    read,
     wav,
 )
 
@@ -41,8 +44,7 @@ PATHS = """async () => {
 
 def wait_for_paths(page: Page, condition: str) -> None:
     # A folder that goes away under the eyes of the test is no error.
-    count = f"({PATHS})().then(found => found.length {condition}, () => false)"
-    page.wait_for_function(count, timeout=PATIENCE)
+    wait_until(page, f"() => ({PATHS})().then(found => found.length {condition}, () => false)")
 
 
 def expect_paths(page: Page, count: int) -> None:
@@ -110,6 +112,81 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
         for data in (mixed, before["karaoke"])
     ]
     assert np.abs(levels[0] - levels[1]).max() <= 2
+
+
+def drag_over(page: Page, wave: Locator, begin: float, end: float) -> None:
+    """Drag from one fraction of a waveform's width to another."""
+    wave.scroll_into_view_if_needed()
+    box = wave.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + begin * box["width"], box["y"] + 10)
+    page.mouse.down()
+    for part in (begin + end) / 2, end:
+        page.mouse.move(box["x"] + part * box["width"], box["y"] + 10)
+    page.mouse.up()
+
+
+def test_loop_and_mix_are_kept_with_a_song(context: BrowserContext, tmp_path: Path) -> None:
+    page = opened(context)
+    before = separated(page, "song", wav(compose(10)))
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    song = card(page, "song")
+    loop, wave = song.locator(".loop"), song.locator(".wave").first
+    drag_over(page, wave, 0.22, 0.52)
+    expect(loop).to_have_text("Loop 0:02–0:05")
+    drag_over(page, wave, 0.52, 0.62)  # its end
+    expect(loop).to_have_text("Loop 0:02–0:06")
+    drag_over(page, wave, 0.22, 0.42)  # its begin
+    expect(loop).to_have_text("Loop 0:04–0:06")
+    song.get_by_role("button", name="Drumless").first.click()
+    song.get_by_label("Volume of bass").fill("0.5")
+    song.get_by_label("Pan of vocals").fill("-0.5")
+    song.get_by_label("Speed").select_option("0.8")
+    page.reload()
+    song.get_by_role("button", name="song", exact=True).click(timeout=PATIENCE)
+    expect(loop).to_have_text("Loop 0:04–0:06")
+    expect(song.get_by_label("Volume of bass")).to_have_value("0.5")
+    expect(song.get_by_label("Pan of vocals")).to_have_value("-0.5")
+    expect(song.get_by_label("Speed")).to_have_value("0.8")
+    expect(song.get_by_role("button", name="Mute drums")).to_have_attribute("aria-pressed", "true")
+    song.get_by_label("Speed").select_option("1")
+    song.get_by_label("Pan of vocals").fill("0")
+    saved = download(page, song.get_by_role("button", name="Save the loop"), tmp_path)
+    assert saved.name == "song - vocals + bass + melody 0.04-0.06.wav"
+    parts = {stem: read(BytesIO(data)) for stem, data in before.items()}
+    mix, loop_alone = parts["vocals"] + parts["bass"] / 2 + parts["melody"], read(saved)
+    begin = place(loop_alone[:BLOCK], mix)
+    # To a pixel: so exactly a waveform is dragged over.
+    assert begin == pytest.approx(4.2 * RATE, abs=RATE / 20)
+    assert len(loop_alone) == pytest.approx(2 * RATE, abs=RATE / 20)
+    assert np.abs(loop_alone - mix[begin : begin + len(loop_alone)]).max() < 2 / 2**15
+
+
+def test_a_removal_is_taken_back(context: BrowserContext, tmp_path: Path) -> None:
+    page = opened(context)
+    before = separated(page)
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    song, undo = card(page, "song"), page.get_by_role("button", name="Undo")
+    remove = page.get_by_role("button", name="Remove song")
+    song.get_by_label("Volume of bass").fill("0.5")
+    remove.press("Enter")
+    expect(song).to_have_count(0)
+    expect(undo).to_be_focused()
+    undo.press("Enter")
+    expect(undo).to_be_hidden()
+    expect(page.get_by_role("button", name="song", exact=True)).to_be_focused()
+    assert stems(song) == before
+    song.get_by_role("button", name="song", exact=True).click()
+    expect(song.get_by_label("Volume of bass")).to_have_value("0.5")
+    with showing(song.locator(".clock"), "0:01"):
+        song.get_by_role("button", name="Play").click()
+    expect_paths(page, 3)
+    # Who leaves at once has removed it all the same.
+    remove.click()
+    expect(undo).to_be_visible()
+    page.reload()
+    expect_paths(page, 0)
+    expect(song).to_have_count(0)
 
 
 # Has the list of a song lack what earlier versions of the page didn't write.
@@ -225,9 +302,7 @@ def test_nothing_is_kept_of_a_song_that_is_cancelled(context: BrowserContext) ->
     expect(card(page, "long")).to_have_attribute("data-state", "done", timeout=PATIENCE)
 
 
-def test_an_interrupted_song_is_cleared_away_but_not_another_pages(
-    context: BrowserContext,
-) -> None:
+def test_a_song_at_work_is_left_to_its_page(context: BrowserContext) -> None:
     page = opened(context)
     drop(page, ("long.wav", LONG))
     wait_for_paths(page, "> 1")
@@ -241,12 +316,35 @@ def test_an_interrupted_song_is_cleared_away_but_not_another_pages(
     other.get_by_role("button", name="Remove long").click()
     expect(page.locator(".card")).to_have_count(0)
 
-    drop(page, ("lost.wav", LONG))
-    wait_for_paths(page, "> 1")
-    page.close(run_before_unload=False)
-    other.reload()
-    expect(other.locator("#kept")).to_contain_text("Finished songs are kept", timeout=PATIENCE)
-    expect_paths(other, 0)
+
+# Whether a song's own file lies on the device as a whole.
+OWN_FILE = """async size => {
+  const root = await navigator.storage.getDirectory();
+  for await (const song of (await root.getDirectoryHandle("umx songs")).values())
+    for await (const entry of song.values())
+      if (entry.name.startsWith("own ") && (await entry.getFile()).size === size) return true;
+}"""
+
+
+def test_a_song_whose_page_was_closed_is_offered_again(context: BrowserContext) -> None:
+    page, other = opened(context), opened(context)
+    for lost in (page, other):
+        drop(lost, ("lost.wav", LONG))
+        wait_until(lost, OWN_FILE, len(LONG))
+        lost.close(run_before_unload=False)
+        page = opened(context)
+        song = card(page, "lost")
+        expect(song.locator(".status")).to_have_text("Interrupted: the page was closed")
+        if lost is not other:
+            song.get_by_role("button", name="Remove lost").click()
+            expect_paths(page, 0)
+    song.get_by_role("button", name="Retry lost").click()
+    made = {stem: read(BytesIO(data)) for stem, data in stems(song).items()}
+    assert np.abs(made["vocals"] + made["karaoke"] - read(BytesIO(LONG))).max() < 1e-3
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    page.reload()
+    expect(song.locator(".status")).to_contain_text("Kept on this device", timeout=PATIENCE)
+    assert not page.evaluate(OWN_FILE, len(LONG))
 
 
 def test_a_song_of_which_a_piece_is_lost_is_no_more(context: BrowserContext) -> None:

@@ -129,11 +129,31 @@ def test_original_stays_when_a_slider_of_a_stem_is_moved(
     for slider in ("Volume of drums", "Pan of bass"):
         recording.get_by_label(slider).fill("0.5")
         expect(original).to_have_attribute("aria-pressed", "true")
+    expect(recording.locator(".mute[aria-pressed=true]")).to_have_count(0)
     assert len(blocks_that_are_of(SONG, listen(card(recording, "song"), 3))) >= 3
     recording.get_by_label("Volume of drums").fill("1")
     recording.get_by_label("Pan of bass").fill("0")
     recording.get_by_role("button", name="Mute drums").click()
     expect(original).to_have_attribute("aria-pressed", "false")
+
+
+def test_sliders_are_reset(recording: Page) -> None:
+    volume, pan = recording.get_by_label("Volume of drums"), recording.get_by_label("Pan of bass")
+    everything = recording.get_by_role("button", name="Everything", exact=True)
+    everything.click()
+    shown = recording.locator(".lane[data-stem=drums] .level output")
+    for reset in (lambda slider: slider.dblclick(), lambda slider: slider.press("Delete")):
+        for slider, moved, neutral in ((volume, "0.5", "1"), (pan, "-0.6", "0")):
+            slider.fill(moved)
+            expect(everything).to_have_attribute("aria-pressed", "false")
+            reset(slider)
+            expect(slider).to_have_value(neutral)
+            expect(everything).to_have_attribute("aria-pressed", "true")
+    volume.fill("0.5")
+    expect(shown).to_have_text("50%")
+    everything.click()
+    expect(volume).to_have_value("1")
+    expect(shown).to_have_text("100%")
 
 
 def test_bass_only(recording: Page, stems: dict[str, Sound], tmp_path: Path) -> None:
@@ -143,7 +163,7 @@ def test_bass_only(recording: Page, stems: dict[str, Sound], tmp_path: Path) -> 
     bass = recording.get_by_role("button", name="Bass only")
     expect(bass).to_have_attribute("aria-pressed", "true")
     blocks = listen(card(recording, "song"), 3)
-    path = download(recording, recording.get_by_role("button", name="What you hear"), tmp_path)
+    path = download(recording, recording.get_by_role("button", name="Save this mix"), tmp_path)
     assert path.name == "song - bass.wav"
     assert np.abs(read(path) - stems["bass"]).max() < 2 / 2**15
     loudest = np.abs(stems["bass"]).max()
@@ -154,7 +174,7 @@ def test_what_is_heard_as_a_file(recording: Page, stems: dict[str, Sound], tmp_p
     recording.get_by_role("button", name="Everything", exact=True).click()
     recording.get_by_role("button", name="Mute vocals").click()
     recording.get_by_label("Volume of drums").fill("0.5")
-    path = download(recording, recording.get_by_role("button", name="What you hear"), tmp_path)
+    path = download(recording, recording.get_by_role("button", name="Save this mix"), tmp_path)
     recording.get_by_label("Volume of drums").fill("1")
     assert path.name == "song - drums + bass + melody.wav"
     expected = stems["drums"] / 2 + stems["bass"] + stems["melody"]
@@ -162,7 +182,7 @@ def test_what_is_heard_as_a_file(recording: Page, stems: dict[str, Sound], tmp_p
 
 
 def test_what_is_not_heard_can_not_be_had(recording: Page) -> None:
-    mix = recording.get_by_role("button", name="What you hear")
+    mix = recording.get_by_role("button", name="Save this mix")
     for preset, enabled in (("Original", False), ("Karaoke", True)):
         recording.get_by_role("button", name=preset, exact=True).click()
         expect(mix).to_be_enabled(enabled=enabled)
@@ -182,7 +202,7 @@ def test_panned_stems_are_heard_so_and_as_a_file(
     recording.get_by_label("Pan of drums").fill("-0.6")
     recording.get_by_label("Pan of vocals").fill("1")
     expect(recording.get_by_label("Pan of drums")).to_have_attribute("aria-valuetext", "60% left")
-    mix = recording.get_by_role("button", name="What you hear")
+    mix = recording.get_by_role("button", name="Save this mix")
     file = read(download(recording, mix, tmp_path))
     heard = listen(card(recording, "song"), 3)
     for stem in ("drums", "vocals"):
@@ -195,6 +215,43 @@ def test_panned_stems_are_heard_so_and_as_a_file(
     expected = expected + np.stack([left, right], axis=-1)
     assert np.abs(file - expected.clip(-1, 1)).max() < 2 / 2**15
     assert len(blocks_that_are_of(expected.astype(np.float32), heard)) >= 3
+
+
+def test_drumless_is_a_file_like_karaoke(
+    recording: Page, stems: dict[str, Sound], tmp_path: Path
+) -> None:
+    song = card(recording, "song")
+    drumless = song.locator(".files").get_by_role("button", name="Drumless")
+    path = download(recording, drumless, tmp_path)
+    assert path.name == "song - drumless.wav"
+    expected = stems["vocals"] + stems["bass"] + stems["melody"]
+    assert np.abs(read(path) - expected).max() < 2 / 2**15
+
+
+def test_loop_is_saved_alone_as_fast_as_it_is_heard(recording: Page, tmp_path: Path) -> None:
+    """Four seconds of a tone that is louder there than elsewhere, at 80 %: five seconds of the same pitch."""
+    time = np.arange(12 * RATE) / RATE
+    tone = np.where((time >= 4) & (time < 8), 0.4, 0.02) * np.sin(2 * np.pi * 440 * time)
+    drop(recording, ("tone.wav", wav(tone.astype(np.float32))))
+    song = card(recording, "tone")
+    expect(song).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    save = song.get_by_role("button", name="Save the loop")
+    expect(save).to_be_disabled()
+    for second in ("4", "8"):
+        song.locator(".seek").fill(second)
+        song.locator(".loop").click()
+    song.get_by_label("Speed").select_option("0.8")
+    path = download(recording, save, tmp_path)
+    song.get_by_role("button", name="Remove tone").click()
+    card(recording, "song").get_by_role("button", name="song", exact=True).click()
+    assert path.name == "tone - everything 0.04-0.08 80%.wav"
+    sound = read(path)
+    assert len(sound) == 5 * RATE
+    for second in range(5):
+        level = np.sqrt(np.mean(sound[second * RATE : (second + 1) * RATE] ** 2))
+        assert level == pytest.approx(0.4 / np.sqrt(2), rel=0.2), second
+    spectrum = np.abs(np.fft.rfft(sound[:, 0] * np.hanning(len(sound))))
+    assert abs(spectrum.argmax() / 5 - 440) < 1
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.5])

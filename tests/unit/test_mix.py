@@ -1,10 +1,13 @@
 """What is heard of a song, and what is repeated."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in
+from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in, recipe_of
+from shared.facts import SAMPLE_RATE
 
 STEMS = ["vocals", "drums", "bass", "melody"]
 
@@ -124,9 +127,63 @@ def test_the_original_ends_with_a_choice_of_stems(mix: Mix) -> None:
     assert not mix.is_original
     assert mix.gains() == {"vocals": 0, "drums": 0, "bass": 0.5, "melody": 0}
     mix.choose("original")
-    mix.toggle_mute("drums")
+    mix.toggle_solo("bass")
     assert not mix.is_original
-    assert mix.heard() == ["drums"]
+    assert mix.heard() == STEMS
+
+
+def test_the_original_leaves_the_stems_as_they_are_set(mix: Mix) -> None:
+    mix.toggle_mute("drums")
+    mix.choose("original")
+    assert mix.mutes == {"drums"}
+    assert mix.gains() == dict.fromkeys(STEMS, 0)
+    mix.toggle_mute("vocals")
+    assert mix.heard() == ["bass", "melody"]
+
+
+def test_everything_brings_volumes_and_pans_back(mix: Mix) -> None:
+    mix.volumes["drums"], mix.pans["bass"] = 0.2, 0.5
+    mix.toggle_mute("vocals")
+    mix.choose("karaoke")  # which leaves them
+    assert mix.recipe() == {"drums": (0.2, 0), "bass": (1, 0.5), "melody": (1, 0)}
+    mix.choose("everything")
+    assert mix.recipe() == dict.fromkeys(STEMS, (1, 0))
+
+
+def test_everything_is_chosen_only_as_it_is(mix: Mix) -> None:
+    for settings, value, neutral in ((mix.volumes, 0.5, 1.0), (mix.pans, -0.5, 0.0)):
+        settings["drums"] = value
+        assert mix.chosen() == []
+        settings["drums"] = neutral
+        assert mix.chosen() == ["everything"]
+
+
+# Files
+
+
+@pytest.mark.parametrize("preset", PRESETS[:-1])
+def test_presets_name_files(mix: Mix, preset: str) -> None:
+    mix.choose(preset)
+    assert mix.file_part() == preset
+    assert recipe_of(preset, STEMS) == mix.recipe()
+    for settings, neutral, other in ((mix.volumes, 1.0, 0.5), (mix.pans, 0.0, -1.0)):
+        stem = mix.heard()[0]
+        settings[stem] = other
+        assert mix.file_part() == " + ".join(mix.heard())
+        settings[stem] = neutral
+
+
+def test_files_of_other_mixes_are_named_after_their_stems(mix: Mix) -> None:
+    mix.toggle_solo("melody")
+    mix.toggle_solo("bass")
+    assert mix.file_part() == "bass + melody"
+
+
+def test_speed_and_loop_are_in_the_name(mix: Mix) -> None:
+    mix.choose("drumless")
+    loop = 59 * SAMPLE_RATE, 65 * SAMPLE_RATE + 1
+    assert mix.file_part(loop, 0.7) == "drumless 0.59-1.05 70%"
+    assert mix.file_part(speed=1.1) == "drumless 110%"
 
 
 # Other stems
@@ -161,7 +218,7 @@ def test_a_preset_stays_chosen_with_other_stems() -> None:
     mix.lay_out(STEMS, True)
     assert mix.is_original
     mix.lay_out(STEMS, False)
-    assert mix.chosen() == ["everything"]
+    assert mix.chosen() == ["karaoke"]  # as it was before
 
 
 def test_something_is_heard_at_first() -> None:
@@ -214,6 +271,69 @@ def test_a_loop_has_two_ends_in_either_order(one: int, length: int) -> None:
     long = abs(other - one) >= SHORTEST_LOOP
     assert mix.loop == ((min(one, other), max(one, other)) if long else None)
     assert mix.loop_begin is None
+
+
+@given(st.integers(-1, 1 << 30), st.sampled_from([0, 1]))
+def test_an_edge_is_moved_and_the_other_one_stays(sample: int, edge: int) -> None:
+    mix, begin, end = Mix(), 10 * SAMPLE_RATE, 20 * SAMPLE_RATE
+    mix.repeat(begin, end)
+    loop = mix.with_edge(edge, sample)
+    assert loop[1 - edge] == (begin, end)[1 - edge]
+    assert loop[1] - loop[0] >= SHORTEST_LOOP
+    assert loop[edge] == sample or loop[1] - loop[0] == SHORTEST_LOOP
+
+
+# What is kept with a song
+
+
+@given(
+    st.lists(STEPS, max_size=8),
+    st.dictionaries(st.sampled_from(STEMS), st.floats(0, 1.5)),
+    st.dictionaries(st.sampled_from(STEMS), st.floats(-1, 1)),
+    st.none() | st.tuples(st.integers(0, 1 << 20), st.integers(0, 1 << 20)),
+)
+def test_what_was_set_is_kept(
+    steps: list[tuple[str, str]],
+    volumes: dict[str, float],
+    pans: dict[str, float],
+    loop: tuple[int, int] | None,
+) -> None:
+    mix, other = Mix(), Mix()
+    for one in (mix, other):
+        one.lay_out(STEMS, False)
+    for do, what in steps:
+        getattr(mix, do)(what)
+    mix.volumes.update(volumes)
+    mix.pans.update(pans)
+    if loop:
+        mix.repeat(*loop)
+    mix.is_original = False
+    other.restore(json.loads(json.dumps(mix.facts())), 1 << 20)
+    assert other.facts() == mix.facts()
+    assert other.recipe() == mix.recipe()
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(STEMS), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    ANYTHING
+    | st.dictionaries(
+        st.sampled_from(["solos", "mutes", "volumes", "pans", "loop"]), ANYTHING, max_size=5
+    )
+)
+def test_what_makes_no_sense_is_left_out(facts: object) -> None:
+    mix = Mix()
+    mix.lay_out(STEMS, False)
+    mix.restore(facts, 1 << 20)
+    assert mix.solos | mix.mutes <= set(STEMS)
+    for gain, pan in zip(mix.volumes.values(), mix.pans.values(), strict=True):
+        assert 0 <= gain <= 1.5 and -1 <= pan <= 1
+    assert mix.loop is None or 0 <= mix.loop[0] < mix.loop[1] <= 1 << 20
 
 
 def test_no_loop_outlives_the_stems(mix: Mix) -> None:

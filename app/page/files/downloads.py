@@ -9,8 +9,8 @@ from pyscript.js_modules import client_zip
 from page.files import media_library, tags, wav, wav_tags
 from page.files.encode import array, encoded, wav_blob
 from page.files.formats import FORMATS
+from page.listen import pitch
 from page.promises import RejectedError, outcome, settle
-from page.songs.song import in_order
 from page.text.texts import tr
 from page.workers.pool import Cancelled
 from shared.facts import SAMPLE_RATE
@@ -44,7 +44,23 @@ async def prepare(song):
 
 def needs_library(song):
     """Whether its files are anything but the kept samples behind a header."""
-    return song.format != song.kind or song.rate != SAMPLE_RATE
+    return Form(song).needs_library(song.kind)
+
+
+class Form:
+    """What a song's files are to be like now: it may change while one is written."""
+
+    def __init__(self, song):
+        self.name, self.rate = song.format, song.rate
+        self.length, self.frames = song.length, song.frames
+
+    def needs_library(self, kind):
+        """Whether a file is anything but samples of a kind behind a header."""
+        return self.name != kind or self.rate != SAMPLE_RATE
+
+    def frames_of(self, length):
+        """How many samples a file of `length` samples at 44.1 kHz has."""
+        return self.frames if length == self.length else int(length * self.rate / SAMPLE_RATE + 0.5)
 
 
 async def stem_files(song, on_progress):
@@ -52,31 +68,33 @@ async def stem_files(song, on_progress):
 
     on_progress is called with the fraction that is done, and may raise what ends the work.
     """
-    stems, files = song.stems(), []
+    stems, files, form = song.stems(), [], Form(song)
     for index, stem in enumerate(stems):
 
         def listen(fraction, index=index):
             on_progress((index + fraction) / len(stems))
 
-        files.append((stem,) + await file_of(song, stem, song.parts(stem), listen))
+        sound = song.parts(stem), song.length, song.kind
+        files.append((stem,) + await file_of(song, form, stem, sound, listen))
     return files
 
 
-async def file_of(song, name, parts, on_progress):
+async def file_of(song, form, name, sound, on_progress):
     """The name and the Blob of a file of some of a song's sound.
 
-    name: what it is of the song; parts: samples of the song's kind in Blobs; on_progress: see `stem_files`.
+    form: a Form; name: what it is of the song; sound: samples in Blobs, how many they are, and their kind, see
+    wav.FORMATS; on_progress: see `stem_files`.
     """
-    form = FORMATS[song.format]
+    parts, length, kind = sound
     said = tags.of_part(song.tags, song.title, name)
-    if not needs_library(song):
+    if not form.needs_library(kind):
         # A song without tags gives files without tags.
         chunks = wav_chunks(said) if song.tags else ()
-        blob = wav_blob(parts, song.length, song.kind, chunks)
+        blob = wav_blob(parts, length, kind, chunks)
     else:
-        file = (song.format, song.rate, song.frames, said)
-        blob = await encoded(parts, song.length, song.kind, *file, on_progress)
-    return file_name(song.title, name + "." + form.ending), blob
+        file = (form.name, form.rate, form.frames_of(length), said)
+        blob = await encoded(parts, length, kind, *file, on_progress)
+    return file_name(song.title, name + "." + FORMATS[form.name].ending), blob
 
 
 def wav_chunks(said):
@@ -130,25 +148,42 @@ def numbered(name, number):
     return "{} ({}) - {}".format(title, number, ending)
 
 
-async def mixed(song, pool, mix, on_progress):
+async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1):
     """The sum of some stems as a file: its name, its Blob, and how many samples were too loud.
 
-    mix: by stem its gain and its place from -1, left, to 1, right. on_progress: see `stem_files`.
+    mix: by stem its gain and its place from -1, left, to 1, right. name: what it is of the song. loop: begin and end in
+    samples, of a part of the song. speed: 1 is the song's own. on_progress: see `stem_files`.
     Raises WorkerError, RejectedError or ValueError.
     """
+    form, kind = Form(song), song.kind
+    begin, end = loop or (0, song.length)
     gains, pans = [mix[stem][0] for stem in mix], [mix[stem][1] for stem in mix]
-    work = [
-        mixed_piece(pool, [blobs[stem] for stem in mix], gains, pans, song.kind)
-        for _, _, blobs in song.in_song_order()
-    ]
+    work = []
+    for start, samples, blobs in song.in_song_order():
+        first, last = max(begin - start, 0), min(end - start, samples)
+        if first < last:
+            some = [part_of(blobs[stem], first, last, kind) for stem in mix]
+            work.append(mixed_piece(pool, some, gains, pans, kind))
     # All pieces are asked for at once, so that they come before the next batch of a song at work.
     answers = await asyncio.gather(*work, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
-    parts, loud = [part for part, _ in answers], sum(count for _, count in answers)
-    name, blob = await file_of(song, " + ".join(in_order(mix)), parts, on_progress)
-    return name, blob, loud
+    sound = [part for part, _ in answers], end - begin, kind
+    if speed != 1:
+        media = await media_library.library()
+        samples, count = await pitch.at_speed(media, *sound, speed)
+        sound = [samples], count, "float"
+    if form.needs_library(sound[2]):
+        await media_library.library_for(FORMATS[form.name])
+    name, blob = await file_of(song, form, name, sound, on_progress)
+    return name, blob, sum(count for _, count in answers)
+
+
+def part_of(blob, first, last, kind):
+    """A Blob of the samples from `first` to `last` of those in a Blob."""
+    size = wav.frame_bytes(kind)
+    return blob.slice(first * size, last * size)
 
 
 async def mixed_piece(pool, *mix):

@@ -127,6 +127,18 @@ def sample(library, planes, first, rate, kind):
     return library.AudioSample.new(described("s16", integers, first, rate))
 
 
+def interleaved(library, planes, count):
+    """A Blob of the samples of every channel, of which `planes` are Float32Arrays, in turn: 32-bit floats."""
+    joined = js.Float32Array.new(CHANNELS * count)
+    for channel, plane in enumerate(planes):
+        joined.set(plane, channel * count)
+    floats = library.AudioSample.new(described("f32-planar", joined, 0, SAMPLE_RATE))
+    in_turn = js.Float32Array.new(joined.length)  # another: the library reads `joined` meanwhile
+    floats.copyTo(in_turn, to_js({"format": "f32", "planeIndex": 0}))
+    floats.close()
+    return js.Blob.new(to_js([in_turn]))
+
+
 def described(form, data, first, rate):
     return to_js(
         {

@@ -2,6 +2,11 @@
 
 from shared.facts import SAMPLE_RATE
 
+LOUDEST = 1.5
+"""The highest volume."""
+NEUTRAL = (1, 0)
+"""The gain and the pan of a stem as it is."""
+
 SHORTEST_LOOP = int(0.5 * SAMPLE_RATE)  # samples
 PRESETS = (
     "everything",
@@ -25,13 +30,33 @@ def heard_in(preset, stems):
     return [stem for stem in stems if stem != without and only in (None, stem)]
 
 
+def recipe_of(preset, stems):
+    """What a file of a preset is made of, see `Mix.recipe`."""
+    return dict.fromkeys(heard_in(preset, stems), NEUTRAL)
+
+
+def moment(sample):
+    """A place in the song, as a file's name may have it: 1.05 is a minute and five seconds."""
+    minutes, seconds = divmod(sample // SAMPLE_RATE, 60)
+    return "{}.{:02d}".format(minutes, seconds)
+
+
 def is_loop(one, other):
     """Whether there is enough between two samples to be repeated."""
     return abs(other - one) >= SHORTEST_LOOP
 
 
+def number(value, low, high, otherwise):
+    """What was kept, if it is a number in a range."""
+    fits = isinstance(value, (int, float)) and low <= value <= high
+    return value if fits else otherwise
+
+
 class Mix:
-    """Solo, mute, volume and pan of each stem, or the original instead of them; and the loop."""
+    """Solo, mute, volume and pan of each stem, or the original instead of them; and the loop.
+
+    The original leaves the stems as they are set, for when they are heard again.
+    """
 
     def __init__(self):
         self.stems = []
@@ -55,7 +80,7 @@ class Mix:
         self.loop = self.loop_begin = None
         for preset in chosen:
             if self.is_offered(preset):
-                self.choose(preset)
+                self.hear(preset)
         if not (self.is_original or self.heard()):
             self.choose("everything")
 
@@ -67,17 +92,30 @@ class Mix:
         return preset == "everything" or 0 < len(heard) < len(self.stems)
 
     def choose(self, preset):
-        heard = heard_in(preset, self.stems)
-        self.solos, self.mutes = set(), {stem for stem in self.stems if stem not in heard}
+        """Hear a preset; everything is heard as it is, whatever volumes and pans were."""
+        self.hear(preset)
+        if preset == "everything":
+            for stem in self.stems:
+                self.volumes[stem], self.pans[stem] = NEUTRAL
+
+    def hear(self, preset):
         self.is_original = preset == "original"
+        if not self.is_original:
+            heard = heard_in(preset, self.stems)
+            self.solos, self.mutes = set(), {stem for stem in self.stems if stem not in heard}
 
     def chosen(self):
-        """The presets that have one hear what is heard now."""
+        """The presets that have one hear what is heard now: everything only as it is."""
         if self.is_original:
             return ["original"]
-        heard = self.heard()
+        heard, is_neutral = self.heard(), self.is_neutral()
         offered = [name for name in PRESETS[:-1] if self.is_offered(name)]
-        return [name for name in offered if heard_in(name, self.stems) == heard]
+        names = [name for name in offered if heard_in(name, self.stems) == heard]
+        return [name for name in names if is_neutral or name != "everything"]
+
+    def is_neutral(self):
+        """Whether all that is heard is as loud as it is, and in its place."""
+        return all(some == NEUTRAL for some in self.recipe().values())
 
     def toggle_solo(self, stem):
         self.solos = self.solos ^ {stem}
@@ -88,10 +126,11 @@ class Mix:
         self.is_original = False
 
     def gains(self):
-        """By stem; 0 for those that aren't heard. The original is not considered."""
+        """By stem; 0 for those that aren't heard, as none is with the original."""
         gains = {}
         for stem in self.stems:
             heard = stem in self.solos if self.solos else stem not in self.mutes
+            heard = heard and not self.is_original
             gains[stem] = self.volumes[stem] if heard else 0
         return gains
 
@@ -103,6 +142,19 @@ class Mix:
         """What a file of what is heard is made of: by stem its gain and its pan. Nothing for the original."""
         gains = self.gains()
         return {stem: (gains[stem], self.pans[stem]) for stem in self.heard()}
+
+    def file_part(self, loop=None, speed=1):
+        """What a file of what is heard is of the song, for its name: "karaoke", "drums + bass 0.42-1.07 80%".
+
+        A preset names it only if its stems are as loud as they are and in their places.
+        """
+        chosen = self.chosen()
+        parts = [chosen[0] if chosen and self.is_neutral() else " + ".join(self.heard())]
+        if loop:
+            parts.append("-".join([moment(sample) for sample in loop]))
+        if speed != 1:
+            parts.append("{:.0f}%".format(100 * speed))
+        return " ".join(parts)
 
     # What is repeated
 
@@ -119,3 +171,38 @@ class Mix:
         """Loop between two samples, in either order; nothing, where there is too little between them."""
         self.loop = (min(one, other), max(one, other)) if is_loop(one, other) else None
         self.loop_begin = None
+
+    def with_edge(self, edge, sample):
+        """The loop with its begin (0) or its end (1) moved to a sample, as far as enough is left to be repeated."""
+        begin, end = self.loop
+        if edge:
+            return begin, max(sample, begin + SHORTEST_LOOP)
+        return min(sample, end - SHORTEST_LOOP), end
+
+    # What is kept with a song
+
+    def facts(self):
+        """All that the visitor has set, as JSON can hold it."""
+        return {
+            "solos": sorted(self.solos),
+            "mutes": sorted(self.mutes),
+            "volumes": self.volumes,
+            "pans": self.pans,
+            "loop": self.loop and list(self.loop),
+        }
+
+    def restore(self, facts, length):
+        """Set what `facts` gave for these stems, as far as it makes sense. length: of the song, in samples."""
+
+        def found(name, kind):
+            value = facts.get(name) if isinstance(facts, dict) else None
+            return value if isinstance(value, kind) else kind()
+
+        self.solos = {stem for stem in self.stems if stem in found("solos", list)}
+        self.mutes = {stem for stem in self.stems if stem in found("mutes", list)}
+        for stem in self.stems:
+            self.volumes[stem] = number(found("volumes", dict).get(stem), 0, LOUDEST, NEUTRAL[0])
+            self.pans[stem] = number(found("pans", dict).get(stem), -1, 1, NEUTRAL[1])
+        ends = [number(sample, 0, length, None) for sample in found("loop", list)]
+        if len(ends) == 2 and None not in ends:
+            self.repeat(*[int(sample) for sample in ends])

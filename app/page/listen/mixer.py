@@ -4,12 +4,13 @@ import asyncio
 
 from page import view
 from page.listen import pitch, player
-from page.listen.mix import Mix, is_loop
+from page.listen.mix import NEUTRAL, Mix, is_loop
 from page.promises import RejectedError
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
 
 JUMP = 5  # seconds that an arrow key moves the playhead
+RESETS = ("Delete", "Backspace")  # what a slider is reset by, beside a double click
 ARROWS = {"ArrowLeft": -JUMP, "ArrowDown": -JUMP, "ArrowRight": JUMP, "ArrowUp": JUMP}
 
 
@@ -18,7 +19,18 @@ def place(pan):
     if not pan:
         return tr("centre")
     side = tr("{}% left") if pan < 0 else tr("{}% right")
-    return side.format(int(100 * abs(pan) + 0.5))
+    return side.format(percent(abs(pan)))
+
+
+def percent(fraction):
+    return int(100 * fraction + 0.5)
+
+
+def fill(slider, begin, end):
+    """Fill a slider's track between two of its values."""
+    low, high = float(slider.min), float(slider.max)
+    for name, value in (("--from", min(begin, end)), ("--to", max(begin, end))):
+        slider.style.setProperty(name, "{:.3f}".format((value - low) / (high - low)))
 
 
 class Lane:
@@ -30,6 +42,8 @@ class Lane:
         find("h3").textContent = view.capital(tr(stem))
         self.solo, self.mute = find(".solo"), find(".mute")
         self.volume, self.pan, self.canvas = find(".volume"), find(".pan"), find("canvas")
+        self.wave = find(".wave")
+        self.loud, self.side = find(".level output"), find(".sides output")
         for control, label in (
             (self.solo, tr("Solo {}")),
             (self.mute, tr("Mute {}")),
@@ -41,10 +55,19 @@ class Lane:
 
     def follow(self, mix, gain):
         """Show a Mix's settings of this stem. gain: 0 where it isn't heard."""
+        volume, pan = mix.volumes[self.stem], mix.pans[self.stem]
         view.press(self.solo, self.stem in mix.solos)
         view.press(self.mute, self.stem in mix.mutes)
+        self.mute.classList.toggle("idle", bool(mix.solos))  # solos alone decide what is heard then
         self.node.classList.toggle("silent", not gain)
-        self.pan.setAttribute("aria-valuetext", place(mix.pans[self.stem]))
+        self.volume.value, self.pan.value = volume, pan
+        fill(self.volume, 0, volume)
+        fill(self.pan, 0, pan)
+        view.say(self.loud, "{}%".format(percent(volume)))
+        view.say(self.side, str(percent(abs(pan))))
+        self.side.dataset.side = "left" if pan < 0 else "right" if pan > 0 else ""
+        self.volume.setAttribute("aria-valuetext", self.loud.textContent)
+        self.pan.setAttribute("aria-valuetext", place(pan))
 
     def draw(self, begin, end, peaks):
         """Draw the waveform of a stretch, whose ends are fractions of the song."""
@@ -66,17 +89,21 @@ class Lane:
 class Mixer:
     """The controls live as long as the song; the player only while the song is open."""
 
-    def __init__(self, song, node, on_turn):
-        """node: the element that holds the controls; on_turn: called with the mixer when it begins or stops to play."""
-        self.song, self.node, self.on_turn = song, node, on_turn
+    def __init__(self, song, node, on_turn, on_change):
+        """node: the element that holds the controls; on_turn: called with the mixer when it begins or stops to play.
+
+        on_change: called after the visitor, or what was kept, has set something.
+        """
+        self.song, self.node, self.on_turn, self.on_change = song, node, on_turn, on_change
         self.playing = False
         self.mix, self.player, self.lanes = Mix(), None, {}
         self.grabbed = None  # the sample at which a waveform is pressed
+        self.edge = None  # of the loop that is pressed there, see Mix.with_edge
         find = node.querySelector
         self.play_button, self.position = find(".play"), find(".seek")
         self.clock, self.length = find(".clock"), find(".length")
-        self.waves, self.loop_button = find(".lanes"), find(".loop")
-        self.speed = find(".speed")
+        self.waves, self.loop_button, self.hint = find(".lanes"), find(".loop"), find(".hint")
+        self.speed, self.more = find(".speed"), find(".more")
         self.speed.parentElement.hidden = not pitch.is_possible()
         self.presets = list(node.querySelectorAll("[data-preset]"))
         # What single keys press: a preset by its initial, L for the loop.
@@ -86,7 +113,10 @@ class Mixer:
         view.on(self.position, "input", lambda event: self.seek(float(event.target.value)))
         view.on(self.position, "keydown", self.slide)
         view.on_click(self.loop_button, self.loop_or_not)
-        view.on(self.speed, "change", lambda event: asyncio.create_task(self.set_speed()))
+        view.on_click(
+            self.more, lambda: self.show_pans(self.more.getAttribute("aria-expanded") != "true")
+        )
+        view.on(self.speed, "change", lambda event: self.speed_chosen())
         for button in self.presets:
             view.on(button, "click", lambda event: self.choose(event.target.dataset.preset))
 
@@ -105,14 +135,22 @@ class Mixer:
         for stem in self.mix.stems:
             lane = self.lanes[stem] = Lane(stem)
             self.waves.append(lane.node)
-            lane.volume.value, lane.pan.value = self.mix.volumes[stem], self.mix.pans[stem]
             view.on_click(lane.solo, self.changer(self.mix.toggle_solo, stem))
             view.on_click(lane.mute, self.changer(self.mix.toggle_mute, stem))
-            for slider in (lane.volume, lane.pan):
-                view.on(slider, "input", self.slider(lane))
-            view.on(lane.canvas, "pointerdown", self.grab)
-            view.on(lane.canvas, "pointerup", self.release)
-            view.on(lane.canvas, "pointercancel", self.let_go)
+            for slider, settings, neutral in (
+                (lane.volume, self.mix.volumes, NEUTRAL[0]),
+                (lane.pan, self.mix.pans, NEUTRAL[1]),
+            ):
+                view.on(slider, "input", self.setter(settings, stem))
+                view.on(slider, "dblclick", self.resetter(settings, stem, neutral))
+                view.on(slider, "keydown", self.resetter(settings, stem, neutral))
+            for event, handler in (
+                ("pointerdown", self.grab),
+                ("pointermove", self.drag),
+                ("pointerup", self.release),
+                ("pointercancel", self.let_go),
+            ):
+                view.on(lane.wave, event, handler)
         for button in self.presets:
             button.hidden = not self.mix.is_offered(button.dataset.preset)
         seconds = self.song.length / SAMPLE_RATE
@@ -122,12 +160,17 @@ class Mixer:
             control.disabled = (
                 not self.song.length
             )  # usable before the stems are finished: the player waits
-        self.show_loop()
+        self.show_loop(self.mix.loop)
         self.moved(0, False, False)
         self.apply()
 
     def is_ready(self):
         return not self.play_button.disabled
+
+    def show_pans(self, yes):
+        """Have a phone, which has room for little, show where stems are heard."""
+        self.more.setAttribute("aria-expanded", "true" if yes else "false")
+        self.waves.classList.toggle("panned", yes)
 
     def draw(self, start, samples, waveforms):
         length = self.song.length
@@ -145,13 +188,24 @@ class Mixer:
 
         return handle
 
-    def slider(self, lane):
+    def setter(self, settings, stem):
+        """A handler that takes a slider's value into the mix's volumes or pans."""
+
         def read(event):
-            self.mix.volumes[lane.stem] = float(lane.volume.value)
-            self.mix.pans[lane.stem] = float(lane.pan.value)
+            settings[stem] = float(event.target.value)
             self.apply()
 
         return read
+
+    def resetter(self, settings, stem, neutral):
+        """A handler that resets a slider, by a double click or a key."""
+
+        def reset(event):
+            if event.type == "dblclick" or event.key in RESETS:
+                settings[stem] = neutral
+                self.apply()
+
+        return reset
 
     def choose(self, preset):
         self.mix.choose(preset)
@@ -166,9 +220,28 @@ class Mixer:
             lane.follow(self.mix, gains[stem])
         if self.player:
             for stem, gain in gains.items():
-                self.player.set_gain(stem, 0 if self.mix.is_original else gain)
+                self.player.set_gain(stem, gain)
                 self.player.set_pan(stem, self.mix.pans[stem])
             self.player.set_gain(player.ORIGINAL, 1 if self.mix.is_original else 0)
+        self.on_change()
+
+    # What is kept with the song
+
+    def facts(self):
+        """All that the visitor has set, as JSON can hold it."""
+        facts = self.mix.facts()
+        facts["speed"] = self.speed.value
+        return facts
+
+    def restore(self, facts):
+        """Set what `facts` gave on an earlier visit."""
+        self.mix.restore(facts, self.song.length)
+        speeds = [option.value for option in self.speed.options]
+        if isinstance(facts, dict) and facts.get("speed") in speeds:
+            self.speed.value = facts["speed"]
+        self.show_loop(self.mix.loop)
+        self.show_pans(any(self.mix.pans.values()))
+        self.apply()
 
     # Where in the song
 
@@ -196,11 +269,18 @@ class Mixer:
         self.open()
         self.player.seek(seconds * SAMPLE_RATE)
 
+    def chosen_speed(self):
+        return float(self.speed.value)
+
+    def speed_chosen(self):
+        self.on_change()
+        asyncio.create_task(self.set_speed())
+
     async def set_speed(self):
         """Have the player follow what is chosen."""
-        if self.player and self.player.wanted != float(self.speed.value):
+        if self.player and self.player.wanted != self.chosen_speed():
             try:
-                await self.player.set_rate(float(self.speed.value))
+                await self.player.set_rate(self.chosen_speed())
             except RejectedError:
                 self.speed.value = "1"
 
@@ -229,10 +309,11 @@ class Mixer:
             self.playing = playing
             self.on_turn(self)
 
-    # Repeating a part: drag over a waveform, or press the button at its begin and at its end
+    # Repeating a part: drag over a waveform, or press the button at its begin and at its end. Its edges can be dragged.
 
-    def show_loop(self):
-        loop, begin = self.mix.loop, self.mix.loop_begin
+    def show_loop(self, loop):
+        """loop: that of the mix, or what it is to be once the pointer is released."""
+        begin = self.mix.loop_begin
         length = max(self.song.length, 1)
         for name, sample in zip(("--loop-begin", "--loop-end"), loop or (0, 0)):
             self.waves.style.setProperty(name, "{:.3f}%".format(100 * sample / length))
@@ -245,6 +326,9 @@ class Mixer:
         else:
             text = tr("Loop from here")
         view.say(self.loop_button, text)
+        self.waves.classList.toggle("looped", bool(loop))
+        hint = tr("Drag the loop's edges to move them.")
+        view.say(self.hint, hint if loop else tr("Drag over a waveform to loop a part of it."))
 
     def loop_or_not(self):
         self.open()
@@ -252,7 +336,8 @@ class Mixer:
         self.follow_loop()
 
     def follow_loop(self):
-        self.show_loop()
+        self.show_loop(self.mix.loop)
+        self.on_change()
         self.open()
         if self.mix.loop:
             self.player.repeat(*self.mix.loop)
@@ -260,19 +345,33 @@ class Mixer:
             self.player.loop_range = None
 
     def grab(self, event):
-        """A press on a waveform: released in place it seeks, dragged it loops."""
+        """A press on a waveform: released in place it seeks, dragged it loops; on an edge of the loop it moves that."""
         if not self.is_ready():
             return
         self.grabbed = self.sample_at(event)
+        edge = getattr(event.target.dataset, "edge", None)
+        self.edge = int(edge) if edge else None
         event.target.setPointerCapture(event.pointerId)
+
+    def loop_at(self, event):
+        """The loop if the pointer is released there, or None."""
+        sample = self.sample_at(event)
+        if self.edge is not None:
+            return self.mix.with_edge(self.edge, sample)
+        begun = self.grabbed
+        return (min(begun, sample), max(begun, sample)) if is_loop(begun, sample) else None
+
+    def drag(self, event):
+        if self.grabbed is not None:
+            self.show_loop(self.loop_at(event) or self.mix.loop)
 
     def release(self, event):
         if self.grabbed is None:
             return
-        begun, ended = self.grabbed, self.sample_at(event)
+        begun, loop = self.grabbed, self.loop_at(event)
         self.grabbed = None
-        if is_loop(begun, ended):
-            self.mix.repeat(begun, ended)
+        if loop:
+            self.mix.repeat(*loop)
             self.follow_loop()
         else:
             self.seek(begun / SAMPLE_RATE)
@@ -280,6 +379,7 @@ class Mixer:
     def let_go(self, event):
         """Forget a press: the browser scrolls the page instead."""
         self.grabbed = None
+        self.show_loop(self.mix.loop)
 
     def sample_at(self, event):
         box = event.currentTarget.getBoundingClientRect()

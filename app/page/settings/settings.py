@@ -47,6 +47,11 @@ def store(name, value):
         asyncio.create_task(outcome(attempt(storage.setItem, name, str(value))))
 
 
+def forget(name):
+    if storage:
+        asyncio.create_task(outcome(attempt(storage.removeItem, name)))
+
+
 def workers(text):
     """A pool size from text; raises ValueError."""
     return max(1, min(MOST_WORKERS, int(text)))

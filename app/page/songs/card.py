@@ -17,6 +17,7 @@ class Card:
         self.mixer, self.loud = find(".mixer"), find(".loud")
         self.downloads, self.files = find(".downloads"), find(".files")
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
+        self.mix_loop = find(".mix-loop")
         self.format = find(".format")
         self.folder.hidden = not hasattr(js, "showDirectoryPicker")
         self.title.textContent = title
@@ -26,11 +27,11 @@ class Card:
             (self.retry, tr("Retry {}")),
             (self.remove, tr("Remove {}")),
             (self.earlier, tr("Do earlier: {}")),
-            (self.zip, tr("Download {}")),
+            (self.zip, tr("All stems (zip): {}")),
             (self.format, tr("Format of {}")),
         ):
             control.setAttribute("aria-label", label.format(title))
-        self.urls, self.links = [], {}
+        self.urls, self.links, self.parts = [], {}, {}
         self.last = None  # the address of what was saved last
         view.on(self.remove, "click", self.removed)
         view.element("songs").append(self.node)
@@ -54,8 +55,7 @@ class Card:
         self.earlier.hidden = state != WAITING
         self.way.hidden = True
         self.zip.hidden = state != DONE
-        for control in (self.format, self.mix, self.folder):
-            control.disabled = state != DONE
+        self.format.disabled = state != DONE
         if state in (FAILED, CANCELLED):
             self.open(False)  # there is nothing to hear
         if self.node.contains(focused) and focused.hidden:
@@ -106,8 +106,22 @@ class Card:
         self.title.setAttribute("aria-expanded", "true" if yes else "false")
         self.mixer.hidden = self.downloads.hidden = not yes
 
-    def expect(self, stems):
-        """Lay out the places of files that are not there yet, so that nothing moves when they are."""
+    def offer_files(self, is_ready, has_mix, has_loop):
+        """Enable what saves files.
+
+        is_ready: whether the files are written; has_mix: whether something is heard that can be saved; has_loop:
+        whether a part of it is repeated.
+        """
+        for control in [self.zip, self.folder] + list(self.parts.values()):
+            control.disabled = not is_ready
+        self.mix.disabled = not (is_ready and has_mix)
+        self.mix_loop.disabled = not (is_ready and has_mix and has_loop)
+
+    def expect(self, stems, parts):
+        """Lay out the places of files that are not there yet, so that nothing moves when they are.
+
+        parts: the presets that are files too, made when they are asked for.
+        """
         self.files.replaceChildren()
         self.links = {}
         for stem in stems:
@@ -117,6 +131,15 @@ class Card:
             item.append(link)
             self.files.append(item)
             self.links[stem] = link
+        self.parts = {}
+        for part in parts:
+            button = js.document.createElement("button")
+            button.type, button.disabled, button.dataset.part = "button", True, part
+            button.textContent = tr(view.capital(part))
+            item = js.document.createElement("li")
+            item.append(button)
+            self.files.append(item)
+            self.parts[part] = button
         self.clear()
 
     def link(self, stem, name, blob):

@@ -10,6 +10,7 @@ from page.clock import seconds
 from page.files import downloads
 from page.files.decode import DecodeError
 from page.files.formats import FORMATS, possible
+from page.listen.mix import recipe_of
 from page.listen.mixer import Mixer
 from page.models.model_choice import coming_in_words, is_better, short, waits
 from page.promises import RejectedError
@@ -45,6 +46,11 @@ def stems_with_files(lanes):
     return in_order(set(lanes + (["karaoke"] if "vocals" in lanes else [])))
 
 
+def presets_with_files(lanes):
+    """The presets that files are made of beside the stems; what is one lane alone is a stem."""
+    return ["drumless"] if "drums" in lanes and len(lanes) > 2 else []
+
+
 class Job:
     """One song, its card and its mixer."""
 
@@ -55,14 +61,15 @@ class Job:
         self.wish = None  # whether the visitor wants it to wait for a better model
         self.waits = False  # whether it does
         self.before = None  # the job that this one replaces once it is done, with a better model
-        self.mixer = Mixer(song, self.card.mixer, on_turn)
+        # A song of an earlier visit, not opened yet: its waveforms take long to draw.
+        self.is_undrawn = song.kept_bytes > 0
+        self.mixer = Mixer(song, self.card.mixer, on_turn, self.mixer_changed)
         self.card.offer(possible(song.kind))
         self.is_open = self.saved = self.is_made_again = False
+        self.is_writing = False  # whether the files are written again, in another format
+        self.is_mixing = False  # whether a file is made that was asked for
         self.writes = (
             0  # counts requests to write the files, so that an older one notices that it is over
-        )
-        self.is_undrawn = (
-            False  # a song of an earlier visit, not opened yet: its waveforms take long to draw
         )
         self.fraction, self.progress = 0.0, Progress(1)
         # Lanes and links are there from the beginning, so that nothing moves later.
@@ -72,7 +79,7 @@ class Job:
     def to(self, state, text):
         self.song.state = state
         self.card.show(state, text)
-        self.offer_mix()
+        self.offer_files()
 
     async def run(self, pool):
         """Decode and separate the song. Whatever goes wrong is told on its card."""
@@ -86,8 +93,10 @@ class Job:
             self.check()
             self.to(RUNNING, tr("Waiting for the engine…"))
             await pool.ready()
+            self.discard()  # what an interrupted visit has left
             song.folder = await self.library.begin()
             self.check()
+            keeping = asyncio.create_task(self.library.keep_own_file(song))
             song.lanes = self.lanes(pool.model)
             self.lay_out(song.lanes)
             if self.is_open:
@@ -96,7 +105,9 @@ class Job:
             self.begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
             self.models.learn(song, seconds() - self.begun)
+            await keeping  # before what else lies in the folder is removed
             await self.library.finish(song, pool)
+            self.mixer_changed()
             await self.finish()
         except Exception as error:
             if song.state == WAITING:
@@ -168,7 +179,7 @@ class Job:
     def lay_out(self, lanes):
         """Show these lanes; keep the chosen preset if it still applies. Show links to the files that will come."""
         self.mixer.show(lanes)
-        self.card.expect(stems_with_files(lanes))
+        self.card.expect(stems_with_files(lanes), presets_with_files(lanes))
 
     def planned(self, batches):
         self.progress = Progress(batches)
@@ -226,18 +237,23 @@ class Job:
         written = await downloads.stem_files(self.song, on_progress)
         on_progress(1)  # the last moment to call it off
         self.saved = self.song.kept_bytes > 0
+        self.files, self.form = written, self.song.format
+        self.link_files()
+
+    def link_files(self):
+        """Have the card give the files that are written."""
         self.card.clear()
         if self.song.stems() != in_order(self.card.links):
-            self.card.expect(self.song.stems())  # the model has other targets than the usual ones
-        self.files, self.form = written, self.song.format
-        for stem, name, blob in written:
+            # The model has other targets than the usual ones.
+            self.card.expect(self.song.stems(), presets_with_files(self.song.lanes))
+        for stem, name, blob in self.files:
             self.card.link(stem, name, blob)
-        self.card.format.value = self.song.format
+        self.card.format.value = self.form
         self.say_loud()
 
     async def restore(self):
         """Show a song that was finished on an earlier visit. Its files are WAV, the fastest to write."""
-        self.is_undrawn = self.saved = True
+        self.saved = True
         self.card.say_by(self.song.tags)
         self.song.write_as(self.song.kind)
         text = tr("Kept on this device, {}").format(megabytes(self.song.kept_bytes))
@@ -254,9 +270,11 @@ class Job:
             self.could_not_write(error)
 
     async def write_as(self, form):
-        """Write the files of a finished song again, in another format of its menu."""
+        """Write the files of a finished song again, in another format of its menu; meanwhile there are none."""
         self.writes += 1
-        writes = self.writes
+        writes, self.is_writing = self.writes, True
+        self.card.clear()
+        self.offer_files()
 
         def writing(fraction):
             if writes != self.writes:
@@ -274,8 +292,11 @@ class Job:
         except (RejectedError, ValueError) as error:
             if writes == self.writes:
                 self.song.write_as(self.form)
-                self.card.format.value = self.form
+                self.link_files()
                 self.could_not_write(error)
+        if writes == self.writes:
+            self.is_writing = False
+            self.offer_files()
 
     def could_not_write(self, error):
         self.say(tr("The files could not be written as chosen: {}").format(error))
@@ -285,9 +306,16 @@ class Job:
         view.say(self.card.status, text)
         view.announce(text)
 
-    def offer_mix(self):
-        """Enable the button for a file of what is heard, unless that is nothing, or the original."""
-        self.card.mix.disabled = self.song.state != DONE or not self.mixer.mix.recipe()
+    def mixer_changed(self):
+        """Follow what the visitor has set, and keep it with a song that is kept."""
+        self.offer_files()
+        if self.song.kept_bytes and not self.is_undrawn:
+            self.library.keep_settings(self.song, self.mixer.facts())
+
+    def offer_files(self):
+        """Enable what saves files, once they are written; what is heard, unless that is nothing, or the original."""
+        is_ready, mix = self.song.state == DONE and not self.is_writing, self.mixer.mix
+        self.card.offer_files(is_ready, bool(mix.recipe()), bool(mix.loop))
 
     def say_loud(self, mix=(), samples=0):
         """Say what was limited to full scale: of the files, and of the mix of some stems."""
@@ -303,7 +331,7 @@ class Job:
             self.progress = Progress(1)  # a new object also ends the count-down before
         self.progress.update(0, fraction, seconds())
         left = spoken(self.progress.seconds_left(seconds()))
-        text = tr("Writing the files… {}%, {}").format(int(100 * fraction), left)
+        text = tr("Preparing {}… {}").format(FORMATS[self.song.format].ending.upper(), left)
         self.card.progress(fraction, text)
 
     def fail(self, text):
@@ -315,8 +343,9 @@ class Job:
         self.is_open = True
         self.card.open(self.song.state not in (FAILED, CANCELLED))
         if self.is_undrawn:
-            self.is_undrawn = False
             self.mixer.show(self.song.lanes)
+            self.mixer.restore(self.library.settings_of(self.song))
+            self.is_undrawn = False
             for (start, samples, _), record in zip(self.song.pieces, self.song.records):
                 self.mixer.draw(start, samples, waveforms(record))
         if self.song.state == DONE and self.song.source and not self.song.audio:
@@ -377,15 +406,35 @@ class Job:
             text = tr("The files could not be written there: {}").format(error)
         self.say(text)
 
-    async def save_mix(self, pool):
-        """Save what is heard now as a file."""
-        mix = self.mixer.mix.recipe()
+    async def save_mix(self, pool, loop=None):
+        """Save what is heard now as a file, at the chosen speed. loop: as Mix has it, to save that part alone."""
+        mix, speed = self.mixer.mix, self.mixer.chosen_speed()
+        await self.save_part(pool, mix.recipe(), mix.file_part(loop, speed), loop, speed)
+
+    async def save_preset(self, pool, preset):
+        """Save a preset of the stems as they are."""
+        if preset:
+            await self.save_part(pool, recipe_of(preset, self.mixer.mix.stems), preset)
+
+    async def save_part(self, pool, recipe, *part):
+        """Save the sum of some stems as a file, one at a time. recipe, part: as `downloads.mixed` takes them."""
+        if self.is_mixing:
+            return
+        self.is_mixing = True
         try:
-            name, blob, loud = await downloads.mixed(self.song, pool, mix, self.writing)
+            name, blob, loud = await self.write_part(pool, recipe, *part)
         except (RejectedError, ValueError, WorkerError) as error:
             self.say(tr("The file could not be written: {}").format(error))
+        except Cancelled:
+            pass  # the song was removed
         else:
             self.saved = True
             self.card.save(name, blob)
             self.card.rest()
-            self.say_loud(mix, loud)
+            self.say_loud(recipe, loud)
+        finally:
+            self.is_mixing = False
+
+    async def write_part(self, pool, recipe, name, *part):
+        self.writing(0)
+        return await downloads.mixed(self.song, pool, recipe, name, self.writing, *part)

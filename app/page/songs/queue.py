@@ -17,6 +17,7 @@ from page.songs.song import (
     WAITING,
     Song,
 )
+from page.songs.undo import Undo
 from page.text.texts import tr
 
 
@@ -30,6 +31,7 @@ class Queue:
         """
         self.pool, self.library, self.models, self.on_change = pool, library, models, on_change
         self.on_turn = MediaKeys(self).turned
+        self.undo = Undo(self.focus)
         self.jobs = []
         self.last = None  # the job that ended last
         self.working = False
@@ -49,6 +51,12 @@ class Queue:
         await job.restore()
         self.insert(job)
 
+    def offer(self, song):
+        """Add a song that an earlier visit was at work on, for the visitor to start it again."""
+        job = self.job(song)
+        job.to(CANCELLED, tr("Interrupted: the page was closed"))
+        self.insert(job)
+
     def job(self, song):
         return Job(song, self.library, self.models, self.on_turn)
 
@@ -57,17 +65,26 @@ class Queue:
         self.jobs.append(job)
         card = job.card
         view.on_click(card.title, lambda: self.fold(job))
-        for event in ("click", "input"):  # bubbling up from any of the mixer's controls
-            view.on(card.mixer, event, lambda event: job.offer_mix())
         view.on_click(card.cancel, lambda: self.cancel(job))
         view.on_click(card.retry, lambda: self.retry(job))
         view.on_click(card.earlier, lambda: self.earlier(job))
         view.on_click(card.way, lambda: self.other_way(job))
-        view.on_click(card.remove, lambda: self.remove(job))
+        view.on(card.remove, "click", lambda event: self.remove(job, not event.detail))
         view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
         view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
         view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
+        view.on_click(
+            card.mix_loop,
+            lambda: asyncio.create_task(job.save_mix(self.pool, job.mixer.mix.loop)),
+        )
         view.on(card.files, "click", job.clicked)
+        view.on(
+            card.files,
+            "click",
+            lambda event: asyncio.create_task(
+                job.save_preset(self.pool, getattr(event.target.dataset, "part", None))
+            ),
+        )
         view.on(
             card.format,
             "change",
@@ -205,7 +222,7 @@ class Queue:
             job.before, was_open = None, old.is_open
             if old.card.node.contains(js.document.activeElement):
                 view.focus(job.card.title)
-            self.remove(old)
+            self.drop(old)
             if was_open:
                 self.open(job)
 
@@ -230,12 +247,53 @@ class Queue:
         for job in self.in_state(DONE):
             if job.song.folder == folder:
                 job.song.folder = ""
-                self.remove(job)
+                self.drop(job)
 
-    def remove(self, job):
+    def remove(self, job, by_key):
+        """Take a song off the list. What has stems can be had back for some seconds.
+
+        by_key: whether the visitor uses the keyboard, and would not find the button for that otherwise.
+        """
+        if job.song.state != DONE:
+            self.undo.complete()
+            self.drop(job)
+            return
+        node = job.card.node
+        place, after = self.jobs.index(job), node.nextElementSibling
+
+        def take_back():
+            self.library.spare()
+            view.element("songs").insertBefore(node, after if after and after.isConnected else None)
+            self.jobs.insert(place, job)
+            view.focus(job.card.title)
+            view.announce(tr("{} is back.").format(job.song.title))
+            self.on_change()
+
+        def complete():
+            self.library.spare()
+            job.clear()
+            view.discard(node)
+
+        job.close()
+        node.remove()
+        self.undo.offer(job.song.title, take_back, complete)
+        self.library.doom(job.song.folder)
+        self.leave(job)
+        if by_key:
+            view.focus(self.undo.button)
+
+    def drop(self, job):
+        """Remove a song at once, with all that there is of it."""
         job.clear()
         view.discard(job.card.node)
+        self.leave(job)
+
+    def leave(self, job):
         self.jobs.remove(job)
         if self.last is job:
             self.last = None
         self.on_change()
+
+    def focus(self):
+        """Focus the first song, or what songs are chosen by."""
+        view.focus(self.jobs[0].card.title if self.jobs else view.element("file"))

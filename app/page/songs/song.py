@@ -29,6 +29,7 @@ class Song:
         """
         self.title, self.source, self.targets, self.format = title, source, targets, form
         self.kind = FORMATS[form].kind  # of the samples, see wav.FORMATS
+        self.find = None  # async, gives the visitor's file, if there is one
         self.state = WAITING
         self.audio = None  # the decoded mixture, while it is needed
         self.tags = {}  # what the file says of it, once it is decoded

@@ -1,10 +1,12 @@
 """Finished songs on the visitor's device, in the origin's private file system, until they are removed.
 
 Each song has a folder: its pieces, which workers write as they finish them, and at last a list of them. A folder
-without a list is of a song that some page is at work on, or was when it was closed; its name says which page.
+without a list is of a song that some page is at work on, or was when it was closed; its name says which page. Until the
+list is written the song's own file lies there too, so that a page that is closed has another offer the song again.
 """
 
 import asyncio
+import json
 
 import js
 from pyscript.ffi import create_proxy, to_js
@@ -22,6 +24,14 @@ LIST = "song.json"
 FORMAT = 1
 SEPARATOR = "."
 """Between a page's name and the number of its song."""
+DOOMED = "removed"
+"""The setting that names the folder of a song that is removed unless the visitor takes that back."""
+MIX = "mix "
+"""Before a song's folder, in the name of what is set of it."""
+OWN = "own "
+"""Before the name of a song's own file, in its folder."""
+LARGEST = 300000000
+"""Bytes of such a file that is kept."""
 PATIENCE = 60
 """Seconds that a new song waits until those that are there have been read."""
 TRIES = 20
@@ -34,6 +44,7 @@ class SongLibrary:
         self.on_change, self.on_gone = on_change, on_gone
         self.root = None  # where the songs' folders are, if this browser keeps anything
         self.page, self.count = "", 0
+        self.interrupted = []  # (folder, File) of songs that a page was at work on when it was closed
         self.has_asked = (
             False  # whether the browser was asked not to delete songs when space runs out
         )
@@ -48,7 +59,8 @@ class SongLibrary:
         self.on_change()
 
     async def open(self):
-        """Read the finished songs. Unfinished ones are removed, unless a page is at work on them."""
+        """Read the finished songs. Unfinished ones are removed, unless a page is at work on them, or `interrupted` has
+        their own file."""
         try:
             root = await storage.folder(SONGS_FOLDER)
             if not root or not getattr(js.navigator, "locks", None):
@@ -62,11 +74,21 @@ class SongLibrary:
             pages = await pages_at_work()
             songs = []
             for name in names:
+                if name == settings.stored(
+                    DOOMED
+                ):  # the page was closed before the folder was removed
+                    self.spare()
+                    await self.remove(name)
+                    continue
                 song = await read(self.root, name)
                 if song:
                     songs.append(song)
                 elif name.split(SEPARATOR)[0] not in pages and not await is_foreign(root, name):
-                    await self.remove(name)
+                    own = await own_file(root, name)
+                    if own:
+                        self.interrupted.append((name, own))
+                    else:
+                        await self.remove(name)
             return songs
         except RejectedError:
             self.root = None
@@ -86,6 +108,18 @@ class SongLibrary:
         made = await in_time(outcome(self.root.getDirectoryHandle(name, CREATE)))
         return name if made else ""
 
+    async def keep_own_file(self, song):
+        """Write a song's own file into its folder, if that has room for it."""
+        file = song.folder and song.find and await song.find()
+        if not file or file.size > LARGEST:
+            return
+        place = await outcome(self.root.getDirectoryHandle(song.folder))
+        handle = place and await outcome(place.getFileHandle(OWN + file.name, CREATE))
+        if handle and hasattr(handle, "createWritable"):
+            stream = await outcome(handle.createWritable())
+            if stream:
+                await outcome(file.stream().pipeTo(stream))
+
     async def finish(self, song, pool):
         """Write a song's list, if all of its pieces are on the device, so that the next visit finds it.
 
@@ -100,11 +134,12 @@ class SongLibrary:
             if (await pool.run(write, song.folder, text)).written:
                 song.kept_bytes = sum(record.size for record in song.records)
                 self.ask_to_last()
-                await self.tidy(song)
+        if song.folder:
+            await self.tidy(song)
         self.on_change()
 
     async def tidy(self, song):
-        """Remove files that the list doesn't name: a worker that stopped has written them before another did."""
+        """Remove files that the list doesn't name: the song's own, and those of a worker that has stopped meanwhile."""
         place = await outcome(self.root.getDirectoryHandle(song.folder))
         wanted = [LIST] + [record.file for record in song.records]
         for name in await storage.names(place) if place else []:
@@ -125,7 +160,26 @@ class SongLibrary:
             if not await outcome(self.root.getDirectoryHandle(name)):
                 break
             await asyncio.sleep(0.25)
+        settings.forget(MIX + name)
         self.channel.postMessage(name)
+
+    def doom(self, folder):
+        """Have the next visit remove a song, if this one ends before it does, or before `spare` is called."""
+        settings.store(DOOMED, folder)
+
+    def spare(self):
+        settings.forget(DOOMED)
+
+    def keep_settings(self, song, facts):
+        """Keep what the visitor has set of a kept song, see `Mixer.facts`."""
+        settings.store(MIX + song.folder, json.dumps(facts))
+
+    def settings_of(self, song):
+        """What was kept by `keep_settings`; None if there is nothing."""
+        try:
+            return json.loads(settings.stored(MIX + song.folder) or "null")
+        except ValueError:
+            return None  # not of this page
 
     def in_words(self, songs):
         """Say which of these songs are kept, and whether new ones will be."""
@@ -255,6 +309,19 @@ async def is_foreign(root, name):
     place = await outcome(root.getDirectoryHandle(name))
     text = place and await listed(place)
     return (getattr(text, "format", None) or FORMAT) != FORMAT
+
+
+async def own_file(root, name):
+    """The song's own file that lies in a folder, in memory: the folder may go. None where there is none as a whole."""
+    place = await outcome(root.getDirectoryHandle(name))
+    for entry in await storage.names(place) if place else []:
+        if entry.startswith(OWN):
+            handle = await outcome(place.getFileHandle(entry))
+            file = handle and await outcome(handle.getFile())
+            data = file and await outcome(file.arrayBuffer())
+            if data and data.byteLength:
+                return js.File.new(to_js([data]), entry[len(OWN) :], to_js({"type": file.type}))
+    return None
 
 
 async def read(root, name):
