@@ -117,7 +117,8 @@ class Visit:
         """Remove all songs, as a visitor does."""
         for card in self.page.locator(".card").all()[::-1]:
             card.locator(".remove").click()
-        self.page.locator("#removed").wait_for(state="hidden")  # the last can be had back until then
+        # The last one can be had back until then.
+        self.page.locator("#removed").wait_for(state="hidden")
 
     def level(self) -> Level:
         for _ in range(3):

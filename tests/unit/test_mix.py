@@ -163,9 +163,10 @@ def test_everything_is_chosen_only_as_it_is(mix: Mix) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS[:-1])
 def test_presets_name_files(mix: Mix, preset: str) -> None:
+    mix.lay_out(SIX, True)
     mix.choose(preset)
     assert mix.file_part() == preset
-    assert recipe_of(preset, STEMS) == mix.recipe()
+    assert recipe_of(preset, SIX) == mix.recipe()
     for settings, neutral, other in ((mix.volumes, 1.0, 0.5), (mix.pans, 0.0, -1.0)):
         stem = mix.heard()[0]
         settings[stem] = other
