@@ -30,7 +30,7 @@ SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
 SCHEMES = ("light", "dark")
 TITLES = ("Evening light", "Paper boats", "The slow river")
 REPEATS = 9
-"""Times the demo song of 20 seconds, so that there is something to see while it works."""
+"""Times the demo song of 24 seconds, so that there is something to see while it works."""
 
 COMPLAINTS: list[str] = []
 """Errors that nobody caught, which the pictures would show in boxes."""

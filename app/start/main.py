@@ -33,8 +33,18 @@ ENGINES = {
 }
 
 
-def decoder(file, keeps_rate):
+def at_hand(file):
+    async def find():
+        return file
+
+    return find
+
+
+def decoder(find, keeps_rate):
+    """A song's source. find: async, gives its file, and raises DecodeError where it can't."""
+
     async def source():
+        file = await find()
         sound, said = await asyncio.gather(decode(file), tags.read(file))
         rate, frames = SAMPLE_RATE, sound.length
         if keeps_rate:
@@ -77,7 +87,7 @@ class Page:
             view.on(js.document, event, self.dragged)
         view.on(view.element("workers"), "change", self.resized)
         view.on_click(view.element("restart"), self.pool.start)
-        view.on_click(view.element("demo"), lambda: self.add(tr(demo.TITLE), demo.render))
+        view.on_click(view.element("demo"), lambda: self.add(tr(demo.TITLE), demo.file))
         view.element("demo").disabled = False
         view.element("no-start").hidden = True  # whatever went wrong before wasn't needed
         view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
@@ -217,9 +227,11 @@ class Page:
         for file in chosen:
             if not file.name.endswith(menu.ENDING):
                 title = file.name.rsplit(".", 1)[0] or file.name
-                self.add(title, decoder(file, self.options.keeps_rate()))
+                self.add(title, at_hand(file))
 
-    def add(self, title, source):
+    def add(self, title, find):
+        """Queue a song. find: as `decoder` takes it."""
+        source = decoder(find, self.options.keeps_rate())
         self.queue.add(Song(title, source, self.options.targets(), self.options.form()))
 
     async def restore(self):
