@@ -87,7 +87,7 @@ class Page:
             view.on(js.document, event, self.dragged)
         view.on(view.element("workers"), "change", self.resized)
         view.on_click(view.element("restart"), self.pool.start)
-        view.on_click(view.element("demo"), lambda: self.add(tr(demo.TITLE), demo.file))
+        view.on_click(view.element("demo"), lambda: self.add([(tr(demo.TITLE), demo.file)]))
         view.element("demo").disabled = False
         view.element("no-start").hidden = True  # whatever went wrong before wasn't needed
         view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
@@ -224,15 +224,18 @@ class Page:
     def take(self, chosen):
         """Songs and checkpoints."""
         self.menu.convert([file for file in chosen if file.name.endswith(menu.ENDING)])
-        for file in chosen:
-            if not file.name.endswith(menu.ENDING):
-                title = file.name.rsplit(".", 1)[0] or file.name
-                self.add(title, at_hand(file))
+        songs = [file for file in chosen if not file.name.endswith(menu.ENDING)]
+        self.add([(file.name.rsplit(".", 1)[0] or file.name, at_hand(file)) for file in songs])
 
-    def add(self, title, find):
-        """Queue a song. find: as `decoder` takes it."""
-        source = decoder(find, self.options.keeps_rate())
-        self.queue.add(Song(title, source, self.options.targets(), self.options.form()))
+    def add(self, songs):
+        """Queue songs, and have the first of them seen: pairs of a title and what `decoder` takes."""
+        jobs = []
+        for title, find in songs:
+            source = decoder(find, self.options.keeps_rate())
+            song = Song(title, source, self.options.targets(), self.options.form())
+            jobs.append(self.queue.add(song))
+        for job in jobs[:1]:
+            job.card.reveal()
 
     async def restore(self):
         for song in await self.library.open():

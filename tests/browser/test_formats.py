@@ -353,7 +353,7 @@ def test_songs_of_one_name_are_numbered_in_a_folder(visit: Callable) -> None:
     for sound in (compose(1), 0 * compose(1), compose(1)):
         drop(page, ("song.wav", wav(sound)))
         expect_state(page, "done")
-        song = page.locator(".card").last
+        song = page.locator(".card").first
         song.get_by_role("button", name="All into a folder").click()
         expect(song.locator(".status")).to_have_text("The files are in the folder")
     stems = ["vocals", "drums", "bass", "melody", "karaoke"]

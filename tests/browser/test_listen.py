@@ -634,11 +634,8 @@ def test_media_keys(visit: Callable) -> None:
         page.evaluate("([key, details]) => keys[key](details)", [key, details])
 
     one, two = card(page, "one"), card(page, "two")
-    drop(page, ("one.flac", tagged(compose(12), title="The One", artist="Björk")))
-    expect(one).to_be_visible(
-        timeout=PATIENCE
-    )  # what is chosen before the page listens replaces what was
-    drop(page, ("two.wav", wav(compose(8))))
+    sound = tagged(compose(12), title="The One", artist="Björk")
+    drop(page, ("one.flac", sound), ("two.wav", wav(compose(8))))
     expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
     press("play")
     expect(one.get_by_role("button", name="Pause")).to_be_visible()

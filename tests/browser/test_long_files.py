@@ -156,14 +156,14 @@ def test_readers_of_files_are_closed(streaming: Page) -> None:
         "nothing.wav": wav(sound[:0]),
         "text.wav": b"Never gonna give you up",
     }
-    before = streaming.locator(".card").count()
     drop(streaming, *songs.items())
     for state in ("waiting", "decoding", "running"):
         card = streaming.locator(f".card[data-state={state}]")
         expect(card).to_have_count(0, timeout=PATIENCE)
-    states = [card.get_attribute("data-state") for card in streaming.locator(".card").all()]
-    assert states[before:] == ["done"] * 4 + ["failed"] * 3
-    for card in reversed(streaming.locator(".card").all()[before:]):
+    cards = streaming.locator(".card").all()[: len(songs)]  # new songs are on top
+    states = [card.get_attribute("data-state") for card in cards]
+    assert states == ["done"] * 4 + ["failed"] * 3
+    for card in reversed(cards):
         card.locator(".remove").click()
     assert streaming.evaluate("readers.size") == 0
 

@@ -210,6 +210,27 @@ def test_order_of_what_waits_can_be_changed(page: Page) -> None:
     expect_state(page, "done")
 
 
+def test_new_songs_are_on_top_and_in_sight_of_a_phone(visit: Callable) -> None:
+    """Behind those that are still to be done; what was focused stays so."""
+    page, _ = visit("?workers=1", viewport={"width": 390, "height": 844})
+    expect_state(page, "ready")
+    titles = page.locator(".card .title")
+    for title in ("one", "two", "three", "four"):
+        drop(page, (f"{title}.wav", wav(compose(0.2))))
+        expect(card(page, title)).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    expect(titles).to_have_text(["four", "three", "two", "one"])
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.locator("#help-button").focus()
+    drop(page, ("long.wav", wav(np.tile(SONG, (6, 1)))), ("last.wav", wav(compose(0.2))))
+    expect(titles).to_have_text(["long", "last", "four", "three", "two", "one"])
+    expect(card(page, "long").locator(".head")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#help-button")).to_be_focused()
+    page.evaluate("scrollTo(0, 0)")
+    drop(page, ("behind.wav", wav(compose(0.2))))
+    expect(titles.nth(2)).to_have_text("behind")
+    expect(card(page, "behind").locator(".head")).to_be_in_viewport(ratio=1)
+
+
 def test_double_click_removes_nothing_by_accident(page: Page) -> None:
     long = wav(np.tile(SONG, (6, 1)))
     drop(page, *[(f"{title}.wav", long) for title in ("one", "two", "three")])

@@ -1,6 +1,7 @@
 """One song as the visitor sees it: its title, how far it is and what can be done about it; below, mixer and files."""
 
 import js
+from pyscript.ffi import to_js
 
 from page import view
 from page.songs.song import CANCELLED, DONE, ENDED, FAILED, WAITING
@@ -33,7 +34,13 @@ class Card:
         self.urls, self.links = [], {}
         self.last = None  # the address of what was saved last
         view.on(self.remove, "click", self.removed)
-        view.element("songs").append(self.node)
+
+    def reveal(self):
+        """Scroll to the card, unless its head is in sight."""
+        head = self.node.querySelector(".head").getBoundingClientRect()
+        if head.top < 0 or head.bottom > js.innerHeight:
+            # The nearest edge of a card that is taller than the window, and above it, would be its lower one.
+            self.node.scrollIntoView(to_js({"block": "start" if head.top < 0 else "nearest"}))
 
     def say_by(self, tags):
         """Whose song it is and where it is from, as its file says; see `tags`."""

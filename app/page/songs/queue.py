@@ -37,7 +37,7 @@ class Queue:
 
     def add(self, song):
         job = self.job(song)
-        self.insert(job)
+        self.insert(job, self.place())
         if not self.working and not self.listening():
             self.open(job)
         self.start()
@@ -47,15 +47,27 @@ class Queue:
         """Add a song that was finished on an earlier visit. Its controls work once its files are written."""
         job = self.job(song)
         await job.restore()
-        self.insert(job)
+        self.insert(job, len(self.jobs))
 
     def job(self, song):
         return Job(song, self.library, self.models, self.on_turn)
 
-    def insert(self, job):
-        """Connect a job's controls."""
-        self.jobs.append(job)
+    def place(self):
+        """Where a new song goes in the list: behind those that are still to be done, else on top."""
+        place = 0
+        for index, job in enumerate(self.jobs):
+            if job.song.state not in ENDED:
+                place = index + 1
+        return place
+
+    def insert(self, job, place):
+        """Put a job at a place of the list, which is also the order of work, and connect its controls."""
         card = job.card
+        if place < len(self.jobs):
+            self.jobs[place].card.node.before(card.node)
+        else:
+            view.element("songs").append(card.node)
+        self.jobs.insert(place, job)
         view.on_click(card.title, lambda: self.fold(job))
         for event in ("click", "input"):  # bubbling up from any of the mixer's controls
             view.on(card.mixer, event, lambda event: job.offer_mix())
@@ -181,8 +193,7 @@ class Queue:
         song = job.song
         new = self.job(Song(song.title, song.source, song.targets, song.format))
         new.before = job
-        self.insert(new)
-        job.card.node.before(new.card.node)
+        self.insert(new, self.jobs.index(job))
         view.focus(new.card.title)
         self.start()
 

@@ -35,6 +35,7 @@ class Song:
         self.model = None  # that it was separated with, as far as that is known, see `model_choice`
         self.length = 0  # samples
         self.folder = ""  # where its pieces are written, see `song_library`
+        self.finished = ""  # when, as an ISO date, of a song of an earlier visit
         self.kept_bytes = 0  # on the device, until they are removed
         self.rate, self.frames = SAMPLE_RATE, 0  # samples a second, and samples, of the files
         self.own = self.rate, self.frames  # the same, where the files' format has such a rate
