@@ -261,7 +261,7 @@ class Page:
             if self.options.chime():
                 chime()
             last = self.queue.last
-            told = self.notifications.give(last.song.title, last.card.status.textContent)
+            told = self.notifications.give(last.song.full_title(), last.card.status.textContent)
             asyncio.create_task(told)
         text = ""
         if not self.pool.settled.is_set():

@@ -83,7 +83,7 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     assert stems(song) == before
     assert song.locator(".loud").text_content() == loudest
     names = [link.get_attribute("download") for link in song.locator("a[download]").all()]
-    assert names[0] == f"{title} - vocals.wav"
+    assert names[0] == f"Björk 東京 - {title} - vocals.wav"
     song.get_by_role("button", name=title, exact=True).click()
     saved = download(page, song.locator("a[download]").first, tmp_path)
     assert saved.read_bytes() == before["vocals"]

@@ -569,13 +569,13 @@ def test_notification_only_if_asked_for(visit: Callable) -> None:
     box.click()
     expect(page.locator("#notify-note")).to_have_text("")
     expect(box).to_be_checked()
-    drop(page, ("second.wav", wav(compose(1))))
+    drop(page, ("b.flac", tagged(compose(1), title="second", artist="Björk")))
     expect(card(page, "second")).to_have_attribute("data-state", "done", timeout=PATIENCE)
     drop(page, ("third.wav", b"no song"))
     expect(card(page, "third")).to_have_attribute("data-state", "failed", timeout=PATIENCE)
     shown = page.evaluate("shown")
-    assert [title for title, _ in shown] == ["second", "third"]
-    assert shown[0][1].startswith("Done in ")
+    assert [title for title, _ in shown] == ["Björk - second", "third"]
+    assert shown[0][1] == "Ready, made with umx-mini"
 
 
 def test_dropped_folder(page: Page) -> None:
@@ -633,7 +633,7 @@ def test_media_keys(visit: Callable) -> None:
     def press(key: str, **details: float) -> None:
         page.evaluate("([key, details]) => keys[key](details)", [key, details])
 
-    one, two = card(page, "one"), card(page, "two")
+    one, two = card(page, "The One"), card(page, "two")
     sound = tagged(compose(12), title="The One", artist="Björk")
     drop(page, ("one.flac", sound), ("two.wav", wav(compose(8))))
     expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)

@@ -43,7 +43,7 @@ def test_the_files_are_what_the_package_gives(
         stem.capitalize() for stem in STEMS[:4]
     ]
     links = page.locator("a[download]")
-    done = re.compile(r"^Done in \d+ s, \d+\.\d × real time, with umx-mini$")
+    done = "Ready, made with umx-mini"
     expect(page.locator(".status")).to_have_text(done)
     names = [link.get_attribute("download") for link in links.all()]
     assert names == [f"Ünder a title - 東京 - {stem}.wav" for stem in STEMS]

@@ -76,7 +76,7 @@ async def file_of(song, name, parts, on_progress):
     else:
         file = (song.format, song.rate, song.frames, said)
         blob = await encoded(parts, song.length, song.kind, *file, on_progress)
-    return file_name(song.title, name + "." + form.ending), blob
+    return file_name(song.full_title(), name + "." + form.ending), blob
 
 
 def wav_chunks(said):

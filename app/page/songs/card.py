@@ -20,7 +20,15 @@ class Card:
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
         self.format = find(".format")
         self.folder.hidden = not hasattr(js, "showDirectoryPicker")
-        self.title.textContent = title
+        self.speed, self.limited = find(".speed-reached"), find(".limited")
+        self.call(title)
+        self.urls, self.links = [], {}
+        self.last = None  # the address of what was saved last
+        view.on(self.remove, "click", self.removed)
+
+    def call(self, title):
+        """Show a title, also in what screen readers say of the controls."""
+        view.say(self.title, title)
         for control, label in (
             (self.bar, tr("Progress of {}")),
             (self.cancel, tr("Cancel {}")),
@@ -31,9 +39,6 @@ class Card:
             (self.format, tr("Format of {}")),
         ):
             control.setAttribute("aria-label", label.format(title))
-        self.urls, self.links = [], {}
-        self.last = None  # the address of what was saved last
-        view.on(self.remove, "click", self.removed)
 
     def reveal(self):
         """Scroll to the card, unless its head is in sight."""
@@ -154,7 +159,12 @@ class Card:
             for count, stems in loud
         ]
         text = tr("Samples limited to full scale: {}.").format(", ".join(parts))
-        view.say(self.loud, text if parts else "")
+        view.say(self.limited, text if parts else "")
+        view.say(self.loud, tr("A little too loud in places; corrected.") if parts else "")
+
+    def say_speed(self, spent, speed):
+        """spent: seconds that the work has taken; speed: how many times faster than the song it was."""
+        view.say(self.speed, tr("Done in {:.0f} s, {:.1f} × real time.").format(spent, speed))
 
     def clear(self):
         """Let go of the files."""

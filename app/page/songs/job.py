@@ -81,6 +81,7 @@ class Job:
         try:
             self.to(DECODING, tr("Decoding…"))
             await song.decode()
+            self.card.call(song.title)
             self.card.say_by(song.tags)
             await downloads.prepare(song)
             self.check()
@@ -208,8 +209,9 @@ class Job:
             await self.offer(self.writing)
         spent = seconds() - self.begun
         speed = song.length / SAMPLE_RATE / max(spent, 0.001)
-        text = tr("Done in {:.0f} s, {:.1f} × real time, with {}")
-        self.to(DONE, text.format(spent, speed, short(song.model.title)) + note)
+        self.card.say_speed(spent, speed)
+        text = tr("Ready") + tr(", made with {}").format(short(song.model.title))
+        self.to(DONE, text + note)
         view.announce(tr("{} is done.").format(song.title))
         js.performance.mark("umx:done")
 
@@ -357,7 +359,7 @@ class Job:
             self.say(tr("The file could not be written: {}").format(error))
         else:
             self.saved = True
-            self.card.save(downloads.file_name(self.song.title, "stems.zip"), blob)
+            self.card.save(downloads.file_name(self.song.full_title(), "stems.zip"), blob)
 
     async def save_to_folder(self):
         """Write the files into a folder that the visitor picks."""

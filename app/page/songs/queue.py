@@ -191,7 +191,8 @@ class Queue:
         """Separate a song with a better model; the old stems stay until the new ones are there."""
         job.is_made_again = True
         song = job.song
-        new = self.job(Song(song.title, song.source, song.targets, song.format))
+        new = self.job(Song(song.file_title, song.source, song.targets, song.format))
+        new.card.call(song.title)
         new.before = job
         self.insert(new, self.jobs.index(job))
         view.focus(new.card.title)

@@ -17,6 +17,8 @@ STEMS = ("vocals", "drums", "bass", "melody", "karaoke", "rest")
 WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
+LONGEST_TITLE = 300
+"""Letters."""
 
 
 class Song:
@@ -28,6 +30,7 @@ class Song:
         targets: the stems that the visitor wants, by the names that people use; a model's others make up one residual.
         """
         self.title, self.source, self.targets, self.format = title, source, targets, form
+        self.file_title = title  # from the file's name; `title` becomes that of the tags
         self.kind = FORMATS[form].kind  # of the samples, see wav.FORMATS
         self.state = WAITING
         self.audio = None  # the decoded mixture, while it is needed
@@ -50,8 +53,15 @@ class Song:
     async def decode(self):
         if not self.audio:
             self.audio, self.tags, rate, frames = await self.source()
+            self.title = self.tags.get("title", self.title)[:LONGEST_TITLE]
             self.length, self.own = self.audio.length, (rate, frames)
             self.write_as(self.format)
+
+    def full_title(self):
+        """Artist and title, as far as they are known, for files and notifications."""
+        return " - ".join(
+            [self.tags[name] for name in ("artist",) if name in self.tags] + [self.title]
+        )
 
     def release(self):
         """Let go of the decoded mixture."""
