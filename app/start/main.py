@@ -41,7 +41,7 @@ def at_hand(file):
 
 
 def decoder(find, keeps_rate):
-    """A song's source. find: async, gives its file, and raises DecodeError where it can't."""
+    """A song's source. find: async, gives its file; raises ValueError where that may succeed another time."""
 
     async def source():
         file = await find()
@@ -77,6 +77,9 @@ class Page:
         self.options = Options()
         self.wake_lock, self.notifications = WakeLock(), Notifications()
         self.awake = self.is_quick = False
+        self.has_started = (
+            False  # whether the engine has: when it starts anew, that is its own business
+        )
         view.warn_before_leaving(self.queue.unsaved)
         Shortcuts(self.queue.mixer)
 
@@ -206,6 +209,8 @@ class Page:
 
     def dragged(self, event):
         event.preventDefault()
+        if event.type == "dragleave" and event.relatedTarget:
+            return  # it goes on to another element of the page
         view.element("drop").classList.toggle("over", event.type == "dragover")
         if event.type == "drop":
             asyncio.create_task(self.dropped(dropped_files.entries(event.dataTransfer)))
@@ -236,6 +241,7 @@ class Page:
             jobs.append(self.queue.add(song))
         for job in jobs[:1]:
             job.card.reveal()
+            job.started_by(js.document.activeElement)
 
     async def restore(self):
         for song in await self.library.open():
@@ -263,9 +269,13 @@ class Page:
             last = self.queue.last
             told = self.notifications.give(last.song.full_title(), last.card.status.textContent)
             asyncio.create_task(told)
-        text = ""
-        if not self.pool.settled.is_set():
-            text = tr("Getting the engine ready… {}%").format(int(100 * self.pool.fraction))
+        text, percent = "", int(100 * self.pool.fraction)
+        if self.pool.settled.is_set():
+            self.has_started = bool(self.pool.model)
+        if not self.pool.settled.is_set() and not self.has_started:
+            text = tr("Getting the engine ready… {}%").format(percent)
+            if not percent:
+                text = tr("Getting the engine ready…")
         elif state == "ready":
             text = tr("Ready.")
             if before == "loading":

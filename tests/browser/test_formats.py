@@ -23,6 +23,7 @@ from songs import (
     drop,
     expect_state,
     mp3_with_id3,
+    options,
     read,
     snr,
     wav,
@@ -81,7 +82,7 @@ def default_format(page: Page) -> Iterator[None]:
 
 
 def choose(page: Page, form: str) -> None:
-    page.get_by_label("File format").select_option(form)
+    options(page).get_by_label("File format").select_option(form)
 
 
 def saved(page: Page, folder: Path, name: str, content: bytes) -> Path:

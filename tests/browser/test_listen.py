@@ -21,6 +21,7 @@ from songs import (
     download,
     drop,
     expect_state,
+    options,
     read,
     snr,
     wav,
@@ -428,10 +429,9 @@ def test_playback_waits_at_the_edge_of_what_is_there_and_goes_on(page: Page) -> 
 
 
 def choose(page: Page, stems: list[str], kind: str) -> None:
-    options = page.get_by_role("group", name="What to make")
     for stem in ("Vocals", "Drums", "Bass", "Melody"):
-        options.get_by_label(stem).set_checked(stem in stems)
-    options.get_by_label("File format").select_option(kind)
+        options(page).get_by_label(stem).set_checked(stem in stems)
+    options(page).get_by_label("File format").select_option(kind)
 
 
 def files(song: Locator) -> list[str]:

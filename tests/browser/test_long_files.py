@@ -12,7 +12,7 @@ from conftest import watched
 from corpus import FILMS, encoded, films, formats
 from playwright.sync_api import Browser, Locator, Page, expect
 from recordings import RECORD, blocks_that_are_of, listen
-from songs import PATIENCE, RATE, SONG, card, drop, expect_state, wav
+from songs import PATIENCE, RATE, SONG, card, drop, expect_state, options, wav
 from test_odd_files import check
 
 from scripts.common.environment import ROOT
@@ -72,8 +72,8 @@ def streaming(browser: Browser, address: str) -> Iterator[Page]:
         page.locator("summary", has_text="Settings").click()
         page.get_by_label("A soft sound").uncheck()
         for stem in ("drums", "bass", "melody"):
-            page.locator(f"#options [value={stem}]").uncheck()
-        page.locator("#format").select_option("float")
+            options(page).locator(f"[value={stem}]").uncheck()
+        options(page).locator("#format").select_option("float")
         yield page
         context.close()
     assert complaints == []

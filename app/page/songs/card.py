@@ -53,15 +53,16 @@ class Card:
         view.say(self.by, ", ".join(parts))
         self.by.title = self.by.textContent  # where there is room for some of it only
 
-    def show(self, state, text):
-        """Lay out what goes with a song's state, see `song`."""
+    def show(self, state, text, can_retry=True):
+        """Lay out what goes with a song's state, see `song`; can_retry: whether one that has ended may do better."""
         focused = js.document.activeElement  # what is hidden has no focus
         self.node.dataset.state = state
         self.text = text
         self.rest()
         self.bar.hidden = state in ENDED or state == WAITING
+        self.bar.removeAttribute("value")
         self.cancel.hidden = state in ENDED
-        self.retry.hidden = state not in (FAILED, CANCELLED)
+        self.retry.hidden = state not in (FAILED, CANCELLED) or not can_retry
         self.remove.hidden = state not in ENDED
         self.earlier.hidden = state != WAITING
         self.way.hidden = True
@@ -82,7 +83,11 @@ class Card:
         view.focus(near.querySelector(".title") if near else view.element("file"))
 
     def progress(self, fraction, text):
-        self.bar.value = fraction
+        """Show a fraction of the work, once it is more than nothing, and what there is to say of it."""
+        if fraction < 0.01:
+            self.bar.removeAttribute("value")  # it moves by itself then
+        else:
+            self.bar.value = fraction
         view.say(self.status, text)
 
     def show_text(self, text):

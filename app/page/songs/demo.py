@@ -7,7 +7,6 @@ Its makers gave it to the public domain (CC0 1.0). Source: github.com/ichbinsoft
 import js
 from pyscript.ffi import to_js
 
-from page.files.sound import DecodeError
 from page.promises import RejectedError, settle
 from page.text.texts import tr
 
@@ -16,14 +15,14 @@ ADDRESS = "app/page/songs/demo.mp3"
 
 
 async def file():
-    """The recording, a File. Raises DecodeError where it can't be fetched."""
+    """The recording, a File. Raises ValueError where it can't be fetched."""
     try:
         response = await settle(js.fetch(ADDRESS))
         blob = await settle(response.blob())
     except RejectedError:
         text = tr("{} can't be fetched: the network is gone, or the server.")
-        raise DecodeError(text.format(tr(TITLE)))
+        raise ValueError(text.format(tr(TITLE)))
     if not response.ok:
         text = tr("{} can't be fetched: the server answered {}.")
-        raise DecodeError(text.format(tr(TITLE), response.status))
+        raise ValueError(text.format(tr(TITLE), response.status))
     return js.File.new(to_js([blob]), ADDRESS)

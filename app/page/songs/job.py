@@ -54,6 +54,7 @@ class Job:
         self.models = models
         self.wish = None  # whether the visitor wants it to wait for a better model
         self.waits = False  # whether it does
+        self.origin = None  # the control by which the keyboard has started it
         self.before = None  # the job that this one replaces once it is done, with a better model
         self.mixer = Mixer(song, self.card.mixer, on_turn)
         self.card.offer(possible(song.kind))
@@ -69,9 +70,20 @@ class Job:
         self.lay_out(self.lanes(None))
         self.to(WAITING, tr("Waiting"))
 
-    def to(self, state, text):
+    def started_by(self, control):
+        """Remember the focused control by which it was started, if that was done by keyboard."""
+        if control.id in ("file", "demo") and control.matches(":focus-visible"):
+            self.origin = control
+
+    def go_to_play(self):
+        """Go on from the control that has started it, if the visitor is there still."""
+        if self.origin and self.origin.matches(":focus") and self.is_open:
+            self.card.mixer.querySelector(".play").focus()
+        self.origin = None
+
+    def to(self, state, text, can_retry=True):
         self.song.state = state
-        self.card.show(state, text)
+        self.card.show(state, text, can_retry)
         self.offer_mix()
 
     async def run(self, pool):
@@ -107,7 +119,8 @@ class Job:
                 if isinstance(error, Cancelled):
                     self.to(CANCELLED, tr("Cancelled"))
                 elif song.state != CANCELLED:
-                    self.fail(in_words(error))
+                    # What can't be decoded won't be another time.
+                    self.fail(in_words(error), not isinstance(error, DecodeError))
         if not self.is_open:
             song.release()
         # Python doesn't know how much browser memory its proxies hold, so it would collect late.
@@ -184,8 +197,9 @@ class Job:
         if downloads.needs_library(self.song):
             left = tr("{}, then the files are written").format(left)
         percent = int(100 * self.fraction)
-        self.card.progress(self.fraction, tr("{}%, {}").format(percent, left))
-        view.tab_title("{}%".format(percent))
+        text = tr("{}%, {}").format(percent, left) if percent else view.capital(left)
+        self.card.progress(self.fraction, text)
+        view.tab_title("{}%".format(percent) if percent else "")
         if int(4 * before) < int(4 * self.fraction) < 4:
             view.announce(tr("{}: {}%, {}").format(self.song.title, percent, left))
 
@@ -212,6 +226,7 @@ class Job:
         self.card.say_speed(spent, speed)
         text = tr("Ready") + tr(", made with {}").format(short(song.model.title))
         self.to(DONE, text + note)
+        self.go_to_play()
         view.announce(tr("{} is done.").format(song.title))
         js.performance.mark("umx:done")
 
@@ -297,11 +312,14 @@ class Job:
             self.progress = Progress(1)  # a new object also ends the count-down before
         self.progress.update(0, fraction, seconds())
         left = spoken(self.progress.seconds_left(seconds()))
-        text = tr("Writing the files… {}%, {}").format(int(100 * fraction), left)
+        percent = int(100 * fraction)
+        text = tr("Writing the files… {}%, {}").format(percent, left)
+        if not percent:
+            text = tr("Writing the files…")
         self.card.progress(fraction, text)
 
-    def fail(self, text):
-        self.to(FAILED, text)
+    def fail(self, text, can_retry=True):
+        self.to(FAILED, text, can_retry)
         view.announce(text)
 
     def open(self):
