@@ -526,7 +526,7 @@ def test_job_in_another_language(visit: Callable) -> None:
     assert page.title() == "umx: ein Lied in Spuren zerlegen"
     drop(page, ("Lied.wav", wav(compose(2))))
     expect_state(page, "done")
-    expect(page.locator(".status")).to_contain_text("Fertig in ")
+    expect(page.locator(".status")).to_have_text("Fertig, gemacht mit umx-mini")
     expect(page.get_by_role("button", name="Schlagzeug solo")).to_be_visible()
     expect(page.get_by_role("button", name="Abspielen", exact=True)).to_be_visible()
     names = page.locator("a[download]").evaluate_all("all => all.map((link) => link.download)")
