@@ -1,11 +1,15 @@
 """Build the static site into dist/: `python3 scripts/build.py`. Copy that folder to any host, under any path."""
 
+import argparse
 import gzip
 import hashlib
+import html
 import json
 import os
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
@@ -21,6 +25,11 @@ SERVICE_WORKER = "service-worker.js"
 INDEX = "weights/index.json"
 FALLBACK = "openblas-"
 """What only the engine for browsers without SIMD loads; app/offline/ leaves it out too."""
+BRAND = '<p class="brand">'
+CONNECT = "connect-src 'self' blob: data:"
+"""What index.html has where a site's own title, and a place to fetch from, are put in."""
+ZENODO = "https://zenodo.org"
+"""Where UMX-L's makers have it. `umx` says so too, but needs numpy, which a build doesn't."""
 NO_PART = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
 
 
@@ -41,8 +50,8 @@ def prepare() -> None:
         sys.exit(str(error))
 
 
-def build(site: Path = SITE) -> Path:
-    """Write the site anew."""
+def build(site: Path = SITE, title: str = "", link: str = "", allow_umxl: bool = False) -> Path:
+    """Write the site anew. title, link, allow_umxl: see `parser`."""
     prepare()
     shutil.rmtree(site, ignore_errors=True)
     site.mkdir(parents=True)
@@ -52,8 +61,37 @@ def build(site: Path = SITE) -> Path:
             shutil.copytree(source, site / part, ignore=left_out)
         else:
             shutil.copy(source, site)
+    adapt(site, title, link, allow_umxl)
     publish(site)
     return site
+
+
+def adapt(site: Path, title: str, link: str, allow_umxl: bool) -> None:
+    """Give a site its owner's title and link, and let its visitors' browsers fetch UMX-L."""
+    path = site / "index.html"
+    page = path.read_text()
+    if title:
+        page = replaced(
+            page, "<title>umx: separate a song into stems", f"<title>{html.escape(title)}"
+        )
+        page = replaced(page, f"{BRAND}umx<", f"{BRAND}{html.escape(title)}<")
+        manifest = site / "app" / "look" / "site.webmanifest"
+        names = {"name": title, "short_name": title}
+        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | names, indent=2) + "\n")
+    if link:
+        before, _, rest = page.partition(BRAND)
+        name, _, after = rest.partition("<")
+        page = f'{before}{BRAND}<a href="{html.escape(link)}">{name}</a><{after}'
+    if allow_umxl:
+        page = replaced(page, CONNECT, f"{CONNECT} {ZENODO}")
+    path.write_text(page)
+
+
+def replaced(page: str, before: str, after: str) -> str:
+    """The page with a text replaced that it holds once."""
+    if page.count(before) != 1:
+        raise ValueError(f"index.html should hold {before!r} once.")
+    return page.replace(before, after)
 
 
 def publish(site: Path) -> None:
@@ -90,19 +128,71 @@ def hashes(path: Path) -> list[str]:
     return [hashlib.sha256(form).hexdigest() for form in forms]
 
 
-def first_visit(site: Path) -> int:
-    """Bytes that a first visit loads, but for its model: all that every visitor needs, as it lies on the disk."""
-    paths = [path for path in site_files(site) if path.parent.parent != site / "weights"]
-    return sum(path.stat().st_size for path in paths if not path.name.startswith(FALLBACK))
+def first_visit(site: Path) -> dict[str, list[Path]]:
+    """What a first visit loads, but for its model: all files that every visitor needs, by what they belong to."""
+    found: dict[str, list[Path]] = {}
+    for path in site_files(site):
+        parts = path.relative_to(site).parts
+        if (parts[0] == "weights" and len(parts) > 2) or path.name.startswith(FALLBACK):
+            continue
+        group = parts[2] if parts[:2] == ("app", "vendor") else "the page"
+        found.setdefault("the demo song" if path.suffix == ".mp3" else group, []).append(path)
+    return found
 
 
-def main() -> None:
-    site = build()
+def report(site: Path) -> None:
+    """Print the bytes of a first visit: on the disk, and as a server sends them that packs on the way."""
+    sizes, packed = Counter[str](), Counter[str]()
+    for group, paths in first_visit(site).items():
+        for path in paths:
+            data = path.read_bytes()
+            sizes[group] += len(data)
+            packed[group] += min(len(data), len(gzip.compress(data)))
+    print(f"{'bytes':>12}{'packed':>12}")
+    for group, size in [*sizes.most_common(), ("all", sizes.total())]:
+        small = packed.total() if group == "all" else packed[group]
+        print(f"{size:>12,}{small:>12,}  {group}")
+
+
+def address(text: str) -> str:
+    """An address that a link may lead to; raises ArgumentTypeError for any other."""
+    if text and not text.startswith(("https://", "http://", "/", "./", "../")):
+        raise argparse.ArgumentTypeError("it begins with https://, http:// or a path with / or ./")
+    return text
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        description="Build the static site into dist/. Copy that folder to any host, under any path.",
+        epilog="Example: python3 scripts/build.py --title 'Choir practice' --link https://choir.example.org/",
+    )
+    top.add_argument("--title", default="", help="what the site is called, instead of umx")
+    top.add_argument(
+        "--link", default="", type=address, help="where its title leads, such as your own site"
+    )
+    top.add_argument(
+        "--allow-umxl",
+        action="store_true",
+        help="offer visitors to fetch UMX-L from its makers, 452 MB once, for uses that are not commercial; "
+        f"the security policy then allows {ZENODO} and nothing else",
+    )
+    top.add_argument(
+        "--report", action="store_true", help="say in bytes what a first visit loads, by what it is"
+    )
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    wanted = parser().parse_args(arguments)
+    site = build(title=wanted.title, link=wanted.link, allow_umxl=wanted.allow_umxl)
     sizes = [path.stat().st_size for path in site.rglob("*") if path.is_file()]
     print(f"The site is in {site}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB.")
-    print(f"A first visit loads {first_visit(site) / 1e6:.1f} MB and one of these models:")
+    loaded = sum(path.stat().st_size for paths in first_visit(site).values() for path in paths)
+    print(f"A first visit loads {loaded / 1e6:.1f} MB and one of these models:")
     for model in models():
         print(f"  {model['title']}, {model['size'] / 1e6:.1f} MB, licence {model['licence']}")
+    if wanted.report:
+        report(site)
 
 
 if __name__ == "__main__":

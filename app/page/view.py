@@ -5,8 +5,6 @@ import gc
 from js import URL, AbortController, FinalizationRegistry, document, setTimeout, window
 from pyscript.ffi import create_proxy, to_js
 
-from page.text.texts import tr
-
 
 def address(path):
     """The URL of a file of the site, by its path."""
@@ -112,8 +110,15 @@ def error(text):
     element("error").hidden = not text
 
 
+before_title = ""
+
+
 def tab_title(text=""):
-    document.title = (text + " · " if text else "") + tr("umx: separate a song into stems")
+    """Put a text before the page's title, in place of the last one."""
+    global before_title
+    title = document.title[len(before_title) :]
+    before_title = text + " · " if text else ""
+    document.title = before_title + title
 
 
 def clock(seconds):

@@ -51,8 +51,12 @@ def at_hand(file):
     return find
 
 
+def title_of(file):
+    return file.name.rsplit(".", 1)[0] or file.name
+
+
 def decoder(find, keeps_rate):
-    """A song's source. find: async, gives its file, and raises DecodeError where it can't."""
+    """A song's source. find: async, gives its file; raises ValueError where that may succeed another time."""
 
     async def source():
         file = await find()
@@ -94,6 +98,9 @@ class Page:
         self.options = Options()
         self.wake_lock, self.notifications = WakeLock(), Notifications()
         self.awake = self.is_quick = False
+        self.has_started = (
+            False  # whether the engine has: when it starts anew, that is its own business
+        )
         view.warn_before_leaving(self.queue.unsaved)
         Shortcuts(self.queue.mixer)
 
@@ -103,7 +110,7 @@ class Page:
             view.on(js.document, event, self.dragged)
         view.on(view.element("workers"), "change", self.resized)
         view.on_click(view.element("restart"), self.pool.start)
-        view.on_click(view.element("demo"), lambda: self.add(tr(demo.TITLE), demo.render))
+        view.on_click(view.element("demo"), lambda: self.add([(tr(demo.TITLE), demo.file)]))
         view.element("demo").disabled = False
         view.element("no-start").hidden = True  # whatever went wrong before wasn't needed
         view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
@@ -226,6 +233,8 @@ class Page:
 
     def dragged(self, event):
         event.preventDefault()
+        if event.type == "dragleave" and event.relatedTarget:
+            return  # it goes on to another element of the page
         view.element("drop").classList.toggle("over", event.type == "dragover")
         if event.type == "drop":
             asyncio.create_task(self.dropped(dropped_files.entries(event.dataTransfer)))
@@ -244,15 +253,19 @@ class Page:
     def take(self, chosen):
         """Songs and checkpoints."""
         self.menu.convert([file for file in chosen if menu.is_checkpoint(file)])
-        for file in chosen:
-            if not menu.is_checkpoint(file):
-                self.queue.add(self.song_of(file))
+        songs = [file for file in chosen if not menu.is_checkpoint(file)]
+        self.add([(title_of(file), at_hand(file)) for file in songs])
 
-    def add(self, title, source):
-        self.queue.add(Song(title, source, self.options.targets(), self.options.form()))
+    def add(self, songs):
+        """Queue songs, and have the first of them seen: pairs of a title and what `decoder` takes."""
+        jobs = []
+        for title, find in songs:
+            jobs.append(self.queue.add(self.song(title, find)))
+        for job in jobs[:1]:
+            job.card.reveal()
+            job.started_by(js.document.activeElement)
 
-    def song_of(self, file):
-        title, find = file.name.rsplit(".", 1)[0] or file.name, at_hand(file)
+    def song(self, title, find):
         source = decoder(find, self.options.keeps_rate())
         song = Song(title, source, self.options.targets(), self.options.form())
         song.find = find
@@ -262,7 +275,7 @@ class Page:
         for song in await self.library.open():
             await self.queue.restore(song)
         for folder, file in self.library.interrupted:
-            song = self.song_of(file)
+            song = self.song(title_of(file), at_hand(file))
             song.folder = folder
             self.queue.offer(song)
         self.refresh()
@@ -287,11 +300,15 @@ class Page:
             if self.options.chime():
                 chime()
             last = self.queue.last
-            told = self.notifications.give(last.song.title, last.card.status.textContent)
+            told = self.notifications.give(last.song.full_title(), last.card.status.textContent)
             asyncio.create_task(told)
-        text = ""
-        if not self.pool.settled.is_set():
-            text = tr("Getting the engine ready… {}%").format(int(100 * self.pool.fraction))
+        text, percent = "", int(100 * self.pool.fraction)
+        if self.pool.settled.is_set():
+            self.has_started = bool(self.pool.model)
+        if not self.pool.settled.is_set() and not self.has_started:
+            text = tr("Getting the engine ready… {}%").format(percent)
+            if not percent:
+                text = tr("Getting the engine ready…")
         elif state == "ready":
             text = tr("Ready.")
             if before == "loading":

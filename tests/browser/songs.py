@@ -106,6 +106,14 @@ DROP_ENTRY = """() => {
 """Lets a test's script drop an entry of a file system, which no browser lets it make."""
 
 
+def options(page: Page) -> Locator:
+    """What to make of songs, unfolded."""
+    found = page.locator("#options")
+    if found.get_attribute("open") is None:
+        found.locator("summary").click()
+    return found
+
+
 def expect_state(page: Page, state: str) -> None:
     expect(page.locator("html")).to_have_attribute("data-state", state, timeout=PATIENCE)
 

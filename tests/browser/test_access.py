@@ -247,12 +247,28 @@ def test_the_same_news_is_said_again(visit: Callable) -> None:
     page, _ = visit("?workers=1", lambda page: page.add_init_script(SAID))
     drop(page, ("odd.wav", b"no song"))
     expect_state(page, "error")
-    retry = page.get_by_role("button", name="Retry odd")
-    retry.click()
-    expect(retry).to_be_visible()
-    expect_state(page, "error")
-    broken = "“odd.wav” can't be read as audio by this browser."
+    drop(page, ("odd.wav", b"no song"))
+    expect(page.locator(".card[data-state=failed]")).to_have_count(2, timeout=PATIENCE)
+    broken = "“odd.wav” can't be read as audio by this browser: convert it to MP3 or WAV."
     assert [text for text in page.evaluate("said") if text != "Ready."] == [broken, broken]
+
+
+def test_who_starts_a_song_by_keyboard_goes_on_with_play(visit: Callable) -> None:
+    page, _ = visit("?workers=1")
+    expect_state(page, "ready")
+    page.keyboard.press("Tab")
+    expect(page.locator("#file")).to_be_focused()
+    drop(page, ("one.wav", wav(compose(1))))
+    expect_state(page, "done")
+    expect(card(page, "one").locator(".play")).to_be_focused()
+    # But not who is elsewhere by then, nor who has dropped it.
+    for control in ("#demo", "#help-button"):
+        page.locator(control).focus()
+        drop(page, (f"{control[1:]}.wav", wav(compose(1))))
+        page.locator("#help-button").focus()
+        song = card(page, control[1:])
+        expect(song).to_have_attribute("data-state", "done", timeout=PATIENCE)
+        expect(page.locator("#help-button")).to_be_focused()
 
 
 def test_focus_stays_where_the_visitor_is(page: Page) -> None:

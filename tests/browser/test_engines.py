@@ -375,7 +375,7 @@ def test_the_same_as_flac(visited: Visit) -> None:
 def test_a_broken_file_is_told_in_words(visited: Visit) -> None:
     visited.drop("broken.wav", "broken")
     words = visited.until("card('broken')?.dataset.state === 'failed' && status('broken')")
-    assert words == "“broken.wav” can't be read as audio by this browser."
+    assert words == "“broken.wav” can't be read as audio by this browser: convert it to MP3 or WAV."
 
 
 @pytest.mark.parametrize("name", in_the_centre())

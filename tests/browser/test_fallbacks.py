@@ -310,7 +310,7 @@ def test_as_many_workers_as_are_wanted(visit: Callable) -> None:
     """From the next song on, if one is at work, and at the next visit too."""
     page, _ = visit("")
     expect_state(page, "ready")
-    page.locator("summary", has_text="Settings").click()
+    page.locator("footer summary", has_text="Technical").click()
     number = page.locator("#workers")
     number.fill("2")
     number.press("Enter")

@@ -12,7 +12,7 @@ from conftest import watched
 from corpus import FILMS, encoded, films, formats
 from playwright.sync_api import Browser, Locator, Page, expect
 from recordings import RECORD, blocks_that_are_of, listen
-from songs import PATIENCE, RATE, SONG, card, drop, expect_state, wav
+from songs import PATIENCE, RATE, SONG, card, drop, expect_state, options, wav
 from test_odd_files import check
 
 from scripts.common.environment import ROOT
@@ -72,8 +72,8 @@ def streaming(browser: Browser, address: str) -> Iterator[Page]:
         page.locator("summary", has_text="Settings").click()
         page.get_by_label("A soft sound").uncheck()
         for stem in ("drums", "bass", "melody"):
-            page.locator(f"#options [value={stem}]").uncheck()
-        page.locator("#format").select_option("float")
+            options(page).locator(f"[value={stem}]").uncheck()
+        options(page).locator("#format").select_option("float")
         yield page
         context.close()
     assert complaints == []
@@ -156,14 +156,14 @@ def test_readers_of_files_are_closed(streaming: Page) -> None:
         "nothing.wav": wav(sound[:0]),
         "text.wav": b"Never gonna give you up",
     }
-    before = streaming.locator(".card").count()
     drop(streaming, *songs.items())
     for state in ("waiting", "decoding", "running"):
         card = streaming.locator(f".card[data-state={state}]")
         expect(card).to_have_count(0, timeout=PATIENCE)
-    states = [card.get_attribute("data-state") for card in streaming.locator(".card").all()]
-    assert states[before:] == ["done"] * 4 + ["failed"] * 3
-    for card in reversed(streaming.locator(".card").all()[before:]):
+    cards = streaming.locator(".card").all()[: len(songs)]  # new songs are on top
+    states = [card.get_attribute("data-state") for card in cards]
+    assert states == ["done"] * 4 + ["failed"] * 3
+    for card in reversed(cards):
         card.locator(".remove").click()
     assert streaming.evaluate("readers.size") == 0
 

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from pages import require
 from playwright.sync_api import Page
-from songs import RATE, Sound, download, drop, expect_state, read, snr
+from songs import RATE, Sound, download, drop, expect_state, options, read, snr
 
 import umx
 
@@ -29,7 +29,7 @@ def song() -> Sound:
 
 
 def test_a_real_song_is_what_the_package_gives(page: Page, song: Sound, tmp_path: Path) -> None:
-    page.locator("#format").select_option("float")
+    options(page).locator("#format").select_option("float")
     file = io.BytesIO()
     soundfile.write(file, song, RATE, "PCM_24", format="FLAC")
     drop(page, ("Metal madness.flac", file.getvalue()))

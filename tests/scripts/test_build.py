@@ -19,6 +19,7 @@ from scripts import build, vendor
 from scripts.common import index
 from umx.format.library import load_model
 from umx.models.official import OFFICIAL
+from umx.models.openunmix.official import ZENODO
 
 APP = build.ROOT / "app"
 CONFIG = Path("app", "start", "page.json")
@@ -243,14 +244,82 @@ def test_a_build_says_what_is_uploaded_and_what_a_visitor_loads(
     monkeypatch.setattr(build, "build", functools.partial(build.build, tmp_path / "site"))
     large = {"title": "UMX-L", "size": 42_700_000, "licence": "CC BY-NC-SA 4.0"}
     monkeypatch.setattr(build, "models", lambda: [large])
-    build.main()
-    first, second, model = capsys.readouterr().out.splitlines()
+    build.main(["--report"])
+    first, second, model, heads, *groups = capsys.readouterr().out.splitlines()
     there = files(tmp_path / "site")
     size = sum(map(len, there.values())) / 1e6
     assert first.endswith(f"site: {len(there)} files, {size:.1f} MB.")
     assert 60 < size < 61
     assert re.fullmatch(r"A first visit loads 20\.\d MB and one of these models:", second)
     assert model == "  UMX-L, 42.7 MB, licence CC BY-NC-SA 4.0"
+    assert heads.split() == ["bytes", "packed"]
+    rows = {name: (size, small) for size, small, name in (row.split(maxsplit=2) for row in groups)}
+    assert [*rows] == ["pyodide", "the demo song", "the page", "all"]
+    numbers = {name: [int(text.replace(",", "")) for text in row] for name, row in rows.items()}
+    assert numbers["pyodide"][0] == 20_000_000
+    assert numbers["pyodide"][1] < 20_000_000 / 900
+    for column in (0, 1):
+        *parts, total = (row[column] for row in numbers.values())
+        assert sum(parts) == total
+
+
+def test_a_site_has_its_owner_s_title_and_link(stand_in: Path, tmp_path: Path) -> None:
+    title, link = "Böhm & <Söhne>", 'https://example.org/?a=1&b="2"'
+    built = files(build.build(tmp_path / "site", title, link))
+    page = Page()
+    page.feed(built["index.html"].decode())
+    assert page.texts["title"] == title
+    assert page.texts["a"] == title
+    assert link in page.links
+    manifest = json.loads(built["app/look/site.webmanifest"])
+    assert (manifest["name"], manifest["short_name"]) == (title, title)
+    assert hashlib.sha256(built["index.html"]).hexdigest() in built["service-worker.js"].decode()
+
+
+class Page(HTMLParser):
+    """The first text of each kind of element, and where links lead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: dict[str, str] = {}
+        self.links: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.links.append(dict(attrs)["href"])
+
+    def handle_data(self, data: str) -> None:
+        words = (self.get_starttag_text() or "").strip("<>").split()
+        self.texts.setdefault(words[0] if words else "", data)
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "choir.example.org", "data:text/html,x"])
+def test_a_link_that_leads_to_no_page_is_refused(
+    link: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        build.main(["--link", link])
+    assert "--link: it begins with https://" in capsys.readouterr().err
+
+
+def test_the_policy_follows_what_is_allowed(stand_in: Path, tmp_path: Path) -> None:
+    usual = (stand_in / "index.html").read_text()
+    assert files(build.build(tmp_path / "usual"))["index.html"].decode() == usual
+    allowed = files(build.build(tmp_path / "more", allow_umxl=True))["index.html"].decode()
+    policy = "connect-src 'self' blob: data:"
+    assert allowed == usual.replace(policy, policy + " https://zenodo.org")
+
+
+def test_the_place_that_is_allowed_is_the_models_own() -> None:
+    assert build.ZENODO == ZENODO
+
+
+def test_help_says_all_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        build.main(["--help"])
+    said = capsys.readouterr().out
+    for option in ("--title", "--link", "--allow-umxl", "--report"):
+        assert option in said
 
 
 def test_the_readme_says_of_the_official_models_what_their_manifests_say() -> None:

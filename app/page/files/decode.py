@@ -47,7 +47,8 @@ async def decode(file):
         audio = await buffer(await settle(file.arrayBuffer()))
     except RejectedError:
         await check_there(file)
-        raise DecodeError(tr("“{}” can't be read as audio by this browser.").format(file.name))
+        text = tr("“{}” can't be read as audio by this browser: convert it to MP3 or WAV.")
+        raise DecodeError(text.format(file.name))
     if audio.length == 0:
         raise DecodeError(tr("“{}” holds no audio.").format(file.name))
     count = audio.numberOfChannels

@@ -94,7 +94,7 @@ async def file_of(song, form, name, sound, on_progress):
     else:
         file = (form.name, form.rate, form.frames_of(length), said)
         blob = await encoded(parts, length, kind, *file, on_progress)
-    return file_name(song.title, name + "." + FORMATS[form.name].ending), blob
+    return file_name(song.full_title(), name + "." + FORMATS[form.name].ending), blob
 
 
 def wav_chunks(said):

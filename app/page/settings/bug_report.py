@@ -22,7 +22,9 @@ def text(pool, jobs):
     ]
     for job in jobs:
         song = job.song
-        status = job.card.status.textContent.replace(song.title, "…")
+        status = " ".join([job.card.status.textContent, job.card.speed.textContent])
+        for title in (song.title, song.file_title):
+            status = status.replace(title, "…")
         facts = (song.state, song.length, song.kind, ", ".join(song.targets), status)
         lines.append("Song: {}; {} samples; {}; {}; {}".format(*facts))
     return "\n".join(lines) + "\n"

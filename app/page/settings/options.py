@@ -27,24 +27,40 @@ def some_more(text):
     return [target for target in MORE if target in text.split(",")]
 
 
+def is_switched(box):
+    """Whether a box is not as the page has it at first."""
+    return box.checked != box.defaultChecked
+
+
 class Options:
     def __init__(self):
         self.boxes = list(document.querySelectorAll("#options [name=target]"))
         self.format, self.sound = view.element("format"), view.element("chime")
         self.rate = view.element("keep-rate")
+        # What the visitor has chosen before this listened counts more than an earlier visit.
+        boxes_early = any(is_switched(box) for box in self.boxes)
+        format_early = not self.format.selectedOptions[0].defaultSelected
         chosen = list(settings.get("stems", some_targets, USUAL))
         # A choice that was made where there were no more is what it was: these alone.
         chosen += settings.get("more-stems", some_more, MORE if len(chosen) == len(USUAL) else ())
         for box in self.boxes:
-            box.checked = box.value in chosen
+            if not boxes_early:
+                box.checked = box.value in chosen
             view.on(box, "change", self.changed)
-        self.format.value = settings.get("format", settings.one_of(FORMATS), "16")
-        self.sound.checked = settings.get("chime", settings.one_of(("on", "off")), "on") == "on"
-        self.rate.checked = settings.get("rate", settings.one_of(("own", "cd")), "cd") == "own"
+        if not format_early:
+            self.format.value = settings.get("format", settings.one_of(FORMATS), "16")
+        if not is_switched(self.sound):
+            self.sound.checked = settings.get("chime", settings.one_of(("on", "off")), "on") == "on"
+        if not is_switched(self.rate):
+            self.rate.checked = settings.get("rate", settings.one_of(("own", "cd")), "cd") == "own"
         view.on(self.format, "change", self.changed)
         view.on(self.rate, "change", self.changed)
         view.on(self.sound, "change", self.changed)
         asyncio.create_task(self.offer())
+        if not self.targets():
+            self.boxes[0].checked = True  # one at least
+        if boxes_early or format_early:
+            self.store()
         self.explain()
 
     async def offer(self):
@@ -66,13 +82,16 @@ class Options:
     def changed(self, event):
         if event.target.name == "target" and not self.targets():
             event.target.checked = True  # one at least
+        self.store()
+        self.explain()
+
+    def store(self):
         checked = [box.value for box in self.boxes if box.checked]
         for key, names in (("stems", USUAL), ("more-stems", MORE)):
             settings.store(key, ",".join([name for name in names if name in checked]) or "none")
         settings.store("format", self.form())
         settings.store("rate", "own" if self.keeps_rate() else "cd")
         settings.store("chime", "on" if self.chime() else "off")
-        self.explain()
 
     def explain(self):
         chosen, text = self.targets(), ""

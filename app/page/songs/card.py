@@ -1,6 +1,7 @@
 """One song as the visitor sees it: its title, how far it is and what can be done about it; below, mixer and files."""
 
 import js
+from pyscript.ffi import to_js
 
 from page import view
 from page.songs.song import CANCELLED, DONE, ENDED, FAILED, WAITING
@@ -20,7 +21,15 @@ class Card:
         self.mix_loop = find(".mix-loop")
         self.format = find(".format")
         self.folder.hidden = not hasattr(js, "showDirectoryPicker")
-        self.title.textContent = title
+        self.speed, self.limited = find(".speed-reached"), find(".limited")
+        self.call(title)
+        self.urls, self.links, self.parts = [], {}, {}
+        self.last = None  # the address of what was saved last
+        view.on(self.remove, "click", self.removed)
+
+    def call(self, title):
+        """Show a title, also in what screen readers say of the controls."""
+        view.say(self.title, title)
         for control, label in (
             (self.bar, tr("Progress of {}")),
             (self.cancel, tr("Cancel {}")),
@@ -31,10 +40,13 @@ class Card:
             (self.format, tr("Format of {}")),
         ):
             control.setAttribute("aria-label", label.format(title))
-        self.urls, self.links, self.parts = [], {}, {}
-        self.last = None  # the address of what was saved last
-        view.on(self.remove, "click", self.removed)
-        view.element("songs").append(self.node)
+
+    def reveal(self):
+        """Scroll to the card, unless its head is in sight."""
+        head = self.node.querySelector(".head").getBoundingClientRect()
+        if head.top < 0 or head.bottom > js.innerHeight:
+            # The nearest edge of a card that is taller than the window, and above it, would be its lower one.
+            self.node.scrollIntoView(to_js({"block": "start" if head.top < 0 else "nearest"}))
 
     def say_by(self, tags):
         """Whose song it is and where it is from, as its file says; see `tags`."""
@@ -42,15 +54,16 @@ class Card:
         view.say(self.by, ", ".join(parts))
         self.by.title = self.by.textContent  # where there is room for some of it only
 
-    def show(self, state, text):
-        """Lay out what goes with a song's state, see `song`."""
+    def show(self, state, text, can_retry=True):
+        """Lay out what goes with a song's state, see `song`; can_retry: whether one that has ended may do better."""
         focused = js.document.activeElement  # what is hidden has no focus
         self.node.dataset.state = state
         self.text = text
         self.rest()
         self.bar.hidden = state in ENDED or state == WAITING
+        self.bar.removeAttribute("value")
         self.cancel.hidden = state in ENDED
-        self.retry.hidden = state not in (FAILED, CANCELLED)
+        self.retry.hidden = state not in (FAILED, CANCELLED) or not can_retry
         self.remove.hidden = state not in ENDED
         self.earlier.hidden = state != WAITING
         self.way.hidden = True
@@ -70,7 +83,11 @@ class Card:
         view.focus(near.querySelector(".title") if near else view.element("file"))
 
     def progress(self, fraction, text):
-        self.bar.value = fraction
+        """Show a fraction of the work, once it is more than nothing, and what there is to say of it."""
+        if fraction < 0.01:
+            self.bar.removeAttribute("value")  # it moves by itself then
+        else:
+            self.bar.value = fraction
         view.say(self.status, text)
 
     def show_text(self, text):
@@ -170,7 +187,12 @@ class Card:
             for count, stems in loud
         ]
         text = tr("Samples limited to full scale: {}.").format(", ".join(parts))
-        view.say(self.loud, text if parts else "")
+        view.say(self.limited, text if parts else "")
+        view.say(self.loud, tr("A little too loud in places; corrected.") if parts else "")
+
+    def say_speed(self, spent, speed):
+        """spent: seconds that the work has taken; speed: how many times faster than the song it was."""
+        view.say(self.speed, tr("Done in {:.0f} s, {:.1f} × real time.").format(spent, speed))
 
     def clear(self):
         """Let go of the files."""

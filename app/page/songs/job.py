@@ -60,6 +60,7 @@ class Job:
         self.models = models
         self.wish = None  # whether the visitor wants it to wait for a better model
         self.waits = False  # whether it does
+        self.origin = None  # the control by which the keyboard has started it
         self.before = None  # the job that this one replaces once it is done, with a better model
         # A song of an earlier visit, not opened yet: its waveforms take long to draw.
         self.is_undrawn = song.kept_bytes > 0
@@ -76,9 +77,20 @@ class Job:
         self.lay_out(self.lanes(None))
         self.to(WAITING, tr("Waiting"))
 
-    def to(self, state, text):
+    def started_by(self, control):
+        """Remember the focused control by which it was started, if that was done by keyboard."""
+        if control.id in ("file", "demo") and control.matches(":focus-visible"):
+            self.origin = control
+
+    def go_to_play(self):
+        """Go on from the control that has started it, if the visitor is there still."""
+        if self.origin and self.origin.matches(":focus") and self.is_open:
+            self.card.mixer.querySelector(".play").focus()
+        self.origin = None
+
+    def to(self, state, text, can_retry=True):
         self.song.state = state
-        self.card.show(state, text)
+        self.card.show(state, text, can_retry)
         self.offer_files()
 
     async def run(self, pool):
@@ -88,6 +100,7 @@ class Job:
         try:
             self.to(DECODING, tr("Decoding…"))
             await song.decode()
+            self.card.call(song.title)
             self.card.say_by(song.tags)
             await downloads.prepare(song)
             self.check()
@@ -117,7 +130,8 @@ class Job:
                 if isinstance(error, Cancelled):
                     self.to(CANCELLED, tr("Cancelled"))
                 elif song.state != CANCELLED:
-                    self.fail(in_words(error))
+                    # What can't be decoded won't be another time.
+                    self.fail(in_words(error), not isinstance(error, DecodeError))
                     if isinstance(error, OutOfMemoryError):
                         self.offer_lighter()
         if not self.is_open:
@@ -202,8 +216,9 @@ class Job:
         if downloads.needs_library(self.song):
             left = tr("{}, then the files are written").format(left)
         percent = int(100 * self.fraction)
-        self.card.progress(self.fraction, tr("{}%, {}").format(percent, left))
-        view.tab_title("{}%".format(percent))
+        text = tr("{}%, {}").format(percent, left) if percent else view.capital(left)
+        self.card.progress(self.fraction, text)
+        view.tab_title("{}%".format(percent) if percent else "")
         if int(4 * before) < int(4 * self.fraction) < 4:
             view.announce(tr("{}: {}%, {}").format(self.song.title, percent, left))
 
@@ -227,8 +242,10 @@ class Job:
             await self.offer(self.writing)
         spent = seconds() - self.begun
         speed = song.length / SAMPLE_RATE / max(spent, 0.001)
-        text = tr("Done in {:.0f} s, {:.1f} × real time, with {}")
-        self.to(DONE, text.format(spent, speed, short(song.model.title)) + note)
+        self.card.say_speed(spent, speed)
+        text = tr("Ready") + tr(", made with {}").format(short(song.model.title))
+        self.to(DONE, text + note)
+        self.go_to_play()
         view.announce(tr("{} is done.").format(song.title))
         js.performance.mark("umx:done")
 
@@ -334,8 +351,8 @@ class Job:
         text = tr("Preparing {}… {}").format(FORMATS[self.song.format].ending.upper(), left)
         self.card.progress(fraction, text)
 
-    def fail(self, text):
-        self.to(FAILED, text)
+    def fail(self, text, can_retry=True):
+        self.to(FAILED, text, can_retry)
         view.announce(text)
 
     def open(self):
@@ -394,7 +411,7 @@ class Job:
             self.say(tr("The file could not be written: {}").format(error))
         else:
             self.saved = True
-            self.card.save(downloads.file_name(self.song.title, "stems.zip"), blob)
+            self.card.save(downloads.file_name(self.song.full_title(), "stems.zip"), blob)
 
     async def save_to_folder(self):
         """Write the files into a folder that the visitor picks."""

@@ -39,7 +39,7 @@ class Queue:
 
     def add(self, song):
         job = self.job(song)
-        self.insert(job)
+        self.insert(job, self.place())
         if not self.working and not self.listening():
             self.open(job)
         self.start()
@@ -49,7 +49,7 @@ class Queue:
         """Add a song that was finished on an earlier visit. Its controls work once its files are written."""
         job = self.job(song)
         await job.restore()
-        self.insert(job)
+        self.insert(job, len(self.jobs))
 
     def offer(self, song):
         """Add a song that an earlier visit was at work on, for the visitor to start it again."""
@@ -60,10 +60,22 @@ class Queue:
     def job(self, song):
         return Job(song, self.library, self.models, self.on_turn)
 
-    def insert(self, job):
-        """Connect a job's controls."""
-        self.jobs.append(job)
+    def place(self):
+        """Where a new song goes in the list: behind those that are still to be done, else on top."""
+        place = 0
+        for index, job in enumerate(self.jobs):
+            if job.song.state not in ENDED:
+                place = index + 1
+        return place
+
+    def insert(self, job, place):
+        """Put a job at a place of the list, which is also the order of work, and connect its controls."""
         card = job.card
+        if place < len(self.jobs):
+            self.jobs[place].card.node.before(card.node)
+        else:
+            view.element("songs").append(card.node)
+        self.jobs.insert(place, job)
         view.on_click(card.title, lambda: self.fold(job))
         view.on_click(card.cancel, lambda: self.cancel(job))
         view.on_click(card.retry, lambda: self.retry(job))
@@ -200,10 +212,10 @@ class Queue:
         """Separate a song with a better model; the old stems stay until the new ones are there."""
         job.is_made_again = True
         song = job.song
-        new = self.job(Song(song.title, song.source, song.targets, song.format))
+        new = self.job(Song(song.file_title, song.source, song.targets, song.format))
+        new.card.call(song.title)
         new.before = job
-        self.insert(new)
-        job.card.node.before(new.card.node)
+        self.insert(new, self.jobs.index(job))
         view.focus(new.card.title)
         self.start()
 

@@ -17,6 +17,8 @@ STEMS = ("vocals", "drums", "bass", "guitar", "piano", "melody", "karaoke", "res
 WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
+LONGEST_TITLE = 300
+"""Letters."""
 
 
 class Song:
@@ -28,6 +30,7 @@ class Song:
         targets: the stems that the visitor wants, by the names that people use; a model's others make up one residual.
         """
         self.title, self.source, self.targets, self.format = title, source, targets, form
+        self.file_title = title  # from the file's name; `title` becomes that of the tags
         self.kind = FORMATS[form].kind  # of the samples, see wav.FORMATS
         self.find = None  # async, gives the visitor's file, if there is one
         self.state = WAITING
@@ -36,6 +39,7 @@ class Song:
         self.model = None  # that it was separated with, as far as that is known, see `model_choice`
         self.length = 0  # samples
         self.folder = ""  # where its pieces are written, see `song_library`
+        self.finished = ""  # when, as an ISO date, of a song of an earlier visit
         self.kept_bytes = 0  # on the device, until they are removed
         self.rate, self.frames = SAMPLE_RATE, 0  # samples a second, and samples, of the files
         self.own = self.rate, self.frames  # the same, where the files' format has such a rate
@@ -50,8 +54,15 @@ class Song:
     async def decode(self):
         if not self.audio:
             self.audio, self.tags, rate, frames = await self.source()
+            self.title = self.tags.get("title", self.title)[:LONGEST_TITLE]
             self.length, self.own = self.audio.length, (rate, frames)
             self.write_as(self.format)
+
+    def full_title(self):
+        """Artist and title, as far as they are known, for files and notifications."""
+        return " - ".join(
+            [self.tags[name] for name in ("artist",) if name in self.tags] + [self.title]
+        )
 
     def release(self):
         """Let go of the decoded mixture."""

@@ -59,8 +59,8 @@ class SongLibrary:
         self.on_change()
 
     async def open(self):
-        """Read the finished songs. Unfinished ones are removed, unless a page is at work on them, or `interrupted` has
-        their own file."""
+        """Read the finished songs, the newest first. Unfinished ones are removed, unless a page is at work on them, or
+        `interrupted` has their own file."""
         try:
             root = await storage.folder(SONGS_FOLDER)
             if not root or not getattr(js.navigator, "locks", None):
@@ -89,7 +89,7 @@ class SongLibrary:
                         self.interrupted.append((name, own))
                     else:
                         await self.remove(name)
-            return songs
+            return sorted(songs, key=lambda song: song.finished, reverse=True)
         except RejectedError:
             self.root = None
             return []
@@ -254,6 +254,7 @@ async def write(worker, name, text):
 def described(song):
     return {
         "format": FORMAT,
+        "finished": js.Date.new().toISOString(),
         "title": song.title,
         "targets": list(song.targets),
         "kind": song.kind,
@@ -334,6 +335,7 @@ async def read(root, name):
         song = Song(text.title, None, list(text.targets), text.kind)
         song.folder, song.length, song.lanes = name, text.length, list(text.lanes)
         # Lists of earlier versions of the page don't have all of this.
+        song.finished = getattr(text, "finished", "")
         song.own = getattr(text, "rate", SAMPLE_RATE), getattr(text, "frames", text.length)
         song.loud, song.tags = as_dict(text.loud), as_dict(text.tags)
         model = getattr(text, "model", None)
