@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in, recipe_of
+from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in, presets_with_files, recipe_of
 from shared.facts import SAMPLE_RATE
 
 STEMS = ["vocals", "drums", "bass", "melody"]
@@ -162,15 +162,30 @@ def test_everything_is_chosen_only_as_it_is(mix: Mix) -> None:
 
 
 @pytest.mark.parametrize("preset", PRESETS[:-1])
-def test_presets_name_files(mix: Mix, preset: str) -> None:
+def test_presets_name_files(preset: str) -> None:
+    mix, stems = Mix(), ["vocals", "drums", "bass", "guitar", "piano", "melody"]
+    mix.lay_out(stems, True)
     mix.choose(preset)
     assert mix.file_part() == preset
-    assert recipe_of(preset, STEMS) == mix.recipe()
+    assert recipe_of(preset, stems) == mix.recipe()
     for settings, neutral, other in ((mix.volumes, 1.0, 0.5), (mix.pans, 0.0, -1.0)):
         stem = mix.heard()[0]
         settings[stem] = other
         assert mix.file_part() == " + ".join(mix.heard())
         settings[stem] = neutral
+
+
+@pytest.mark.parametrize(
+    ("stems", "presets"),
+    [
+        (STEMS, ["drumless"]),
+        ([*STEMS, "guitar", "piano"], ["drumless", "guitarless"]),
+        (["drums", "rest"], []),
+        (["vocals", "bass", "rest"], []),
+    ],
+)
+def test_presets_that_are_files_beside_karaoke(stems: list[str], presets: list[str]) -> None:
+    assert presets_with_files(stems) == presets
 
 
 def test_files_of_other_mixes_are_named_after_their_stems(mix: Mix) -> None:
