@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in, recipe_of
+from page.listen.mix import PRESETS, SHORTEST_LOOP, Mix, heard_in, presets_with_files, recipe_of
 from shared.facts import SAMPLE_RATE
 
 STEMS = ["vocals", "drums", "bass", "melody"]
@@ -172,6 +172,19 @@ def test_presets_name_files(mix: Mix, preset: str) -> None:
         settings[stem] = other
         assert mix.file_part() == " + ".join(mix.heard())
         settings[stem] = neutral
+
+
+@pytest.mark.parametrize(
+    ("stems", "presets"),
+    [
+        (STEMS, ["drumless"]),
+        ([*STEMS, "guitar", "piano"], ["drumless", "guitarless"]),
+        (["drums", "rest"], []),
+        (["vocals", "bass", "rest"], []),
+    ],
+)
+def test_presets_that_are_files_beside_karaoke(stems: list[str], presets: list[str]) -> None:
+    assert presets_with_files(stems) == presets
 
 
 def test_files_of_other_mixes_are_named_after_their_stems(mix: Mix) -> None:

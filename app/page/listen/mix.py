@@ -35,6 +35,12 @@ def recipe_of(preset, stems):
     return dict.fromkeys(heard_in(preset, stems), NEUTRAL)
 
 
+def presets_with_files(stems):
+    """The presets that files are made of beside the stems and karaoke; what is one stem alone has its file already."""
+    without = [name for name in PRESETS if name in WITHOUT and name != "karaoke"]
+    return [name for name in without if WITHOUT[name] in stems and len(stems) > 2]
+
+
 def moment(sample):
     """A place in the song, as a file's name may have it: 1.05 is a minute and five seconds."""
     minutes, seconds = divmod(sample // SAMPLE_RATE, 60)

@@ -10,7 +10,7 @@ from page.clock import seconds
 from page.files import downloads
 from page.files.decode import DecodeError
 from page.files.formats import FORMATS, possible
-from page.listen.mix import recipe_of
+from page.listen.mix import presets_with_files, recipe_of
 from page.listen.mixer import Mixer
 from page.models.model_choice import coming_in_words, is_better, short, waits
 from page.promises import RejectedError
@@ -44,11 +44,6 @@ def in_words(error):
 def stems_with_files(lanes):
     """The stems that files are written of: each lane, and karaoke where vocals are a lane."""
     return in_order(set(lanes + (["karaoke"] if "vocals" in lanes else [])))
-
-
-def presets_with_files(lanes):
-    """The presets that files are made of beside the stems; what is one lane alone is a stem."""
-    return ["drumless"] if "drums" in lanes and len(lanes) > 2 else []
 
 
 class Job:
