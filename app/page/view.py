@@ -2,7 +2,15 @@
 
 import gc
 
-from js import URL, AbortController, FinalizationRegistry, document, setTimeout, window
+from js import (
+    URL,
+    AbortController,
+    FinalizationRegistry,
+    document,
+    requestAnimationFrame,
+    setTimeout,
+    window,
+)
 from pyscript.ffi import create_proxy, to_js
 
 
@@ -128,6 +136,15 @@ def clock(seconds):
 
 def capital(text):
     return text[0].upper() + text[1:]
+
+
+def after_paint(function):
+    """Call a function once all that is there now is on the screen."""
+
+    def next_frame(time):
+        requestAnimationFrame(create_proxy(lambda time: function()))
+
+    requestAnimationFrame(create_proxy(next_frame))
 
 
 def focus(node):

@@ -51,10 +51,6 @@ def at_hand(file):
     return find
 
 
-def title_of(file):
-    return file.name.rsplit(".", 1)[0] or file.name
-
-
 def decoder(find, keeps_rate):
     """A song's source. find: async, gives its file; raises ValueError where that may succeed another time."""
 
@@ -110,7 +106,9 @@ class Page:
             view.on(js.document, event, self.dragged)
         view.on(view.element("workers"), "change", self.resized)
         view.on_click(view.element("restart"), self.pool.start)
-        view.on_click(view.element("demo"), lambda: self.add([(tr(demo.TITLE), demo.file)]))
+        view.on_click(
+            view.element("demo"), lambda: self.add([self.song(tr(demo.TITLE), demo.file)])
+        )
         view.element("demo").disabled = False
         view.element("no-start").hidden = True  # whatever went wrong before wasn't needed
         view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
@@ -253,29 +251,30 @@ class Page:
     def take(self, chosen):
         """Songs and checkpoints."""
         self.menu.convert([file for file in chosen if menu.is_checkpoint(file)])
-        songs = [file for file in chosen if not menu.is_checkpoint(file)]
-        self.add([(title_of(file), at_hand(file)) for file in songs])
+        self.add([self.song_of(file) for file in chosen if not menu.is_checkpoint(file)])
 
     def add(self, songs):
-        """Queue songs, and have the first of them seen: pairs of a title and what `decoder` takes."""
-        jobs = []
-        for title, find in songs:
-            jobs.append(self.queue.add(self.song(title, find)))
+        """Queue songs, and have the first of them seen."""
+        jobs = [self.queue.add(song) for song in songs]
         for job in jobs[:1]:
             job.card.reveal()
             job.started_by(js.document.activeElement)
 
     def song(self, title, find):
+        """A Song. find: as `decoder` takes it."""
         source = decoder(find, self.options.keeps_rate())
-        song = Song(title, source, self.options.targets(), self.options.form())
-        song.find = find
+        return Song(title, source, self.options.targets(), self.options.form())
+
+    def song_of(self, file):
+        song = self.song(file.name.rsplit(".", 1)[0] or file.name, at_hand(file))
+        song.find = at_hand(file)
         return song
 
     async def restore(self):
         for song in await self.library.open():
             await self.queue.restore(song)
         for folder, file in self.library.interrupted:
-            song = self.song(title_of(file), at_hand(file))
+            song = self.song_of(file)
             song.folder = folder
             self.queue.offer(song)
         self.refresh()

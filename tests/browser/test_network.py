@@ -96,6 +96,24 @@ def test_page_that_cannot_start_says_so(path: str, how: str, visit: Callable) ->
     expect(page.locator("#no-start")).to_be_hidden()
 
 
+def test_a_demo_song_that_can_not_be_fetched_may_be_another_time(visit: Callable) -> None:
+    page, complaints = visit(
+        "?workers=1",
+        lambda page: page.route("**/demo.mp3", lambda route: route.fulfill(status=404)),
+    )
+    expect_state(page, "ready")
+    page.get_by_role("button", name="Try a demo song").click()
+    song = page.locator(".card")
+    expect(song.locator(".status")).to_have_text(
+        "Demo song can't be fetched: the server answered 404.", timeout=PATIENCE
+    )
+    complaints.clear()
+    page.unroute("**/demo.mp3")
+    song.get_by_role("button", name="Retry Demo song").click()
+    expect(song.locator(".title")).to_have_text("Hydrogen (excerpt)", timeout=PATIENCE)
+    song.locator(".cancel").click()
+
+
 SILENT = (
     "app/vendor/pyodide/pyodide.asm.wasm",
     "app/vendor/pyodide/python_stdlib.zip",

@@ -42,7 +42,13 @@ class Card:
             control.setAttribute("aria-label", label.format(title))
 
     def reveal(self):
-        """Scroll to the card, unless its head is in sight."""
+        """Scroll to the card, unless its head is in sight.
+
+        It is painted first: in one frame with its coming, what it pushes away would be seen to move.
+        """
+        view.after_paint(self.scroll)
+
+    def scroll(self):
         head = self.node.querySelector(".head").getBoundingClientRect()
         if head.top < 0 or head.bottom > js.innerHeight:
             # The nearest edge of a card that is taller than the window, and above it, would be its lower one.

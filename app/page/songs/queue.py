@@ -55,7 +55,7 @@ class Queue:
         """Add a song that an earlier visit was at work on, for the visitor to start it again."""
         job = self.job(song)
         job.to(CANCELLED, tr("Interrupted: the page was closed"))
-        self.insert(job)
+        self.insert(job, self.place())
 
     def job(self, song):
         return Job(song, self.library, self.models, self.on_turn)
@@ -68,14 +68,18 @@ class Queue:
                 place = index + 1
         return place
 
-    def insert(self, job, place):
-        """Put a job at a place of the list, which is also the order of work, and connect its controls."""
-        card = job.card
+    def put(self, job, place):
+        """Put a job at a place of the list, which is also the order of work."""
         if place < len(self.jobs):
-            self.jobs[place].card.node.before(card.node)
+            self.jobs[place].card.node.before(job.card.node)
         else:
-            view.element("songs").append(card.node)
+            view.element("songs").append(job.card.node)
         self.jobs.insert(place, job)
+
+    def insert(self, job, place):
+        """Put a job at a place of the list, and connect its controls."""
+        self.put(job, place)
+        card = job.card
         view.on_click(card.title, lambda: self.fold(job))
         view.on_click(card.cancel, lambda: self.cancel(job))
         view.on_click(card.retry, lambda: self.retry(job))
@@ -271,12 +275,12 @@ class Queue:
             self.drop(job)
             return
         node = job.card.node
-        place, after = self.jobs.index(job), node.nextElementSibling
+        after = self.jobs[self.jobs.index(job) + 1 :]
 
         def take_back():
             self.library.spare()
-            view.element("songs").insertBefore(node, after if after and after.isConnected else None)
-            self.jobs.insert(place, job)
+            places = [self.jobs.index(other) for other in after if other in self.jobs]
+            self.put(job, places[0] if places else len(self.jobs))
             view.focus(job.card.title)
             view.announce(tr("{} is back.").format(job.song.title))
             self.on_change()
