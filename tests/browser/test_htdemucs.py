@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from pages import build_site, changing_package, serving, stems, within_a_second
 from playwright.sync_api import Browser, Locator, Page, expect
-from songs import PATIENCE, card, compose, drop, expect_state, snr, wav
+from songs import PATIENCE, card, compose, download, drop, expect_state, snr, wav
 
 from scripts.common.environment import ROOT
 from scripts.serve import server
@@ -185,6 +185,7 @@ def test_guitar_and_piano_are_lanes_and_files_and_can_be_left_out(
 ) -> None:
     boxes = page.locator("#options [name=target]")
     guitar, piano = (page.locator(f"#options [value={name}]") for name in ("guitar", "piano"))
+    page.locator("#options > summary").click()
     expect(guitar).to_be_hidden()
     page.locator("#file").set_input_files(files["htdemucs_6s"])
     expect_in_use(page, "htdemucs_6s", "HTDemucs, 6 sources")
@@ -199,13 +200,19 @@ def test_guitar_and_piano_are_lanes_and_files_and_can_be_left_out(
     assert [lane.get_attribute("data-stem") for lane in lanes.all()] == order
     assert list(every) == [*order, "karaoke"]
 
+    guitarless = card(page, "song").locator(".files").get_by_role("button", name="Guitarless")
+    rest = sum(sound(every[stem]) for stem in order if stem != "guitar")
+    saved = download(page, guitarless, tmp_path)
+    assert saved.name == "song - guitarless.wav"
+    assert np.abs(sound(saved.read_bytes()) - rest).max() < 6 / 2**15
+
     heard = "lanes => lanes.map(lane => !lane.classList.contains('silent'))"
     for preset, expected in (
         ("Guitarless", [stem != "guitar" for stem in order]),
         ("Piano only", [stem == "piano" for stem in order]),
         ("Karaoke", [stem != "vocals" for stem in order]),
     ):
-        card(page, "song").get_by_role("button", name=preset, exact=True).click()
+        card(page, "song").locator(".presets").get_by_text(preset, exact=True).click()
         assert lanes.evaluate_all(heard) == expected
 
     for box in boxes.all():
