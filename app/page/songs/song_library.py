@@ -110,7 +110,10 @@ class SongLibrary:
 
     async def keep_own_file(self, song):
         """Write a song's own file into its folder, if that has room for it."""
-        file = song.folder and song.find and await song.find()
+        try:
+            file = song.folder and song.find and await song.find()
+        except Exception:
+            return  # a demo song that can't be fetched again: what is at work is there
         if not file or file.size > LARGEST:
             return
         place = await outcome(self.root.getDirectoryHandle(song.folder))
