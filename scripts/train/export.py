@@ -40,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     checkpoints = {(target,): options.work / "model" / f"{target}.pth" for target in TARGETS}
     fields = CARD | (quality(options.scores) if options.scores else {})
-    manifest = convert(checkpoints, options.folder, "web", SIGNAL, **fields)
+    manifest = convert(checkpoints, options.folder, "fine", SIGNAL, **fields)
     size = sum(entry.size for entry in manifest.files)
     print(f"{options.folder}: {size / 1e6:.1f} MB")
 

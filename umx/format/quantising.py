@@ -9,7 +9,7 @@ from ..types import Float
 from .safetensors import Shapes, Tensor, Tensors
 from .step_sizes import LARGEST
 
-PRESETS = {"web": 3.0, "best": None}
+PRESETS = {"web": 3.0, "fine": 4.0, "best": None}
 """Bits per weight in a gzip file. None: as many as 8-bit integers need."""
 
 BLOCK = 256
