@@ -68,7 +68,7 @@ def stems(recording: Page, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def test_stems_are_heard_in_sync(
     recording: Page, stems: dict[str, Sound], preset: str, heard: list[str]
 ) -> None:
-    recording.get_by_role("button", name=preset, exact=True).click()
+    recording.locator(".presets").get_by_role("button", name=preset, exact=True).click()
     expected = np.sum([stems[stem] for stem in heard], axis=0) if heard else SONG
     heard_right = blocks_that_are_of(expected, listen(card(recording, "song"), 3))
     # All but the fades at both ends, and what a busy machine leaves out.
