@@ -125,6 +125,7 @@ def test_scrolling_over_a_waveform_is_no_drag(visit: Callable) -> None:
 def test_original_stays_when_a_slider_of_a_stem_is_moved(
     recording: Page, stems: dict[str, Sound]
 ) -> None:
+    recording.locator(".presets").get_by_role("button", name="Everything", exact=True).click()
     original = recording.get_by_role("button", name="Original", exact=True)
     original.click()
     for slider in ("Volume of drums", "Pan of bass"):
@@ -393,7 +394,8 @@ def test_one_press_plays_on_after_an_interruption(visit: Callable) -> None:
 
 
 DRAW = """
-import js, mixer
+import js
+from page.listen import mixer
 
 lane = mixer.Lane("vocals")
 js.document.body.append(lane.node)
