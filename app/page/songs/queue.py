@@ -48,6 +48,7 @@ class Queue:
     async def restore(self, song):
         """Add a song that was finished on an earlier visit. Its controls work once its files are written."""
         job = self.job(song)
+        view.element("songs").append(job.card.node)  # seen while its files are written
         await job.restore()
         self.insert(job, len(self.jobs))
 
