@@ -53,7 +53,7 @@ class Estimator:
         done, whole = 0, len(mixture) * len(needed)
         for signal in mixture:
             padded = np.pad(signal, ((0, 0), (before, behind)))
-            out = np.empty((len(every), *signal.shape), np.float32)
+            out = np.empty((len(every), *padded.shape), np.float32)
             for targets, forward in needed:
 
                 def report(fraction: float, done: int = done) -> None:
@@ -61,8 +61,8 @@ class Estimator:
 
                 estimates = forward.estimate(padded, range(len(targets)), report)
                 first = every.index(targets[0])
-                out[first : first + len(targets)] = estimates[..., before : before + samples]
+                out[first : first + len(targets)] = estimates
                 done += 1
             if needed == self._networks:
-                share_out(out, signal)
-            yield out[[every.index(target) for target in wanted]]
+                share_out(out, padded)
+            yield out[[every.index(target) for target in wanted], :, before : before + samples]
