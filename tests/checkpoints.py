@@ -11,8 +11,21 @@ from typing import Any
 
 import numpy as np
 
+from umx.models.openunmix.network import Network
+
 GOLDEN = Path(__file__).parent / "parity" / "network.npz"
 """Random networks of four targets, and what the reference implementation makes of them."""
+GOLDEN_NETWORK = Network(
+    n_fft=128,
+    hop=32,
+    channels=2,
+    bins=65,
+    max_bin=47,
+    hidden_size=16,
+    layers=3,
+    bidirectional=True,
+)
+"""Their shape."""
 
 
 def golden_state(target: str) -> dict[str, np.ndarray]:

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.checkpoints import GOLDEN_NETWORK
 from tests.reference import AsTheReference
 from umx.format.library import Model
 from umx.format.manifest import Manifest
 from umx.kernels.reference import Numpy
 from umx.models.openunmix.convert import fold
-from umx.models.openunmix.network import Network, OpenUnmix
+from umx.models.openunmix.network import OpenUnmix
 from umx.separator import Separator
 from umx.signal import stft
 
@@ -41,16 +42,7 @@ def model(golden: dict[str, np.ndarray]) -> Model:
         preset="best",
         architecture="openunmix",
         sample_rate=44100,
-        network=Network(
-            n_fft=128,
-            hop=32,
-            channels=2,
-            bins=65,
-            max_bin=47,
-            hidden_size=16,
-            layers=3,
-            bidirectional=True,
-        ),
+        network=GOLDEN_NETWORK,
         files=(),
     )
     networks = {}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.checkpoints import golden_state, random_state
+from tests.checkpoints import GOLDEN_NETWORK, golden_state, random_state
 from umx.errors import ConvertError
 from umx.format.quantising import PRESETS
 from umx.format.safetensors import DTYPES
@@ -16,7 +16,7 @@ from umx.models.openunmix.convert import (
     recognises,
     tensors,
 )
-from umx.models.openunmix.network import Network, shapes
+from umx.models.openunmix.network import shapes
 
 State = dict[str, np.ndarray]
 SIGNAL = {"n_fft": 128, "hop": 32}
@@ -70,16 +70,7 @@ def test_folded_layers_equal_the_reference_s(state: State, folded: State) -> Non
 
 def test_a_checkpoint_tells_its_network(state: State) -> None:
     network = describe(state, **SIGNAL)
-    assert network == Network(
-        n_fft=128,
-        hop=32,
-        channels=2,
-        bins=65,
-        max_bin=47,
-        hidden_size=16,
-        layers=3,
-        bidirectional=True,
-    )
+    assert network == GOLDEN_NETWORK
 
 
 def test_any_of_its_tensors_tells_an_open_unmix(state: State) -> None:

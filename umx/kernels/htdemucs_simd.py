@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..types import Float
 from .htdemucs import Matrix, Norm, Residual, Then
+from .side_module import load
 
 LIBRARY = Path(__file__).with_name("htdemucs.wasm")
 # As in htdemucs.c
@@ -60,7 +61,7 @@ class Simd:
 
     def __init__(self, library: Any = None):
         """library: the functions of `htdemucs.c`, taking numpy arrays; by default, as Pyodide loads them."""
-        self._library = library or load()
+        self._library = library or load(LIBRARY, SIGNATURES)
 
     def pack(self, matrix: Matrix, gated: bool = False) -> Matrix:
         weight, scale, bias = matrix
@@ -153,19 +154,6 @@ class Simd:
                 *(to, _steps(to)[0], integers[0], numbers[0], integers[1], numbers[1]),
                 *(scores, integers[2], tiles, factor),
             )
-
-
-def load() -> Any:
-    """The functions of `htdemucs.c`. Raises OSError where they can't be loaded."""
-    library = ctypes.CDLL(str(LIBRARY))
-    for name, types in SIGNATURES.items():
-        try:
-            function = getattr(library, name)
-        except AttributeError as error:
-            # Emscripten remembers a library that failed to load, and gives it without its functions the next time.
-            raise OSError(f"{LIBRARY} could not be loaded.") from error
-        function.argtypes, function.restype = types, None
-    return library
 
 
 def gated_order(outputs: int) -> NDArray[np.intp]:

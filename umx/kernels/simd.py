@@ -15,6 +15,7 @@ from ..types import Complex, Float
 from . import Activation
 from .layers import Linear, LstmLayer
 from .reference import Numpy
+from .side_module import load
 
 LIBRARY = Path(__file__).with_name("kernels.wasm")
 # As in kernels.c
@@ -56,7 +57,7 @@ class Simd(Numpy):
 
     def __init__(self, library: Any = None):
         """library: the functions of `kernels.c`, taking numpy arrays; by default, as Pyodide loads them."""
-        self._library = library or load()
+        self._library = library or load(LIBRARY, SIGNATURES, {"to_int16": INT})
 
     def pack(self, linear: Linear) -> Linear:
         outputs, inputs = linear.weight.shape
@@ -158,19 +159,6 @@ class Simd(Numpy):
         out = np.empty(-(-samples // step), np.float32)
         self._library.peaks(audio, _stride(audio), samples, step, out)
         return out
-
-
-def load() -> Any:
-    """The functions of `kernels.c`. Raises OSError where they can't be loaded."""
-    library = ctypes.CDLL(str(LIBRARY))
-    for name, types in SIGNATURES.items():
-        try:
-            function = getattr(library, name)
-        except AttributeError as error:
-            # Emscripten remembers a library that failed to load, and gives it without its functions the next time.
-            raise OSError(f"{LIBRARY} could not be loaded.") from error
-        function.argtypes, function.restype = types, INT if name == "to_int16" else None
-    return library
 
 
 def _up(count: int, multiple: int) -> int:
