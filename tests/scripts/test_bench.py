@@ -53,6 +53,8 @@ def test_the_figures_are_kept_as_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[str, int, list[int]]] = []
+    made: list[Path] = []
+    published: list[tuple[Path, list[Path]]] = []
 
     def in_browser(
         context: None, model: str, workers: int, songs: dict[int, Path]
@@ -67,7 +69,8 @@ def test_the_figures_are_kept_as_json(
     for name, stand_in in {
         "build": build,
         "song": lambda folder, seconds: folder / f"{seconds}.wav",
-        "random_model": lambda folder, hidden: None,
+        "random_model": lambda folder, hidden: made.append(folder),
+        "publish": lambda site: published.append((site, list(made))),
         "opened": lambda site, profile: nullcontext(),
         "in_browser": in_browser,
         "reference": lambda model, seconds: [replace(REFERENCE, model=model.replace(":", "-"))],
@@ -77,6 +80,8 @@ def test_the_figures_are_kept_as_json(
     words = ["--model", "random:1024", "umx-mini", "--workers", "1", "2", "--seconds", "60"]
     monkeypatch.setattr(sys, "argv", ["bench.py", *words, "--json", str(path)])
     bench.main()
+    ((site, known),) = published
+    assert known == [site / "weights" / "random-1024"]
 
     assert asked == [
         (model, workers, [60]) for model in ("random-1024", "umx-mini") for workers in (1, 2)

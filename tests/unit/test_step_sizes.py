@@ -106,12 +106,13 @@ def test_steps_chosen_by_effect_cost_less_than_even_ones() -> None:
 
 
 def test_presets_differ_in_bits_alone(folded: Tensors) -> None:
-    assert set(PRESETS) == {"web", "best"}
-    web, best = (quantize(folded, preset) for preset in ("web", "best"))
-    assert coded(web) < 4 < 6 < coded(best)
-    assert {k: (v.shape, v.dtype) for k, v in web.items()} == {
-        k: (v.shape, v.dtype) for k, v in best.items()
-    }
+    assert set(PRESETS) == {"web", "fine", "best"}
+    web, fine, best = (quantize(folded, preset) for preset in ("web", "fine", "best"))
+    assert coded(web) < 4 < coded(fine) < 6 < coded(best)
+    for other in (fine, best):
+        assert {k: (v.shape, v.dtype) for k, v in web.items()} == {
+            k: (v.shape, v.dtype) for k, v in other.items()
+        }
 
 
 def test_steps_follow_importance_and_effect() -> None:
