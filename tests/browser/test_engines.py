@@ -65,7 +65,7 @@ SECONDS = 240
 UNTIL = """async () => {
   const page = document.documentElement.dataset;
   const text = id => document.getElementById(id).textContent;
-  const card = title => [...document.querySelectorAll(".card")].findLast(
+  const card = title => [...document.querySelectorAll(".card")].find(
     card => card.querySelector(".title").textContent === title
   );
   const status = title => card(title)?.querySelector(".status").textContent ?? "";
@@ -102,10 +102,10 @@ SNAPSHOT = """async () => {
   return (await cache.match((await cache.keys())[0])).headers.get("sha256");
 }"""
 
-# The files of the last song, by stem.
+# The files of the newest song, which is the first, by stem.
 STEMS = """async () => {
   const found = {};
-  for (const link of [...document.querySelectorAll(".card")].at(-1).querySelectorAll("a[download]")) {
+  for (const link of document.querySelector(".card").querySelectorAll("a[download]")) {
     const reader = new FileReader();
     const blob = await (await fetch(link.href)).blob();
     await new Promise(done => { reader.onload = done; reader.readAsDataURL(blob); });
@@ -115,14 +115,14 @@ STEMS = """async () => {
 }"""
 
 CHOOSE_FLAC = """async () => {
-  const menu = [...document.querySelectorAll(".card")].at(-1).querySelector(".format");
+  const menu = document.querySelector(".card").querySelector(".format");
   menu.value = "flac";
   menu.dispatchEvent(new Event("change", { bubbles: true }));
   return menu.value;
 }"""
 
 CANCEL = """async () => {
-  [...document.querySelectorAll(".card")].at(-1).querySelector(".cancel").click();
+  document.querySelector(".card").querySelector(".cancel").click();
   return true;
 }"""
 
