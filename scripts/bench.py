@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
 
@@ -91,7 +91,7 @@ def main() -> None:
         for model in args.model:
             name = model.replace(":", "-")
             if model.startswith("random:"):
-                random_model(site / "weights" / name, int(model.removeprefix("random:")))
+                random_model(site / "weights" / name, model.removeprefix("random:"))
                 publish(site)
             for workers in args.workers:
                 with opened(site, Path(work) / f"profile {name} {workers}") as context:
@@ -113,7 +113,8 @@ def parser() -> argparse.ArgumentParser:
     several: dict[str, Any] = {"nargs": "+", "metavar": "N"}
     top.add_argument(
         "--model", nargs="+", default=["random:1024", "umx-mini"], metavar="NAME",
-        help="of weights/, or random:HIDDEN for a seeded one of that size (default: %(default)s)",
+        help="of weights/, or seeded: random:HIDDEN, of that size and UMX-L's shape; random:htdemucs, "
+        "random:htdemucs_6s (default: %(default)s)",
     )  # fmt: skip
     top.add_argument("--seconds", type=int, default=[60, 240], help="of music", **several)
     top.add_argument("--workers", type=int, default=[1, os.cpu_count() or 2], **several)
@@ -144,33 +145,76 @@ def song(folder: Path, seconds: int) -> Path:
     return path
 
 
-def random_model(folder: Path, hidden: int, most: int = 60) -> None:
-    """A model of the shape of UMX-L and any hidden size, with weights that keep signals at their level.
+HTDEMUCS: dict[str, dict[str, Any]] = {
+    "htdemucs": {"sources": ["drums", "bass", "other", "vocals"], "bottom_channels": 512},
+    "htdemucs_6s": {"sources": ["drums", "bass", "other", "vocals", "guitar", "piano"]},
+}
+"""What the makers' networks are made with, beside the defaults."""
 
-    most: the largest of the integers that stand for weights. 4 makes files as small as trained weights do.
+
+def random_model(folder: Path, shape: str, most: int = 60) -> None:
+    """A model with weights that keep signals at their level: of UMX-L's shape and a hidden size, or of HTDEMUCS.
+
+    most: the largest of the integers that stand for weights of eight bits. 4 makes files as small as trained ones.
     """
     import numpy as np
 
+    from umx import models
     from umx.format.library import read_manifest, write_model
-    from umx.models.openunmix.network import shapes
+    from umx.models.htdemucs.arguments import parse
 
     fields = dict(vars(read_manifest(ROOT / "weights" / "umx-mini")))
-    files, network = fields.pop("files"), replace(fields["network"], hidden_size=hidden)
-    fields |= {"name": folder.name, "title": folder.name, "network": network}
-    layout = shapes(network)
-    rng = np.random.default_rng(hidden)
-    spread = (most * (most + 1) / 3) ** 0.5
+    groups = [entry.targets for entry in fields.pop("files")]
+    if shape in HTDEMUCS:
+        targets, network = parse(made_with(shape))
+        fields |= {"architecture": "htdemucs", "network": network}
+        groups = [targets]
+    else:
+        fields["network"] = replace(fields["network"], hidden_size=int(shape))
+    fields |= {"name": folder.name, "title": folder.name}
+    layout = models.find(fields["architecture"]).shapes(fields["network"])
+    rng = np.random.default_rng(len(layout))
 
-    def tensor(name: str, dtype: str, shape: tuple[int, ...]) -> Any:
-        if dtype == "I8":
-            return rng.integers(-most, most + 1, shape, np.int8)
-        if name.endswith(".scale"):
-            inputs = layout[name.replace("scale", "weight")][1][1]
-            return np.full(shape, 1 / spread / inputs**0.5, np.float32)
-        return rng.uniform(-0.1, 0.1, shape).astype(np.float32)
+    def network_file() -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, (dtype, size) in layout.items():
+            name, _, kind = key.rpartition(".")
+            if kind == "low":
+                continue  # with its weight
+            if dtype == "F32":
+                out[key] = rng.uniform(-0.1, 0.1, size).astype(np.float32) + (kind == "gain")
+                continue
+            if f"{name}.low" in layout:
+                # Of as many bits as trained weights have where they travel.
+                whole = np.clip(rng.normal(0, 950, size), -4095, 4095).astype(np.int16)
+                low = whole.astype(np.int8)  # wraps around
+                out[f"{name}.low"], out[key], spread = (
+                    low,
+                    ((whole - low) >> 8).astype(np.int8),
+                    950.0,
+                )
+            else:
+                out[key] = rng.integers(-most, most + 1, size, np.int8)
+                spread = (most * (most + 1) / 3) ** 0.5
+        for key, (_, size) in layout.items():
+            if key.endswith(".scale"):
+                inputs = layout[key.replace("scale", "weight")][1][1]
+                out[key] = np.full(size, 1 / spread / inputs**0.5, np.float32)
+        return out
 
-    weights = {f.targets: {n: tensor(n, *kind) for n, kind in layout.items()} for f in files}
-    write_model(folder, weights, **fields)
+    write_model(folder, {group: network_file() for group in groups}, **fields)
+
+
+def made_with(shape: str) -> dict[str, Any]:
+    """The arguments of the makers' class for a network of HTDEMUCS."""
+    from fractions import Fraction
+
+    return {
+        "dconv_mode": 3,
+        "t_layers": 5,
+        "segment": Fraction(39, 5),
+        "bottom_channels": 0,
+    } | HTDEMUCS[shape]
 
 
 @contextmanager
@@ -266,8 +310,12 @@ def separate(page: "Page", path: Path) -> dict[str, float]:
     page.evaluate("performance.clearMarks()")
     for worker in engines(page):
         worker.evaluate("performance.clearMeasures()")
-    card = page.locator(".card").nth(page.locator(".card").count())
+    before = page.locator(".card").count()
     page.set_input_files("#file", path)
+    page.wait_for_function(
+        "before => document.querySelectorAll('.card').length > before", arg=before
+    )
+    card = page.locator(".card").first  # the newest
     card.and_(page.locator(ENDED)).wait_for(timeout=PATIENCE)
     if card.get_attribute("data-state") != "done":
         sys.exit(f"{path.name} could not be separated: {card.locator('.status').inner_text()}")
@@ -323,14 +371,37 @@ def peak_memory() -> Iterator[Callable[[], float]]:
 
 
 def reference(model: str, seconds: int) -> Iterator[Result]:
-    """The PyPI package openunmix on PyTorch, with random weights: its speed doesn't depend on them."""
+    """The PyPI package openunmix or demucs on PyTorch, with random weights: speed doesn't depend on them."""
     try:
         import torch
 
-        from scripts.golden import OpenUnmix, Separator
-    except ImportError:
-        print("torch and openunmix are not installed: no reference is measured.", file=sys.stderr)
+        separate = (
+            torch_demucs(model)
+            if model.removeprefix("random:") in HTDEMUCS
+            else torch_openunmix(model)
+        )
+    except ImportError as error:
+        print(f"No reference is measured for {model}: {error}.", file=sys.stderr)
         return
+    audio = 0.1 * torch.randn(1, 2, seconds * RATE)
+    for threads in sorted({1, os.cpu_count() or 1}):
+        torch.set_num_threads(threads)
+        factors = []
+        with torch.no_grad():
+            separate(audio[..., : 10 * RATE])
+            for _ in range(RUNS):
+                begun = time.perf_counter()
+                separate(audio)
+                factors.append((time.perf_counter() - begun) / seconds)
+        yield Result(
+            model.replace(":", "-"), seconds, threads, f"PyTorch {torch.__version__}", "none",
+            real_time_factor=statistics.median(factors), spread=[min(factors), max(factors)],
+        )  # fmt: skip
+
+
+def torch_openunmix(model: str) -> Callable[[Any], Any]:
+    """openunmix's separator. Raises ImportError where it is not installed."""
+    from scripts.golden import OpenUnmix, Separator
     from umx.format.library import find_model, read_manifest
 
     kind, _, size = model.rpartition(":")
@@ -339,21 +410,22 @@ def reference(model: str, seconds: int) -> Iterator[Result]:
         target: OpenUnmix(nb_bins=2049, nb_channels=2, hidden_size=hidden, max_bin=1487).eval()
         for target in ("vocals", "drums", "bass", "other")
     }
-    separator = Separator(networks, niter=1)
-    audio = 0.1 * torch.randn(1, 2, seconds * RATE)
-    for threads in sorted({1, os.cpu_count() or 1}):
-        torch.set_num_threads(threads)
-        factors = []
-        with torch.no_grad():
-            separator(audio[..., : 10 * RATE])
-            for _ in range(RUNS):
-                begun = time.perf_counter()
-                separator(audio)
-                factors.append((time.perf_counter() - begun) / seconds)
-        yield Result(
-            model.replace(":", "-"), seconds, threads, f"PyTorch {torch.__version__}", "none",
-            real_time_factor=statistics.median(factors), spread=[min(factors), max(factors)],
-        )  # fmt: skip
+    return cast(Callable[[Any], Any], Separator(networks, niter=1))
+
+
+def torch_demucs(model: str) -> Callable[[Any], Any]:
+    """demucs's way through a song, with the overlap that umx has. Raises ImportError where it is not installed."""
+    from types import ModuleType
+
+    # demucs imports torchaudio only to load files.
+    sys.modules.setdefault("torchaudio", ModuleType("torchaudio"))
+    from demucs.apply import apply_model
+    from demucs.htdemucs import HTDemucs
+
+    from umx.models.htdemucs.estimate import OVERLAP
+
+    network = HTDemucs(**made_with(model.removeprefix("random:"))).eval()
+    return lambda audio: apply_model(network, audio, shifts=0, overlap=1 / OVERLAP)
 
 
 def report(result: Result) -> Result:

@@ -78,7 +78,7 @@ def add_large_model(site: Path) -> None:
     from umx.models.official import OFFICIAL
 
     folder = site / "weights" / "umxl"
-    bench.random_model(folder, 1024, 4)
+    bench.random_model(folder, "1024", 4)
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | OFFICIAL["umxl"].fields()))
     write_index(site / "weights")

@@ -60,8 +60,8 @@ def main(output: Path) -> None:
         site = build(work / "site")
         for model in MODELS:
             if model.startswith("random:"):
-                hidden = int(model.removeprefix("random:"))
-                random_model(site / "weights" / model.replace(":", "-"), hidden)
+                shape = model.removeprefix("random:")
+                random_model(site / "weights" / model.replace(":", "-"), shape)
         songs = {seconds: song(work, seconds) for seconds in SECONDS}
         for model in MODELS:
             for workers in WORKERS:

@@ -1,20 +1,28 @@
 """A model that comes to a checkout while its page is open: the page sees it, uses it, and has it without a network."""
 
+import re
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pages import build_site, serving
+from pages import build_site, serving, stems
 from playwright.sync_api import Browser, Page, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
+from test_best_model import expect_made_with
 from test_offline import KEPT
 
 from scripts.build import SERVICE_WORKER
 from scripts.common.index import write_index
 from scripts.serve import server
+from tests.checkout import ROOT, official_names, stand_in
+from tests.checkpoints import pth, random_state
+from tests.scripts.server import Server
 
 INDEX = "fetch('weights/index.json').then(response => response.json())"
 COMING = {"name": "umxl", "title": "UMX-L", "licence": "none", "size": 1, "quality": {}}
@@ -110,3 +118,44 @@ def test_what_has_come_works_without_a_network(
     assert listed(second) == {"umx-mini": None, "umxl": None}
     drop(second, ("song.wav", wav(compose(3))))
     expect(card(second, "song").locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+
+
+def test_serve_brings_umxl_and_the_open_page_takes_it(browser: Browser, tmp_path: Path) -> None:
+    """The whole way: from the archive through weights.py into a page that is not loaded again."""
+    checkpoints = [pth(random_state(64, 2049, 1487, seed)) for seed in range(4)]
+    archive = Server(official_names(checkpoints))
+    with serving(archive):
+        checkout = stand_in(tmp_path / "checkout", checkpoints, archive.url)
+        shutil.copytree(ROOT / "app" / "vendor", checkout / "app" / "vendor")
+        shutil.copytree(ROOT / "weights" / "umx-mini", checkout / "weights" / "umx-mini")
+        archive.answers = ["honest", "cut"]
+        archive.may_cut.clear()
+        command = [sys.executable, "scripts/serve.py", "--no-open", "--port", "0"]
+        process = subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout
+            (url,) = re.findall(r"http://\S+", process.stdout.readline())
+            context = browser.new_context()
+            page = context.new_page()
+            page.goto(url + "?workers=1")
+            news = page.locator("#model-news")
+            expect(news).to_contain_text("UMX-L is on its way", timeout=PATIENCE)
+            page.evaluate("document.body.dataset.unchanged = 'yes'")
+            archive.may_cut.set()
+            in_use = page.locator("#in-use")
+            expect(in_use).to_contain_text("Model: UMX-L", timeout=PATIENCE)
+            expect(page.locator("body")).to_have_attribute("data-unchanged", "yes")
+            song = compose(3)
+            drop(page, ("song.wav", wav(song)))
+            best, mini = (checkout / "weights" / name for name in ("umxl", "umx-mini"))
+            expect_made_with(stems(card(page, "song")), best, mini, song)
+            expect(page.locator("#offline")).to_be_visible(timeout=PATIENCE)
+        finally:
+            archive.may_cut.set()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+            assert process.stdout
+            process.stdout.close()
+    page.reload()
+    expect(in_use).to_contain_text("Model: UMX-L", timeout=PATIENCE)
+    context.close()

@@ -26,7 +26,7 @@ QUALITY = {"vocals": 7.21, "drums": 7.15, "bass": 6.02, "other": 4.89}
 def add_model(site: Path, name: str, title: str, hidden: int, quality: dict[str, float]) -> Path:
     """A model of random weights, as the site's index and its service worker know it then."""
     folder = site / "weights" / name
-    bench.random_model(folder, hidden, 4)
+    bench.random_model(folder, str(hidden), 4)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest |= {"title": title, "licence": "CC BY-NC-SA 4.0", "quality": quality}
     (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -69,7 +69,7 @@ def test_the_figures_are_kept_as_json(
     for name, stand_in in {
         "build": build,
         "song": lambda folder, seconds: folder / f"{seconds}.wav",
-        "random_model": lambda folder, hidden: made.append(folder),
+        "random_model": lambda folder, shape: made.append(folder),
         "publish": lambda site: published.append((site, list(made))),
         "opened": lambda site, profile: nullcontext(),
         "in_browser": in_browser,
@@ -97,7 +97,7 @@ def test_the_figures_are_kept_as_json(
 
 def test_a_song_that_fails_ends_it_in_words() -> None:
     page = MagicMock()
-    card = page.locator.return_value.nth.return_value
+    card = page.locator.return_value.first
     card.get_attribute.return_value = "failed"
     card.locator.return_value.inner_text.return_value = "The engine ran out of memory."
     with pytest.raises(SystemExit, match=r"240 s\.wav could not be .*: The engine ran out of"):
