@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from umx.models.official import Official
 
 EMBEDDED = "umx-mini"
-CHECKPOINTS = (".pth", ".th")
+CHECKPOINTS = (".pth", ".th", ".safetensors")
 """How the names of the makers' files end."""
 DOWNLOAD = 0.9
 """The share of downloads in the progress of `get`; converting is the rest."""
@@ -265,7 +265,7 @@ def find(official: "Official", folder: Path) -> dict[tuple[str, ...], Path]:
     }
     found = {}
     for checkpoint in official.checkpoints:
-        paths = [p for p, digest in digests.items() if matches(digest, checkpoint.sha256)]
+        paths = [p for p, digest in digests.items() if checkpoint.recognises(digest)]
         if not paths:
             path = folder / checkpoint.file
             state = "is damaged, its sha256 differs" if path in digests else "is missing"

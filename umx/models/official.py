@@ -23,6 +23,10 @@ class Checkpoint:
     also: tuple[str, ...] = ()
     """The same digits of other files with the same network."""
 
+    def recognises(self, digest: str) -> bool:
+        """Whether a file of this sha256, in hex, is this checkpoint."""
+        return digest.startswith((self.sha256, *self.also))
+
 
 @dataclass(frozen=True)
 class Official:
@@ -82,8 +86,8 @@ def recognise(digests: Mapping[str, Any]) -> tuple[str, dict[Checkpoint, Any]] |
         found = {
             checkpoint: file
             for checkpoint in official.checkpoints
-            for whole, file in digests.items()
-            if whole.startswith((checkpoint.sha256, *checkpoint.also))
+            for digest, file in digests.items()
+            if checkpoint.recognises(digest)
         }
         if len(found) > (len(best[1]) if best else 0):
             best = name, found
