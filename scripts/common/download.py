@@ -5,17 +5,17 @@ import math
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
+from shared.resuming import PAUSES, Attempts, continues, headers
+
 CONNECT_SECONDS = 10
 CHUNK = 1 << 18
-PAUSES = (1, 2, 4, 8)
-"""Seconds before each attempt to go on, as long as none gets any further."""
 
 Report = Callable[[int, int], None]
 """Called with the bytes there are and the bytes there will be, where the server tells."""
@@ -47,30 +47,29 @@ def fetch(
     path: Path,
     expected: str,
     size: int | None = None,
-    pauses: Sequence[float] = PAUSES,
+    pauses: tuple[float, ...] = PAUSES,
     report: Report | None = None,
 ) -> None:
     """Download `url` to `path`; a `.part` file beside it keeps what an interrupted run has got.
 
-    expected: the sha256 in hex, or the beginning of it; size: the right number of bytes, where known; pauses: seconds
-    before each attempt to go on, as long as none gets any further.
+    expected: the sha256 in hex, or the beginning of it; size: the right number of bytes, where known; pauses: as
+    `Attempts` takes them.
     Raises DownloadError. A host that could never be reached is not tried again in this process.
     """
     part = path.with_name(path.name + ".part")
-    furthest, left = 0, list(pauses)
+    attempts = Attempts(pauses)
     while True:
         try:
             _attempt(url, part, expected, size, report)
             part.replace(path)
             return
         except _Problem as problem:
-            if _size(part) > furthest:
-                furthest, left = _size(part), list(pauses)
-            if not left:
+            pause = attempts.pause(_size(part))
+            if pause is None:
                 raise DownloadError(f"{url}: {problem}") from problem
         except OSError as error:
             raise DownloadError(f"{part} can't be written: {error.strerror}") from error
-        sleep(left.pop(0))
+        sleep(pause)
 
 
 def _attempt(url: str, part: Path, expected: str, size: int | None, report: Report | None) -> None:
@@ -104,13 +103,12 @@ def _continue(url: str, part: Path, size: int | None, report: Report | None) -> 
     have = _size(part)
     if have and have == size:
         return
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    request = urllib.request.Request(url, headers=headers)
+    request = urllib.request.Request(url, headers=headers(have))
     with _connection():
         response = urllib.request.urlopen(request, timeout=CONNECT_SECONDS)
     _live_hosts.add(urlsplit(url).netloc)
     with response:
-        if not _continues(response, have):
+        if not continues(response.status, response.headers.get("Content-Range"), have):
             have = 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else size
@@ -150,12 +148,6 @@ def _read(response: HTTPResponse) -> bytes:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _continues(response: HTTPResponse, have: int) -> bool:
-    """Whether the answer begins where our part ends; a server may send all of it, or another range."""
-    content = response.headers.get("Content-Range", "")
-    return response.status == 206 and content.startswith(f"bytes {have}-")
 
 
 def terminal_report(title: str) -> Report:

@@ -14,9 +14,7 @@ from page.models.model_choice import seconds_left
 from page.promises import RejectedError, attempt, settle
 from page.text.texts import tr
 from shared.facts import MANIFEST
-
-PAUSES = (1, 2, 4, 8)
-"""Seconds before each further attempt at a file."""
+from shared.resuming import PAUSES
 
 
 def files_of(manifest):

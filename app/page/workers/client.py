@@ -14,6 +14,7 @@ from umx.version import WHEEL
 SCRIPT, SNAPSHOT = "./app/worker/worker.py", "./app/offline/snapshot.mjs"
 FILES = (
     "shared/facts.py",
+    "shared/resuming.py",
     "worker/converting.py",
     "worker/fetching.py",
     "worker/storage.py",
