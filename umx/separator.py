@@ -13,8 +13,9 @@ from .format.safetensors import Tensors
 from .kernels import Engine, choose
 from .level import Meter, gain
 from .models import Progress
+from .names import RESIDUAL
 from .signal import samples as signals
-from .stems import RESIDUAL, named
+from .stems import named
 from .types import Float
 
 DEFAULT_MODEL = "umx-mini"

@@ -23,7 +23,6 @@ from page.songs.song import (
     DECODING,
     DONE,
     FAILED,
-    NAMES,
     RUNNING,
     WAITING,
     Song,
@@ -36,6 +35,7 @@ from page.wake_lock import WakeLock
 from page.workers.client import Worker, default_size, memory, worker_options
 from page.workers.pool import Cancelled, Pool, WorkerError
 from shared.facts import MODEL_SCHEME, SAMPLE_RATE
+from umx.names import title_of
 
 ENGINES = {
     "simd": "WebAssembly SIMD kernel",
@@ -195,7 +195,7 @@ class Page:
         )
         view.say(view.element("model"), text)
         quality = ", ".join(
-            "{} {:.1f}".format(tr(NAMES.get(target, target)), getattr(model.quality, target))
+            "{} {:.1f}".format(tr(title_of(target)), getattr(model.quality, target))
             for target in js.Object.keys(model.quality)
         )
         text = tr("Engine: {}; workers: {}, {} of memory. Quality: {}. {}")

@@ -23,11 +23,11 @@ from umx import level as levels
 from umx import segments
 from umx.errors import CodedError, WeightsError
 from umx.format.library import Model
-from umx.format.manifest import MANIFEST, Manifest
+from umx.format.manifest import Manifest
 from umx.kernels import Engine, blas, choose
+from umx.names import KARAOKE, MANIFEST, RESIDUAL, VOCALS, title_of
 from umx.separator import Separator
 from umx.signal.samples import CHANNELS, make_finite
-from umx.stems import KARAOKE, RESIDUAL, TITLES, VOCALS
 from umx.stems import named as stems_of
 from umx.types import Complex, Float
 from worker import fetching, storage, unpacking
@@ -326,7 +326,7 @@ def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
     if RESIDUAL in stems:
         rest = stems.pop(RESIDUAL)
         if list(targets) != [VOCALS, RESIDUAL]:
-            stems[TITLES[RESIDUAL]] = rest
+            stems[title_of(RESIDUAL)] = rest
     return stems
 
 

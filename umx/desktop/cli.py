@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from ..errors import WeightsError
 from ..format.library import Model, find_model, load_model
+from ..names import RESIDUAL, title_of
 from ..separator import DEFAULT_MODEL, Separator
-from ..stems import RESIDUAL, TITLES, named, targets_for, titles_of
+from ..stems import named, targets_for, titles_of
 from ..types import Float
 from ..version import VERSION
 from .audio import AudioError, write_stems
@@ -58,9 +59,9 @@ def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separat
     residual: whether "rest" is wanted too. Raises ValueError for a stem that the model can't give.
     """
     available = model.manifest.targets
-    wanted = [TITLES.get(stem, stem) for stem in stems] or titles_of(available)
+    wanted = [title_of(stem) for stem in stems] or titles_of(available)
     if residual:
-        wanted.append(TITLES[RESIDUAL])
+        wanted.append(title_of(RESIDUAL))
     # The residual is what karaoke is made of where not all targets are wanted.
     apart = residual or bool(stems)
     return Separator(model, targets=targets_for(stems, available), residual=apart), wanted
@@ -128,7 +129,7 @@ def write(path: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
                     song.blocks(), song.samples, song.level, lambda done: bar.update(done - bar.n)
                 ):
                     stems = named(estimates, separator.targets, available)
-                    yield {TITLES.get(name, name): stem for name, stem in stems.items()}
+                    yield {title_of(name): stem for name, stem in stems.items()}
 
         loud = write_stems(paths, stretches(), song.samples, rate)
     for stem in paths.values():

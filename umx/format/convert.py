@@ -7,8 +7,9 @@ from typing import Any, BinaryIO
 
 from .. import models
 from ..errors import CheckpointError, ConvertError
+from ..names import MANIFEST
 from . import checkpoint
-from .manifest import MANIFEST, Manifest, WeightFile
+from .manifest import Manifest, WeightFile
 from .packing import pack
 
 TARGETS = ("vocals", "drums", "bass", "other")

@@ -19,8 +19,6 @@ from ..stems import RESERVED
 from .safetensors import LARGEST_HEADER, Shapes, load_json, size
 
 FORMAT = 2
-MANIFEST = "manifest.json"
-"""Name of the file in a model's folder."""
 TARGET = re.compile(r"[\w-]{1,64}")
 """Names that a target may have: files are named after it."""
 LARGEST_FILE = 1 << 30  # bytes, unpacked

@@ -9,9 +9,8 @@ from page.files.sound import DecodeError
 from page.files.wav import frame_bytes
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
+from umx.names import target_of, title_of
 
-NAMES = {"other": "melody"}
-"""What people call a target where the field uses another word."""
 STEMS = ("vocals", "drums", "bass", "guitar", "piano", "melody", "karaoke", "rest")
 """The order in which people see them; "rest" is what is left of the mixture beside some targets."""
 WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
@@ -164,9 +163,8 @@ class Song:
 
     def choice(self):
         """What the worker needs to know of the visitor's choice: stems by the engine's names, samples, folder."""
-        engines = {name: target for target, name in NAMES.items()}
         return {
-            "stems": [engines.get(name, name) for name in self.targets],
+            "stems": [target_of(stem) for stem in self.targets],
             "sample_kind": self.kind,
             "folder": self.folder,
         }
@@ -190,7 +188,7 @@ class Song:
         if self.piece_at(piece.start):
             return  # a worker that stopped has posted it already; its batch is done again
         for target in piece.stems:
-            stem = NAMES.get(target, target)
+            stem = title_of(target)
             self.loud[stem] = self.loud.get(stem, 0) + getattr(piece.loud, target)
         start, samples = self.add(record(piece), piece.blob)
         self.on_piece(start, samples, waveforms(piece))
@@ -203,7 +201,7 @@ class Song:
         blobs = {}
         for index, target in enumerate(targets):
             # A slice refers to the whole Blob, which the browser keeps on disk where there is room.
-            blobs[NAMES.get(target, target)] = blob.slice(index * each, index * each + size)
+            blobs[title_of(target)] = blob.slice(index * each, index * each + size)
         self.pieces.append((start, samples, blobs))
         self.records.append(record)
         return start, samples
@@ -242,15 +240,13 @@ def record(piece):
 
 def waveforms(record):
     """A piece's waveform by stem."""
-    return {
-        NAMES.get(target, target): list(getattr(record.peaks, target)) for target in record.stems
-    }
+    return {title_of(target): list(getattr(record.peaks, target)) for target in record.stems}
 
 
 def targets_of(model):
     """The stems that a model, as its manifest describes it, estimates, by the names that people use."""
     names = [name for entry in model.files for name in entry.targets]
-    return in_order([NAMES.get(name, name) for name in names])
+    return in_order([title_of(name) for name in names])
 
 
 def in_order(stems):
