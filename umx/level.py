@@ -6,14 +6,11 @@ to one level as a whole, and its stems are brought back.
 
 import numpy as np
 
+from .planning import WINDOW, windows
 from .types import Float
 
 REFERENCE = 10 ** (-17 / 20)
 """The level that networks are given, of full scale. From -20 to -11 dBFS, SDR on real songs differs by 0.2 dB."""
-WINDOW = 44100
-"""Samples whose power is measured together; about the second that people hear loudness by."""
-MOST_WINDOWS = 60
-"""How many windows are enough where listening to a whole song would take time."""
 GATE = 0.1
 """Windows below this share of the mean power don't count, as in ITU-R BS.1770: a song is as loud as where it plays."""
 SILENCE = 1e-9
@@ -51,16 +48,6 @@ class Meter:
         if not powers.any():
             return 0.0
         return float(np.sqrt(powers[powers >= GATE * powers.mean()].mean()))
-
-
-def windows(samples: int) -> list[int]:
-    """Where the windows start that tell a song's level: all that it has, or as many as are enough, evenly spread.
-
-    In a song shorter than a window there is one, as long as the song.
-    """
-    last = max(0, samples // WINDOW - 1)
-    count = min(MOST_WINDOWS, last + 1)
-    return [index * last // max(1, count - 1) * WINDOW for index in range(count)]
 
 
 def gain(level: float) -> float:

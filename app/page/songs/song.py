@@ -9,6 +9,7 @@ from page.files.sound import DecodeError
 from page.files.wav import frame_bytes
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
+from umx import planning
 from umx.names import target_of, title_of
 
 STEMS = ("vocals", "drums", "bass", "guitar", "piano", "melody", "karaoke", "rest")
@@ -85,10 +86,13 @@ class Song:
         """
         self.clear()
         self.on_progress, self.on_piece = on_progress, on_piece
-        plan = await pool.run(self.plan, pool.size)
-        batches = list(plan.batches)
+        await pool.ready()  # if its workers are made anew just now
+        how = pool.cutting
+        batches = planning.batches(
+            self.length, how.segment, how.overlap, how.lanes, how.fixed, pool.size
+        )
         on_plan(len(batches))
-        self.level = await pool.run(self.measure, plan.windows)
+        self.level = await pool.run(self.measure)
         self.ends = [{} for _ in batches]
         self.is_broken = False  # whether it can't be decoded or separated to its end
         self.joined = set()  # the batches whose end was added to the next one's beginning
@@ -101,15 +105,11 @@ class Song:
         for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
             raise error
 
-    async def plan(self, worker, workers):
-        return await worker.ask("plan", samples=self.length, workers=workers)
-
-    async def measure(self, worker, windows):
+    async def measure(self, worker):
         """The song's level, from all of its windows. Raises DecodeError."""
-        sound = await self.audio.windows(list(windows.starts), windows.length)
-        answer = await worker.ask(
-            "measure", transfer=[sound.buffer], windows=sound, length=windows.length
-        )
+        length = min(planning.WINDOW, self.length)
+        sound = await self.audio.windows(planning.windows(self.length), length)
+        answer = await worker.ask("measure", transfer=[sound.buffer], windows=sound, length=length)
         return answer.level
 
     async def separated(self, pool, *batch):
@@ -132,24 +132,25 @@ class Song:
                 self.on_progress(index, message.fraction)
 
         self.on_progress(index, 0)
-        mixture = await self.mixture(list(batch.cuts), batch.span)
+        starts, length, cuts, span = batch
+        mixture = await self.mixture(cuts, span)
         answer = await worker.ask(
             "separate",
             listen,
             transfer=[mixture.buffer],
             mixture=mixture,
-            batch=batch,
+            batch={"starts": starts, "length": length, "cuts": cuts, "span": span},
             first=index == 0,
             last=index == count - 1,
             level=self.level,
             **self.choice(),
         )
         self.on_progress(index, 1)
-        self.ends[index] = {"start": batch.starts[0]}
+        self.ends[index] = {"start": starts[0]}
         for end in ("head", "tail"):
             self.ends[index][end] = getattr(answer, end, None)
-        for border in (index - 1, index):
-            await self.join_after(border, worker)
+        await self.join_after(index - 1, worker, "head")
+        await self.join_after(index, worker, "tail")
 
     async def mixture(self, starts, length):
         """A batch's mixture. Raises DecodeError, after which the batches to come are cancelled."""
@@ -169,8 +170,12 @@ class Song:
             "folder": self.folder,
         }
 
-    async def join_after(self, index, worker):
-        """Have the border of two batches added up, once both are there."""
+    async def join_after(self, index, worker, own):
+        """Have the border of two batches added up, once both are there.
+
+        own: "tail" or "head", that of the batch which the worker has just done. It is transferred: if the worker stops,
+        the batch is done again. The neighbour's is copied, since nothing would make it again.
+        """
         if not 0 <= index < len(self.ends) - 1:
             return
         left, right = self.ends[index], self.ends[index + 1]
@@ -178,9 +183,11 @@ class Song:
             self.joined.add(index)
             ends = {"tail": left["tail"], "head": right["head"], "start": right["start"]}
             try:
-                await worker.ask("join", self.add_posted, **ends, **self.choice())
+                transfer = [ends[own].buffer]
+                await worker.ask("join", self.add_posted, transfer, **ends, **self.choice())
             except WorkerError:
                 self.joined.remove(index)  # done again when the batch is
+                del (left if own == "tail" else right)[own]
                 raise
             left["tail"] = right["head"] = None
 
