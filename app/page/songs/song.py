@@ -7,6 +7,7 @@ from pyscript.ffi import to_js
 from page.files.formats import FORMATS
 from page.files.sound import DecodeError
 from page.files.wav import frame_bytes
+from page.songs.life import WAITING
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
 from umx import planning
@@ -14,9 +15,6 @@ from umx.names import target_of, title_of
 
 STEMS = ("vocals", "drums", "bass", "guitar", "piano", "melody", "karaoke", "rest")
 """The order in which people see them; "rest" is what is left of the mixture beside some targets."""
-WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
-DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
-ENDED = (DONE, FAILED, CANCELLED)
 LONGEST_TITLE = 300
 """Letters."""
 
