@@ -7,6 +7,7 @@ from pyscript.ffi import to_js
 from page.files.formats import FORMATS
 from page.files.sound import DecodeError
 from page.files.wav import frame_bytes
+from page.songs.borders import SIDES, Borders
 from page.songs.life import WAITING
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
@@ -91,9 +92,9 @@ class Song:
         )
         on_plan(len(batches))
         self.level = await pool.run(self.measure)
-        self.ends = [{} for _ in batches]
+        self.starts = [starts[0] for starts, *_ in batches]
+        self.borders = Borders()
         self.is_broken = False  # whether it can't be decoded or separated to its end
-        self.joined = set()  # the batches whose end was added to the next one's beginning
         work = [
             self.separated(pool, index, batch, len(batches)) for index, batch in enumerate(batches)
         ]
@@ -144,11 +145,11 @@ class Song:
             **self.choice(),
         )
         self.on_progress(index, 1)
-        self.ends[index] = {"start": starts[0]}
-        for end in ("head", "tail"):
-            self.ends[index][end] = getattr(answer, end, None)
-        await self.join_after(index - 1, worker, "head")
-        await self.join_after(index, worker, "tail")
+        for border, side in ((index - 1, "head"), (index, "tail")):
+            end = getattr(answer, side, None)
+            if end is not None:
+                self.borders.add(border, side, end)
+                await self.join(worker, border, side)
 
     async def mixture(self, starts, length):
         """A batch's mixture. Raises DecodeError, after which the batches to come are cancelled."""
@@ -168,26 +169,25 @@ class Song:
             "folder": self.folder,
         }
 
-    async def join_after(self, index, worker, own):
-        """Have the border of two batches added up, once both are there.
+    async def join(self, worker, border, own):
+        """Have a border added up, once both of its ends are there.
 
-        own: "tail" or "head", that of the batch which the worker has just done. It is transferred: if the worker stops,
-        the batch is done again. The neighbour's is copied, since nothing would make it again.
+        own: the side of the batch that the worker has just done. Its end is transferred: if the worker stops, the batch
+        is done again. The other one is copied, since nothing would make it again.
         """
-        if not 0 <= index < len(self.ends) - 1:
+        ends = self.borders.take(border)
+        if not ends:
             return
-        left, right = self.ends[index], self.ends[index + 1]
-        if "tail" in left and "head" in right and index not in self.joined:
-            self.joined.add(index)
-            ends = {"tail": left["tail"], "head": right["head"], "start": right["start"]}
-            try:
-                transfer = [ends[own].buffer]
-                await worker.ask("join", self.add_posted, transfer, **ends, **self.choice())
-            except WorkerError:
-                self.joined.remove(index)  # done again when the batch is
-                del (left if own == "tail" else right)[own]
-                raise
-            left["tail"] = right["head"] = None
+        ends, start = dict(zip(SIDES, ends)), self.starts[border + 1]
+        transfer = [ends[own].buffer]
+        try:
+            await worker.ask(
+                "join", self.add_posted, transfer, start=start, **ends, **self.choice()
+            )
+        except WorkerError:
+            self.borders.failed(border, own)
+            raise
+        self.borders.done(border)
 
     def add_posted(self, piece):
         if self.piece_at(piece.start):
