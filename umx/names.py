@@ -8,11 +8,11 @@ TITLES = {"other": "melody", RESIDUAL: "rest"}
 
 
 def title_of(target: str) -> str:
-    """What people call the stem of a target, as the field calls it; a title stays what it is."""
+    """What people call the stem of a target. A title is returned as it is."""
     return TITLES.get(target, target)
 
 
 def target_of(title: str) -> str:
-    """The other way round."""
+    """The target that people call by this title."""
     targets = [target for target in TITLES if TITLES[target] == title]
     return targets[0] if targets else title

@@ -20,11 +20,13 @@ class Batch:
     """Consecutive segments of equal length, separated in lockstep."""
 
     starts: tuple[int, ...]
+    """First sample that is kept of each segment's estimates."""
     length: int
+    """Samples that are kept."""
     cuts: tuple[int, ...]
-    """Where the network begins to listen, for each segment; it hears the song around what is kept of its estimates."""
+    """First sample that the network sees of each segment: it may see more of the song than is kept."""
     span: int
-    """For how many samples it listens."""
+    """Samples that the network sees."""
 
 
 def plan(samples: int, cutting: Cutting, workers: int = 1) -> list[Batch]:
@@ -55,7 +57,7 @@ class Cutter:
         """blocks: float32 (channels, n), of any length."""
         self._blocks = iter(blocks)
         self._held: Float | None = None
-        self._start = 0  # of what is held, in samples of the song
+        self._start = 0  # the song's sample with which it begins
 
     def cut(self, batch: Batch) -> Float:
         """As `cut`. The batch begins no earlier than the one before."""
@@ -84,7 +86,7 @@ def fade(estimates: Float, overlap: int, first: bool, last: bool) -> None:
 
 
 class Joiner:
-    """Adds faded segments up to one signal, a stretch at a time."""
+    """Adds up faded segments, and gives the signal a stretch at a time."""
 
     def __init__(self, overlap: int):
         self.overlap = overlap

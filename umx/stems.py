@@ -12,7 +12,7 @@ from .names import KARAOKE, RESIDUAL, TITLES, VOCALS, title_of
 from .types import Float
 
 RESERVED = frozenset({KARAOKE, *TITLES, *TITLES.values()} - {"other"})
-"""What no model may call a target."""
+"""Names that no model may give a target."""
 
 
 def titles_of(targets: Sequence[str]) -> list[str]:
@@ -36,17 +36,17 @@ def targets_for(stems: Sequence[str], available: Sequence[str]) -> list[str]:
 
 
 def named(estimates: Float, targets: Sequence[str], available: Sequence[str]) -> dict[str, Float]:
-    """Estimates by name, and karaoke where they make it up.
+    """Estimates by name, and karaoke where they suffice for it.
 
     estimates: (targets, …), in the order of `targets`, of which the last may be the residual.
-    available: all that the model could estimate.
+    available: all of the model's targets.
     """
     stems = dict(zip(targets, estimates, strict=True))
     others = [name for name in targets if name != VOCALS]
     with_vocals = VOCALS in stems and (RESIDUAL in stems or set(available) <= set(targets))
     without = VOCALS in available and set(available) - {VOCALS} <= set(targets)
     if without and not with_vocals:
-        others = [name for name in others if name != RESIDUAL]  # which holds the vocals
+        others = [name for name in others if name != RESIDUAL]  # the vocals are in it
     if (with_vocals or without) and others:
         stems[KARAOKE] = np.sum([stems[name] for name in others], axis=0)
     return stems

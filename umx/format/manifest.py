@@ -1,4 +1,4 @@
-"""A model's manifest: whose it is, under which licence, of which network, in which files.
+"""A model's manifest: its maker, licence, network and files.
 
 History of the format:
 
@@ -38,7 +38,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is said of a model. `network` is the architecture's own dataclass, see `models.Architecture`."""
+    """A model's description. `network` is the architecture's own dataclass, see `models.Architecture`."""
 
     name: str
     title: str
@@ -50,7 +50,7 @@ class Manifest:
     sample_rate: int
     network: Any
     files: tuple[WeightFile, ...]
-    quality: dict[str, float] = field(default_factory=dict)  # SDR in dB by target, or of "all"
+    quality: dict[str, float] = field(default_factory=dict)  # SDR in dB by target, or for "all"
     quality_note: str = ""
 
     @property
@@ -60,7 +60,7 @@ class Manifest:
 
     @property
     def shapes(self) -> Shapes:
-        """What each of the files holds."""
+        """Types and shapes of the tensors in each of the files."""
         return models.find(self.architecture).shapes(self.network)
 
     @classmethod
@@ -107,7 +107,7 @@ class Manifest:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
 
     def check_network(self) -> None:
-        """Raise ValueError for anything but the files that is of the wrong type or out of bounds."""
+        """Raise ValueError for a field of the wrong type or out of bounds; files are not looked at."""
         for name, kind in type(self).__annotations__.items():
             if kind is str and not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} should be text")
@@ -148,7 +148,7 @@ class Manifest:
 
 
 def refuse_page(data: bytes | bytearray, where: str) -> None:
-    """Raise WeightsError for what many hosts serve in place of a file that they don't have."""
+    """Raise WeightsError for a web page, which many hosts serve in place of a missing file."""
     if re.match(rb"\s*<[!?a-zA-Z]", data):
         raise WeightsError(
             "weights.page",
