@@ -18,7 +18,7 @@ CONNECT_SECONDS = 10
 CHUNK = 1 << 18
 
 Report = Callable[[int, int], None]
-"""Called with the bytes there are and the bytes there will be, where the server tells."""
+"""Called with the bytes so far, and the bytes in all, where the server says so."""
 
 _live_hosts: set[str] = set()
 _dead_hosts: set[str] = set()
@@ -29,7 +29,7 @@ class DownloadError(RuntimeError):
 
 
 class _Problem(Exception):  # noqa: N818 (it ends as a DownloadError)
-    """What the next attempt may not meet."""
+    """A failure that the next attempt may not meet."""
 
 
 def sha256(path: Path) -> str:
@@ -73,7 +73,7 @@ def fetch(
 
 
 def _attempt(url: str, part: Path, expected: str, size: int | None, report: Report | None) -> None:
-    """Have the whole file in `part`. Raises _Problem, or DownloadError for what no further attempt mends."""
+    """Complete `part`. Raises _Problem, or DownloadError where no further attempt would help."""
     host = urlsplit(url).netloc
     if host in _dead_hosts:
         raise DownloadError(f"{host} can't be reached")
@@ -113,7 +113,7 @@ def _continue(url: str, part: Path, size: int | None, report: Report | None) -> 
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else size
         if size is not None and total != size:
-            # What is here already may still be right.
+            # The part that is here may still be right, so it stays.
             raise _Problem(
                 f"what came is not the file that is meant: it has {total} bytes instead of {size}"
             )
@@ -132,7 +132,7 @@ def _continue(url: str, part: Path, size: int | None, report: Report | None) -> 
 
 @contextmanager
 def _connection() -> Iterator[None]:
-    """What a connection breaks with, as a _Problem: nothing to do with the disk. Hosts out of reach are told apart."""
+    """Turn errors of a broken connection into _Problem; those of the disk, and hosts out of reach, are told apart."""
     try:
         yield
     except urllib.error.URLError:
@@ -158,7 +158,7 @@ def terminal_report(title: str) -> Report:
         nonlocal first, begun
         if not sys.stderr.isatty():
             return
-        if have <= first:  # it goes on from here, or begins anew
+        if have <= first:  # the first report, or the download has begun anew
             first, begun = have, monotonic()
         line = f"{title}: {have / 1e6:.0f} of {total / 1e6:.0f} MB"
         if have > first:

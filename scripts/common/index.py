@@ -24,7 +24,7 @@ SHOWN = ("name", "title", "licence", "credit", "source", "preset", "quality", "q
 
 
 def models(weights: Path = WEIGHTS) -> list[dict[str, Any]]:
-    """What the manifests say of each model, and its size in bytes, packed and unpacked, by name.
+    """Each model's entry in the index, by name: facts from its manifest, and its size in bytes, packed and unpacked.
 
     Raises ValueError for a damaged one.
     """
@@ -73,7 +73,7 @@ def _files(manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 @contextmanager
 def _damaged(path: Path) -> Iterator[None]:
-    """What goes wrong with a manifest's content, as a ValueError that says what to do."""
+    """Turn errors in a manifest's content into a ValueError that says what to do."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -269,7 +269,7 @@ def _mp3(file: BinaryIO, start: int) -> Header:
         start += len(frame)
     ours = bytes(
         [0xFF, first[1] | 1, 9 << 4 | rate << 2, first[3]]
-    )  # a bitrate whose frame is long enough
+    )  # its bitrate makes it long enough
     ours = ours.ljust(place, b"\0") + b"Info" + (1).to_bytes(4, "big") + FRAMES.to_bytes(4, "big")
     return Header((ours + encoder).ljust(length(9, 0), b"\0"), start, padding=padding)
 
