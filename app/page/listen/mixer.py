@@ -248,7 +248,7 @@ class Mixer:
     def open(self):
         if not self.player and self.lanes:
             self.player = player.Player(self.song, self.lanes, self.moved)
-            self.player.loop_range = self.mix.loop
+            self.player.head.loop_range = self.mix.loop
             self.apply()
             asyncio.create_task(self.set_speed())
 
@@ -260,7 +260,7 @@ class Mixer:
 
     def play_or_pause(self):
         self.open()
-        if self.player.playing:
+        if self.player.head.playing:
             self.player.pause()
         else:
             asyncio.create_task(self.player.play())
@@ -342,7 +342,7 @@ class Mixer:
         if self.mix.loop:
             self.player.repeat(*self.mix.loop)
         else:
-            self.player.loop_range = None
+            self.player.head.loop_range = None
 
     def grab(self, event):
         """A press on a waveform: released in place it seeks, dragged it loops; on an edge of the loop it moves that."""

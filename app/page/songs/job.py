@@ -126,7 +126,7 @@ class Job:
 
     def is_heard(self):
         player = self.mixer.player
-        return bool(player and player.playing)
+        return bool(player and player.head.playing)
 
     def may_go(self):
         """Whether it needn't wait for a better model any longer."""
