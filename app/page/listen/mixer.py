@@ -4,7 +4,7 @@ import asyncio
 
 from page import view
 from page.listen import pitch, player
-from page.listen.mix import NEUTRAL, Mix, is_loop
+from page.listen.mix import NEUTRAL, Mix
 from page.promises import RejectedError
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
@@ -355,11 +355,7 @@ class Mixer:
 
     def loop_at(self, event):
         """The loop if the pointer is released there, or None."""
-        sample = self.sample_at(event)
-        if self.edge is not None:
-            return self.mix.with_edge(self.edge, sample)
-        begun = self.grabbed
-        return (min(begun, sample), max(begun, sample)) if is_loop(begun, sample) else None
+        return self.mix.dragged(self.grabbed, self.sample_at(event), self.edge)
 
     def drag(self, event):
         if self.grabbed is not None:
