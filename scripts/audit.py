@@ -1,8 +1,8 @@
-"""Ask what is known of weaknesses in what the project is made of: `python3 scripts/audit.py`.
+"""Look for known weaknesses of the packages that the project uses: `python3 scripts/audit.py`.
 
-What the page loads, what the tests need, what training needs: asked of pip-audit and of npm's audit. Ends with status 1
-if a weakness is known. What nobody could be asked about is named and is no failure: services may be out of reach, and a
-registry's mirror may not have them.
+pip-audit and npm's audit are asked about the packages of the page, of the tests and of training. Ends with status 1 if
+a weakness is known. Packages about which nobody could be asked are named, and are no failure: services may be out of
+reach, and a registry's mirror may not have them.
 """
 
 import json
@@ -20,11 +20,11 @@ from scripts.vendor import LOCK
 
 PIP_AUDIT = "pip-audit==2.10.1"
 PATIENCE = 60
-"""Seconds in which a program must have answered: without a network some try again for minutes."""
+"""Seconds that a program has to answer: without a network some try again for minutes."""
 KNOWN, NOTHING, UNASKED = "known", "nothing known", "could not ask"
 
 Findings = dict[str, tuple[str, str]]
-"""By package and version: KNOWN, NOTHING or UNASKED, and what is known, or why nobody could be asked."""
+"""By package and version: KNOWN, NOTHING or UNASKED, and the weaknesses, or why nobody could be asked."""
 
 
 def main() -> int:
@@ -41,27 +41,27 @@ def main() -> int:
 
 
 def python_pins() -> list[list[str]]:
-    """name==version of what comes from pip, one list an environment."""
+    """Packages from pip as name==version, one list for each environment."""
     tests = pinned(ROOT / "tests" / "requirements.txt")
     lists = sorted((ROOT / "scripts" / "train").glob("requirements*.txt"))
     training = [pin for path in lists for pin in pinned(path)]
-    # By their own names: the package that carries their files is of no use to anybody.
+    # They are listed by their own names: nobody knows the package that carries their files.
     page = [f"{p['name']}=={p['version']}" for p in shipped() if p["package"]["client"] == "pip"]
     return [page, tests, training]
 
 
 def pinned(path: Path) -> list[str]:
-    """name==version of a list of requirements, without the conditions, hashes and remarks that follow."""
+    """A list of requirements as name==version, without conditions, hashes and remarks."""
     return re.findall(r"^[\w.-]+==[\w.+!-]+", path.read_text(), re.MULTILINE)
 
 
 def npm_pins() -> list[str]:
-    """name@version of what comes from npm."""
+    """Packages from npm as name@version."""
     return [p["package"]["spec"] for p in shipped() if p["package"]["client"] == "npm"]
 
 
 def shipped() -> list[dict]:  # type: ignore[type-arg]
-    """The packages of which the page loads files."""
+    """Packages of which the page loads files."""
     packages: list[dict] = json.loads(LOCK.read_text())["packages"]  # type: ignore[type-arg]
     return packages
 
@@ -78,7 +78,7 @@ def ask_pip(pins: list[str], work: Path, name: str) -> Findings:
 
 
 def heard_of_pip(pins: list[str], answer: str, complaint: str) -> Findings:
-    """What pip-audit says of each, as JSON. Of a package that it leaves out it doesn't say that nothing is known."""
+    """pip-audit's findings, from its JSON. A package that it leaves out is UNASKED."""
     try:
         told = {entry["name"]: entry for entry in json.loads(answer)["dependencies"]}
     except (ValueError, KeyError):
@@ -104,7 +104,7 @@ def ask_npm(pins: list[str], work: Path) -> Findings:
 
 
 def heard_of_npm(pins: list[str], answer: str, complaint: str) -> Findings:
-    """What npm's JSON says of each of them and of what each brings along, which npm tells under the same name."""
+    """npm's findings, from its JSON. Those of a package's own dependencies stand under the package's name."""
     try:
         known = json.loads(answer)["vulnerabilities"]
     except (ValueError, KeyError):
@@ -117,7 +117,7 @@ def heard_of_npm(pins: list[str], answer: str, complaint: str) -> Findings:
 
 
 def run(work: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    """Whatever comes of it; a program that isn't there, or doesn't answer in time, is one that complains."""
+    """Run a command, and return its result even if it failed: a missing or silent program counts as a complaint."""
     try:
         return subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:

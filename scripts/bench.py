@@ -58,7 +58,7 @@ postMessage("ready");
 
 @dataclass
 class Result:
-    """The figures of one configuration; medians, with the smallest and largest of the runs where there are several."""
+    """Figures of one configuration: medians, with the smallest and the largest of several runs."""
 
     model: str
     seconds: int  # of music
@@ -153,7 +153,7 @@ HTDEMUCS: dict[str, dict[str, Any]] = {
 
 
 def random_model(folder: Path, shape: str, most: int = 60) -> None:
-    """A model with weights that keep signals at their level: of UMX-L's shape and a hidden size, or of HTDEMUCS.
+    """A model of UMX-L's shape and a hidden size, or of HTDEMUCS, with random weights that keep signals at their level.
 
     most: the largest of the integers that stand for weights of eight bits. 4 makes files as small as trained ones.
     """
@@ -237,7 +237,7 @@ def opened(site: Path, profile: Path) -> "Iterator[BrowserContext]":
 def in_browser(
     context: "BrowserContext", model: str, workers: int, songs: dict[int, Path]
 ) -> Iterator[Result]:
-    """Open the page as a visitor does who was there before, and separate each song a few times."""
+    """Open the page like a visitor who was there before, and separate each song a few times."""
     page = context.pages[0]
     empty = memory()
     loaded = megabytes(page, f"?model={model}&workers={workers}")
@@ -248,7 +248,7 @@ def in_browser(
     kept(page)
     for seconds, path in songs.items():
         with peak_memory() as peak:
-            separate(page, path)  # to warm up: the browser compiles what runs often
+            separate(page, path)  # to warm up: the browser compiles code that runs often
             runs = [separate(page, path) for _ in range(RUNS)]
         factors = [run["total"] / seconds for run in runs]
         yield Result(
@@ -269,7 +269,7 @@ def in_browser(
 
 
 def settled(page: "Page", state: str) -> None:
-    """Wait for the page's state. Ends the script, with what the page says, where that becomes an error."""
+    """Wait for the page's state. Where that is an error, ends the script with the page's own words."""
     root = page.locator(f"html:is([data-state={state}], [data-state=error])")
     root.wait_for(timeout=PATIENCE)
     if root.get_attribute("data-state") == "error":
@@ -285,7 +285,7 @@ def ready_after(page: "Page", url: str) -> float:
 
 
 def kept(page: "Page") -> None:
-    """Wait until all is on the device that later visits need."""
+    """Wait until the device has everything that later visits need."""
     page.wait_for_function("performance.getEntriesByName('umx:kept').length", timeout=PATIENCE)
 
 
@@ -295,7 +295,7 @@ def engines(page: "Page") -> "list[Worker]":
 
 
 def megabytes(page: "Page", url: str) -> float:
-    """What the first visit fetches."""
+    """Megabytes that a first visit fetches."""
     sizes: list[int] = []
     count: Callable[[Any], None] = lambda r: sizes.append(r.sizes()["responseBodySize"])  # noqa: E731
     page.context.on("requestfinished", count)
@@ -306,7 +306,7 @@ def megabytes(page: "Page", url: str) -> float:
 
 
 def separate(page: "Page", path: Path) -> dict[str, float]:
-    """Seconds from the drop to the first finished stretch and to the end. Ends the script where there is none."""
+    """Seconds from the drop to the first finished stretch, and to the end. Ends the script where a song fails."""
     page.evaluate("performance.clearMarks()")
     for worker in engines(page):
         worker.evaluate("performance.clearMeasures()")
@@ -327,7 +327,7 @@ def separate(page: "Page", path: Path) -> dict[str, float]:
 
 
 def stages(page: "Page") -> dict[str, float]:
-    """Seconds that the engine's functions took for the last song, summed over all workers."""
+    """Seconds that each of the engine's functions took for the last song, in all workers together."""
     total: dict[str, float] = {}
     for worker in engines(page):
         script = "performance.getEntriesByType('measure').map(e => [e.name, e.duration / 1000])"
@@ -337,7 +337,7 @@ def stages(page: "Page") -> dict[str, float]:
 
 
 def memory() -> float:
-    """Megabytes that the browser's processes, children of this one, have for themselves."""
+    """Megabytes of the browser's processes, which are children of this one."""
     import psutil
 
     total = 0
@@ -353,7 +353,7 @@ def memory() -> float:
 
 @contextmanager
 def peak_memory() -> Iterator[Callable[[], float]]:
-    """Look at the memory again and again; the function that this gives tells the most that was seen."""
+    """Look at the memory again and again. Gives a function that returns the largest figure so far."""
     most, over = 0.0, threading.Event()
 
     def watch() -> None:
@@ -434,7 +434,7 @@ def report(result: Result) -> Result:
 
 
 def compared(results: list[Result]) -> list[Result]:
-    """The same results; those of a browser tell how they compare to the reference, if that was measured."""
+    """The results, with the browser's compared to the reference's, if that was measured."""
     factors = {(r.model, r.workers): r.real_time_factor for r in results if r.browser == "none"}
     return [
         replace(r, times_reference=factors[r.model, r.workers] / r.real_time_factor)
@@ -445,7 +445,7 @@ def compared(results: list[Result]) -> list[Result]:
 
 
 def print_table(results: list[Result]) -> None:
-    """As Markdown."""
+    """Print the results as Markdown."""
     rows = [
         "model | engine | workers | music | real-time factor (spread) | "
         "first stems | ready (bare) | loaded | peak memory",
@@ -472,7 +472,7 @@ def print_table(results: list[Result]) -> None:
 
 
 def in_environment() -> None:
-    """Go on where the test tools are: in the project's environment, unless another one was activated."""
+    """Go on in the project's environment, which has the test tools, unless another one is activated."""
     if Path(sys.prefix) != PYTHON.parent.parent and not os.environ.get("VIRTUAL_ENV"):
         test.make_environment()
         os.execv(PYTHON, [str(PYTHON), *sys.argv])

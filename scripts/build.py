@@ -24,23 +24,23 @@ PARTS = ("index.html", "app", "weights")
 SERVICE_WORKER = "service-worker.js"
 INDEX = "weights/index.json"
 FALLBACK = "openblas-"
-"""What only the engine for browsers without SIMD loads; app/offline/ leaves it out too."""
+"""Beginning of the file that only the engine for browsers without SIMD loads. app/offline/ leaves it out, too."""
 BRAND = '<p class="brand">'
 CONNECT = "connect-src 'self' blob: data:"
-"""What index.html has where a site's own title, and a place to fetch from, are put in."""
+"""Texts of index.html that a site's own title, and a further place to fetch from, are put into."""
 ZENODO = "https://zenodo.org"
-"""Where UMX-L's makers have it. `umx` says so too, but needs numpy, which a build doesn't."""
+"""UMX-L's makers' host. `umx` names it, too, but importing that takes numpy, which a build doesn't need."""
 NO_PART = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
 
 
 def left_out(folder: str, names: list[str]) -> set[str]:
-    """What of a folder's content is no part of the site. A model's card is, what is told about shims isn't."""
+    """Names in a folder that are no part of the site. A model's card is a part of it, the list of shims isn't."""
     notes = {"README.md"} if Path(folder).name == "shims" else set()
     return NO_PART(folder, names) | notes
 
 
 def prepare() -> None:
-    """Put in place what the page needs beside its sources. Ends the script where a model is damaged."""
+    """Bring everything that the page needs beside its sources. Ends the script where a model is damaged."""
     vendor()
     build_wheel()
     try:
@@ -88,7 +88,7 @@ def adapt(site: Path, title: str, link: str, allow_umxl: bool) -> None:
 
 
 def replaced(page: str, before: str, after: str) -> str:
-    """The page with a text replaced that it holds once."""
+    """The page with a text replaced, which it must hold once."""
     if page.count(before) != 1:
         raise ValueError(f"index.html should hold {before!r} once.")
     return page.replace(before, after)
@@ -129,7 +129,7 @@ def hashes(path: Path) -> list[str]:
 
 
 def first_visit(site: Path) -> dict[str, list[Path]]:
-    """What a first visit loads, but for its model: all files that every visitor needs, by what they belong to."""
+    """Files that every first visit loads, by what they belong to. The model is not among them."""
     found: dict[str, list[Path]] = {}
     for path in site_files(site):
         parts = path.relative_to(site).parts
@@ -155,7 +155,7 @@ def report(site: Path) -> None:
 
 
 def address(text: str) -> str:
-    """An address that a link may lead to; raises ArgumentTypeError for any other."""
+    """An address for a link. Raises ArgumentTypeError for one that links may not have."""
     if text and not text.startswith(("https://", "http://", "/", "./", "../")):
         raise argparse.ArgumentTypeError("it begins with https://, http:// or a path with / or ./")
     return text

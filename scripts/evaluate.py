@@ -7,17 +7,16 @@ SONGS are folders with one folder a song, as in MUSDB18-HQ: mixture.wav, vocals.
 with one folder an artist, in which there is one a song. Targets whose file is missing or silent are not scored. The
 signal-to-distortion ratio in dB is given for
 
-  mixture  the mixture taken for the estimate
+  mixture  the mixture, taken for the estimate
   mask     the model's masks with the mixture's phase
   wiener   the model as it is used, with the Wiener filter
   oracle   the ratio mask that the true stems make: no model that masks magnitudes gets much further
 
 in two measures: "plain" is 10·log10(|s|²/|s − ŝ|²) over a whole song; "bss" is the median over seconds of BSS eval v4,
-as published scores are. Tables show the mean over songs of the first and the median of the
-second, with the smallest and the largest. Where there are artists, means of the first follow that are taken over each
-artist's songs and then over artists, with the interval that holds 95 of 100 means over songs drawn anew from each
-artist's; and for targets whose file is there and silent, how far below the mixture the level is of what is taken for
-them.
+as published scores are. Tables show the mean of "plain" over songs, and the median of "bss", each with the smallest
+and the largest. Where there are artists, two more tables follow. One has means of "plain" over each artist's songs, and
+over artists, with the interval that holds 95 of 100 such means if songs are drawn anew from each artist's. The other is
+about targets that are silent in a song: how far the level of their estimates is below the mixture's.
 """
 
 import argparse
@@ -107,7 +106,7 @@ def main() -> None:
 
 
 def load(folder: Path, manifest: Manifest, seconds: float | None) -> dict[str, Float]:
-    """The mixture and those stems that are there, each float32 (2, samples)."""
+    """The mixture and the stems whose files exist, each float32 (2, samples)."""
     audio = {}
     for name in ("mixture", *manifest.targets):
         path = folder / f"{name}.wav"
@@ -120,12 +119,12 @@ def load(folder: Path, manifest: Manifest, seconds: float | None) -> dict[str, F
 
 
 def sounding(audio: dict[str, Float]) -> dict[str, Float]:
-    """What of it is no silence."""
+    """Those that aren't silent."""
     return {name: x for name, x in audio.items() if np.abs(x).max() > SILENCE}
 
 
 def score(audio: dict[str, Float], model: Model) -> Scores:
-    """One song's scores."""
+    """Scores of one song."""
     mixture = audio["mixture"]
     stems = {name: x for name, x in audio.items() if name != "mixture"}
     complete = len(stems) == len(model.manifest.targets)
@@ -163,7 +162,7 @@ def separate(model: Model, engine: Engine, mixture: Float) -> dict[str, Float]:
 
 
 def oracle(mixture: Float, stems: dict[str, Float], complete: bool) -> dict[str, Float]:
-    """The mixture under the mask |S| / Σ|S|; where stems are missing, what they leave counts as one more."""
+    """The mixture under the mask |S| / Σ|S|. Where stems are missing, the rest of the mixture counts as one more."""
     rest = [] if complete else [mixture - sum(stems.values())]
     spectra = [stft.stft(x) for x in (*stems.values(), *rest)]
     total = sum(np.abs(s) for s in spectra) + 1e-10
@@ -204,7 +203,7 @@ def bss_eval(stems: Float, estimates: Float, rate: int) -> Ratios:
 
 
 def table(songs: dict[str, Scores], targets: Sequence[str]) -> str:
-    """A line for every method and measure, a column for every target, and the mean over targets."""
+    """Markdown: a line for every method and measure, a column for every target, and the mean over targets."""
     lines = [f"{'':16}" + "".join(f"{name:>24}" for name in targets) + f"{'mean':>8}"]
     for method in METHODS:
         for measure in MEASURES:
@@ -228,7 +227,7 @@ def summary(values: np.ndarray, measure: str) -> float:
 
 
 def by_artist(songs: dict[str, Scores]) -> dict[str, list[Scores]]:
-    """The songs that lie in a folder of their artist's, by its name."""
+    """Songs by the name of their artist's folder, if they lie in one."""
     artists: dict[str, list[Scores]] = {}
     for name, found in songs.items():
         artist, _, song = name.rpartition("/")
@@ -238,8 +237,8 @@ def by_artist(songs: dict[str, Scores]) -> dict[str, list[Scores]]:
 
 
 def artists_table(artists: dict[str, list[Scores]], targets: Sequence[str]) -> str:
-    """Plain ratios: a line for every method and artist, and the mean over artists with its interval; then the levels
-    of what is taken for silent targets."""
+    """Plain ratios: a line for every method and artist, and the mean over artists with its interval. Then the levels of
+    silent targets' estimates."""
     lines = [f"{'':34}" + "".join(f"{name:>24}" for name in targets) + f"{'mean':>24}"]
     for method in METHODS:
         columns = [
@@ -271,7 +270,7 @@ def artists_table(artists: dict[str, list[Scores]], targets: Sequence[str]) -> s
 
 
 def draws(artists: Sequence[np.ndarray]) -> np.ndarray:
-    """Means over artists of means over songs that are drawn anew, (DRAWS,); nan where there are no songs."""
+    """Means over artists of means over songs drawn anew, (DRAWS,); nan where there are no songs."""
     r = np.random.default_rng(0)
     known = [songs for songs in artists if len(songs)]
     if not known:
@@ -283,7 +282,7 @@ def draws(artists: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def interval(mean: float, drawn: np.ndarray) -> str:
-    """The mean, and the interval that holds 95 of 100 of what was drawn; a dash where there is none."""
+    """The mean, and the interval that holds 95 of 100 draws; a dash where there is none."""
     if not np.isfinite(mean):
         return "–"
     low, high = np.percentile(drawn[np.isfinite(drawn)], [2.5, 97.5])

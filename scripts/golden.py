@@ -1,9 +1,9 @@
-"""Make the golden vectors that hold the engine to the reference: `python scripts/golden.py`, where torch and openunmix
-are installed.
+"""Make the golden vectors that hold the engine to the reference: `python scripts/golden.py`, with torch and openunmix.
 
 A tiny Open-Unmix with random weights separates a few seconds of noise. Its state dicts and everything the reference
-computes on the way go into one compressed .npz each, small enough to commit. Beside them, checkpoints in both formats:
-of one of its networks, as this release and as older ones save it, and of tensors of every kind.
+computes on the way go into one compressed .npz each, small enough to commit. Beside them
+lie checkpoints in both formats: one of its networks, as this release and as older ones save it, and tensors of every
+kind.
 """
 
 import argparse
@@ -28,7 +28,7 @@ HIDDEN, N_FFT, HOP, MAX_BIN = 16, 128, 32, 47
 def network(
     hidden: int, bins: int, max_bin: int, seed: int, unidirectional: bool = False
 ) -> OpenUnmix:
-    """An Open-Unmix whose every parameter and running statistic is random, as none of them is after training."""
+    """An Open-Unmix with random parameters and running statistics, so that none of them can be left out unseen."""
     rng = np.random.default_rng(seed)
     mean, deviation = rng.uniform(0.5, 2, (2, bins))
     torch.manual_seed(seed)
@@ -62,7 +62,7 @@ def music(samples: int, seed: int) -> np.ndarray:
 
 
 def layers(model: OpenUnmix, magnitude: torch.Tensor) -> dict[str, np.ndarray]:
-    """What each layer gives, in the engine's layout: (frames, …) of one segment."""
+    """Each layer's output for one segment, in the engine's layout: (frames, …)."""
     x = magnitude.permute(3, 0, 1, 2)[..., : model.nb_bins]
     x = (x + model.input_mean) * model.input_scale
     fc1 = torch.tanh(model.bn1(model.fc1(x.reshape(len(x), -1))))
@@ -119,7 +119,7 @@ def wiener_vectors() -> dict[str, np.ndarray]:
 
 
 def older_keys() -> dict[str, torch.Tensor]:
-    """What the state dicts of Open-Unmix 1.0, so UMX-HQ's, have beside the network: one window has two names."""
+    """Tensors that Open-Unmix 1.0, and so UMX-HQ, saves beside the network: one window under two names."""
     window = torch.hann_window(N_FFT)
     return {
         "stft.window": window,

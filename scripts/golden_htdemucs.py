@@ -1,6 +1,6 @@
-"""Make the golden vectors of HTDemucs anew: `python scripts/golden_htdemucs.py`, where torch and demucs 4.0.1 are.
+"""Make the golden vectors of HTDemucs anew: `python scripts/golden_htdemucs.py`, with torch and demucs 4.0.1.
 
-The networks and signals are those of `tests/htdemucs.py`, so only answers are stored, and not all of their numbers.
+Networks and signals are those of `tests/htdemucs.py`, so only results are stored, and of them every STEP-th number.
 """
 
 import sys
@@ -30,7 +30,7 @@ def network(name: str) -> Any:
 
 
 def answers(name: str) -> dict[str, np.ndarray]:
-    """What a network makes of a segment, layer by layer, of a short one, and of a song."""
+    """A network's results: for a segment, layer by layer, for a short segment, and for a song."""
     model, out = network(name), {}
     state = model.state_dict()
     out["names"] = np.array(sorted(state))

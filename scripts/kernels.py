@@ -31,7 +31,7 @@ LINK = ["wasm-ld", "-shared", "--experimental-pic", "--no-entry", "--strip-all"]
 
 
 def build(name: str, output: Path) -> None:
-    """Write a side module. Raises CalledProcessError where the compiler finds fault."""
+    """Write a side module. Raises CalledProcessError where the compiler fails."""
 
     def zig(*arguments: str | Path) -> None:
         subprocess.run(

@@ -3,8 +3,8 @@
 
     python3 scripts/quantising.py CHECKPOINTS SONGS
 
-CHECKPOINTS is a folder as openunmix's training leaves it, SONGS one as scripts/evaluate.py wants it; of songs without
-stems only the noise is measured, not the SDR.
+CHECKPOINTS is a folder of openunmix's training, SONGS one for scripts/evaluate.py. Where songs have no stems, the noise
+is measured, and no SDR.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def effects(manifest: Manifest, exact: Folded, songs: list[Song]) -> None:
-    """Print how loud each matrix's noise is in the masked magnitudes, were its steps as large as its typical weight."""
+    """Print how loud each matrix's noise is in the masked magnitudes, with steps as large as its typical weight."""
     rng = np.random.default_rng(0)
     network = manifest.network
     magnitudes = [

@@ -74,7 +74,7 @@ def serving(site: Path) -> Iterator[str]:
 
 
 def add_large_model(site: Path) -> None:
-    """Random weights of UMX-L's shape, under its name: the pictures show what is said of it, not what it separates."""
+    """Random weights of UMX-L's shape, under its name: pictures show its description, not its sound."""
     from umx.models.official import OFFICIAL
 
     folder = site / "weights" / "umxl"
@@ -105,13 +105,13 @@ def compose(browser: "Browser", address: str, folder: Path) -> list[Path]:
 
 
 def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: list[Path]) -> None:
-    """Have a visit with every state of the page, a picture of each."""
+    """Make a visit with every state of the page, and take a picture of each."""
     page = visit(browser, size, color_scheme=scheme)
 
     def take(state: str, whole: bool = True) -> None:
         picture(page, f"{size} {scheme} {state}", whole)
 
-    # The engine gets no further than to the first file of its model.
+    # The engine waits for the first file of its model.
     page.route("**/vocals.safetensors.gz", lambda route: None)
     page.goto(address)
     page.locator("#engine", has_text="%").wait_for()
@@ -185,7 +185,7 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
 
 
 def take_choice(browser: "Browser", address: str, size: str, scheme: str, song: Path) -> None:
-    """Have two first visits to a site with a large model, which comes to it during the first."""
+    """Make two first visits to a site with a large model, which arrives there during the first."""
     page = visit(browser, size, color_scheme=scheme, service_workers="block")
 
     def take(state: str) -> None:
@@ -253,7 +253,7 @@ def visit(browser: "Browser", size: str, **options: str) -> "Page":
 
 
 def picture(page: "Page", name: str, whole: bool = True) -> None:
-    """Of the whole page or the window, as WebP, which Playwright itself has no way to ask for."""
+    """A picture of the whole page, or of the window, as WebP, which Playwright itself doesn't offer."""
     session = page.context.new_cdp_session(page)
     options = {"format": "webp", "quality": QUALITY}
     if whole:

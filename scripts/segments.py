@@ -1,7 +1,7 @@
-"""How near segments of a length and overlap come to the whole song at once: `python3 scripts/segments.py SONG …`.
+"""Compare songs cut into segments with undivided ones: `python3 scripts/segments.py SONG …`.
 
-Prints the table that docs/segments.md keeps: signal-to-noise ratio in dB against the estimates of the undivided song,
-mean over songs and targets, and the work in units of the undivided song's.
+Prints the table of docs/segments.md. For each length and overlap it has the signal-to-noise ratio in dB against the
+undivided song's estimates, mean over songs and targets, and the work as a multiple of the undivided song's.
 """
 
 import argparse

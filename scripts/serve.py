@@ -31,7 +31,7 @@ PORT = 8000
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Static files with the types that browsers insist on, whatever the machine's own table says."""
+    """Serves static files with the types that browsers demand, whatever the machine's own table says."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".gz": "application/gzip",
@@ -46,10 +46,10 @@ class Handler(SimpleHTTPRequestHandler):
     }
 
     def log_message(self, *args: object) -> None:
-        """Keep the terminal for what matters."""
+        """Print nothing: requests are of no interest."""
 
     def copyfile(self, source: "SupportsRead[AnyStr]", outputfile: "SupportsWrite[AnyStr]") -> None:
-        """Send a file, to whoever still wants it: browsers hang up when a page is closed."""
+        """Send a file. A browser may hang up, since its page is closed."""
         with suppress(ConnectionError):
             super().copyfile(source, outputfile)
 
@@ -71,17 +71,17 @@ def server(
 
         def send_head(self) -> BinaryIO | None:
             address = urlsplit(self.path)
-            # A service worker asks by sha256 for the file as it is, without what is on its way.
+            # A service worker asks with a sha256, for the file itself, without the model that is on its way.
             if address.path == prefix + INDEX and not address.query.startswith("sha256="):
                 with suppress(FileNotFoundError):
                     return self.send_now(".json", index(folder, coming))
-            # A checkout has no service worker until its files are listed; a built site has one.
+            # A built site has a service worker. A checkout gets one here, with a list of its files.
             if self.path == prefix + SERVICE_WORKER and not (folder / SERVICE_WORKER).exists():
                 return self.send_now(".js", service_worker(folder))
             return super().send_head()
 
         def send_now(self, suffix: str, text: str) -> BinaryIO:
-            """Begin an answer that browsers must not keep."""
+            """Begin an answer that browsers must not cache."""
             data = text.encode()
             self.send_response(200)
             self.send_header("Content-Type", self.extensions_map[suffix])
@@ -98,7 +98,7 @@ def server(
 
 
 def index(folder: Path, coming: Coming | None) -> str:
-    """The index of the site's models, with the one that is on its way. Raises FileNotFoundError."""
+    """The site's index of models, and in it the model that is on its way. Raises FileNotFoundError."""
     text = (folder / INDEX).read_text("utf-8")
     entry = coming and coming.entry()
     if not entry:
@@ -132,7 +132,7 @@ def main() -> None:
 
 
 def end_in_order() -> None:
-    """Have the process clean up when it is told to end, or its terminal is closed."""
+    """Have the process clean up when a signal ends it, or its terminal is closed."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one of them
             signal.signal(number, lambda number, frame: sys.exit(128 + number))

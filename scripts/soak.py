@@ -1,6 +1,6 @@
-"""Load the site as built and see that nothing is left over: `python3 scripts/soak.py [SCENARIO…]`.
+"""Put load on the built site, and check that nothing is left over: `python3 scripts/soak.py [SCENARIO…]`.
 
-See docs/reliability.md for what the figures mean. Ends with status 1 if something was left over, or went wrong.
+docs/reliability.md explains the figures. Ends with status 1 if something is left over, or went wrong.
 """
 
 import argparse
@@ -33,7 +33,7 @@ SLACK = 100
 PATIENCE = 60
 """Seconds in which memory must be given back."""
 
-# What is put in place of the engines that are not to be used: they can't be loaded.
+# Replaces an engine that is not to be used, so that it can't be loaded.
 BARRED = """
 import umx.kernels.{module}
 
@@ -46,7 +46,7 @@ umx.kernels.{module}.{engine} = barred
 """
 SIMD, OPENBLAS = {"module": "simd", "engine": "Simd"}, {"module": "blas", "engine": "OpenBlas"}
 ENGINES = {"simd": (), "openblas": (SIMD,), "numpy": (SIMD, OPENBLAS)}
-"""What is barred so that an engine is chosen."""
+"""Engines that are barred so that another one is chosen."""
 
 # Has a worker tell how large its heap is.
 TELL_HEAP = """
@@ -71,13 +71,13 @@ for (const [name, count] of [["createObjectURL", "add"], ["revokeObjectURL", "de
 
 @dataclass
 class Level:
-    """What an idle page holds."""
+    """Resources that an idle page holds."""
 
     memory_mb: float  # of all the browser's processes, above an empty page
     heaps_mb: list[float]  # of each worker
     workers: int
     blob_urls: int
-    elements: int  # of the document, and such as were removed from it and are still held
+    elements: int  # in the document, and removed ones that are still held
     listeners: int
 
 
@@ -90,7 +90,7 @@ class Result:
     peak_memory_mb: float
     before: Level
     after: Level
-    left_over: list[str]  # what isn't back at its level, in words
+    left_over: list[str]  # in words
 
 
 class Visit:
@@ -108,7 +108,7 @@ class Visit:
         self.page.set_input_files("#file", songs)
 
     def wait(self) -> None:
-        """Until no song is at work, and every one is done."""
+        """Wait until every song is done."""
         self.page.locator("html:not([data-state=running])").wait_for(timeout=bench.PATIENCE)
         for card in self.page.locator(".card:not([data-state=done])").all():
             raise RuntimeError(card.locator(".status").inner_text())
@@ -117,12 +117,12 @@ class Visit:
         """Remove all songs, as a visitor does."""
         for card in self.page.locator(".card").all()[::-1]:
             card.locator(".remove").click()
-        # The last one can be had back until then.
+        # Until then the last removal can be undone.
         self.page.locator("#removed").wait_for(state="hidden")
 
     def level(self) -> Level:
         for _ in range(3):
-            # What one collector lets go of, JavaScript's or Python's, is for the other to find then.
+            # JavaScript's and Python's collectors take turns: one frees what lets the other free more.
             self.session.send("HeapProfiler.collectGarbage")
             self.page.wait_for_timeout(1500)
         self.session.send("Performance.enable")
@@ -140,7 +140,7 @@ class Visit:
 
 
 def left_over(before: Level, after: Level) -> list[str]:
-    """What isn't back at its level."""
+    """Resources that aren't back at their level, in words."""
     found = []
     if after.memory_mb > before.memory_mb + SLACK:
         found.append(f"{after.memory_mb - before.memory_mb:.0f} MB")
@@ -153,8 +153,8 @@ def left_over(before: Level, after: Level) -> list[str]:
     return found
 
 
-# The scenarios: each is given a page and a function that makes a song of so many seconds. They return the seconds of
-# music that were separated, where that is all that they do.
+# Scenarios. Each is given a page and a function that makes a song of so many seconds. Those that do nothing but
+# separate return the seconds of music.
 
 Make = Callable[[int], Path]
 
@@ -198,7 +198,7 @@ SCENARIOS: dict[str, tuple[str, Callable[[Visit, Make], int | None]]] = {
     "cancels": ("simd", cancels),
     "in-turn": ("simd", in_turn),
 }
-"""The engine and what is done, by name."""
+"""Engine and scenario by name."""
 
 
 def main() -> None:
@@ -234,7 +234,7 @@ def soak(name: str, site: Path, work: Path, workers: int) -> Result:
     make = partial(song, work)
     with worker_of(site, engine), bench.opened(site, work / f"profile {name}") as context:
         visit = Visit(context.pages[0], f"?workers={workers}")
-        # A few pieces suffice to warm up the slowest engine.
+        # The slowest engine is warm after a few pieces.
         one_song(15 if engine == "numpy" else WARM_UP, visit, make)
         visit.clear()
         before = visit.level()
@@ -266,7 +266,7 @@ def worker_of(site: Path, engine: str) -> Iterator[None]:
 
 
 def song(folder: Path, seconds: int) -> Path:
-    """The benchmark's music, over and over for so long that making all of it anew would take more time than memory."""
+    """The benchmark's music, repeated where it is long, to save time."""
     path = folder / f"{seconds} s.wav"
     if path.exists():
         return path
@@ -281,7 +281,7 @@ def song(folder: Path, seconds: int) -> Path:
 
 
 def print_table(results: list[Result]) -> None:
-    """As Markdown."""
+    """Print the results as Markdown."""
     rows = [
         "scenario | engine | time | × real time | peak | memory | heaps | workers | Blob URLs | elements | listeners",
         " | ".join(["---"] * 11),

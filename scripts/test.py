@@ -23,7 +23,7 @@ from scripts.common import selection
 from scripts.common.environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
 
 AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
-"""Two tests at a time, those of a file one after the other but for the last ones: pages wait a lot."""
+"""Two tests at a time, since pages wait a lot. Those of a file follow each other, except near the end of the run."""
 PYTEST, CHANGED = "pytest", "--changed"
 STAGES = {
     "lint": ["ruff", "check"],
@@ -34,13 +34,13 @@ STAGES = {
     "browser": [PYTEST, "tests/browser", "-rs", *AT_A_TIME],
     "audit": ["scripts/audit.py"],
 }
-"""What to run by name, in order: a module of the environment, or a script, and its arguments."""
+"""Stages by name, in order: a module of the environment, or a script, and its arguments."""
 CHECKS = ("lint", "format", "types")
-"""Stages of seconds, about all sources."""
+"""Stages that take seconds and concern all sources."""
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
-"""Everything that the tests need, with the hashes of its files; its first lines say how it is made anew."""
+"""Every package of the tests, with the hashes of its files. Its first lines say how to make it anew."""
 CHROMIUM = "UMX_CHROMIUM"
-"""The environment variable that names the browser's program: to this script by who has one, from it to the tests."""
+"""The environment variable that names a Chromium, for this script and for the tests."""
 BROWSERS = (
     "chromium",
     "chromium-browser",
@@ -54,7 +54,7 @@ OTHERS = {
     "xvfb": ("Xvfb",),
     "fretsonfire-songs-sectoid": ("/usr/share/games/fretsonfire/data/songs/sectoid",),
 }
-"""By Debian's package: programs or folders one of which some browsers' tests need: other browsers, and a real song."""
+"""Other browsers and a real song, by Debian's package: programs or folders, one of which must exist."""
 PLAYWRIGHTS_OWN = (
     "from playwright.sync_api import sync_playwright as p\n"
     "with p() as driver: print(driver.chromium.executable_path)"
@@ -62,7 +62,7 @@ PLAYWRIGHTS_OWN = (
 
 
 def main(arguments: list[str]) -> int:
-    """Run the wanted stages, or all, each even if another failed. Returns the exit status."""
+    """Run the wanted stages, or all; a failure doesn't stop those behind it. Returns the exit status."""
     stages = of_changes() if arguments == [CHANGED] else of_names(arguments)
     make_environment()
     environment = dict(os.environ)
@@ -82,9 +82,9 @@ def main(arguments: list[str]) -> int:
 
 
 def of_names(arguments: list[str]) -> dict[str, list[str]]:
-    """The stages that are named, or all, and what each runs. What follows the last name goes to that stage's pytest.
+    """The named stages, or all, with their commands. Arguments behind the last name go to that stage's pytest.
 
-    Ends the script at what is neither.
+    Ends the script at any other argument.
     """
     names = list(takewhile(STAGES.__contains__, arguments))
     rest = arguments[len(names) :]
@@ -97,7 +97,7 @@ def of_names(arguments: list[str]) -> dict[str, list[str]]:
 
 
 def of_changes() -> dict[str, list[str]]:
-    """The checks of the sources, and what concerns the changes since main; all, where nothing says what does."""
+    """Checks of the sources, and tests that concern the changes since main; all tests if the table lacks a change."""
     tests = selection.tests_of(selection.changed())
     if tests is None:
         print("Nothing says which tests are enough for these changes: all are run.")
@@ -112,7 +112,7 @@ def of_changes() -> dict[str, list[str]]:
 
 
 def narrowed(command: list[str], arguments: list[str]) -> list[str]:
-    """A stage of pytest with arguments of its own; paths among them take the place of its folders."""
+    """A stage of pytest with arguments of its own. Paths among them replace its folders."""
     if any(map(is_test, arguments)):
         command = [part for part in command if not is_test(part)]
     return [*command, *arguments]
@@ -130,7 +130,7 @@ def python_command(command: list[str]) -> list[str]:
 
 
 def make_environment() -> None:
-    """Have the package and its test tools in .venv, no file of which is another than the pinned one."""
+    """Have the package and its test tools in .venv. Each file's hash must be the pinned one."""
     inputs = PYPROJECT.read_bytes() + REQUIREMENTS.read_bytes() + sys.version.encode()
     recipe = hashlib.sha256(inputs).hexdigest()
     stamp = VENV / "recipe"
@@ -142,7 +142,7 @@ def make_environment() -> None:
 
 
 def find_browser() -> str:
-    """The path of a Chromium that starts: one that is here, Playwright's own, or Debian's."""
+    """Path of a Chromium that starts: an installed one, Playwright's, or Debian's."""
     given = os.environ.get(CHROMIUM)
     if given and not starts(given):
         sys.exit(f"{CHROMIUM} names {given}, which doesn't start.")
@@ -159,7 +159,7 @@ def find_browser() -> str:
 
 
 def bring_others() -> None:
-    """Install what isn't here of OTHERS, where that can be done; where not, the tests say what is missing."""
+    """Install those of OTHERS that are missing, where that is possible. Elsewhere the tests say what is missing."""
     missing = [
         package
         for package, places in OTHERS.items()
@@ -170,7 +170,7 @@ def bring_others() -> None:
 
 
 def starts(program: str) -> bool:
-    """Whether a program is there and runs; a placeholder that only advertises a package doesn't."""
+    """Whether a program exists and runs. A placeholder that advertises a package doesn't."""
     found = shutil.which(program)
     return found is not None and not subprocess.run([found, "--version"], stdout=DEVNULL).returncode
 

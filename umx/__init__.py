@@ -1,4 +1,4 @@
-"""Music demixing with Open-Unmix on numpy."""
+"""Music demixing on numpy, with Open-Unmix and HTDemucs."""
 
 from .errors import WeightsError
 from .separator import Separator, separate

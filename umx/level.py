@@ -1,4 +1,4 @@
-"""The level of a song, and the one that networks are given.
+"""The level of a song, and the level at which networks hear it.
 
 Masks and Wiener filter depend on how loud a song is: at -40 dBFS a network hears next to nothing. So a song is brought
 to one level as a whole, and its stems are brought back.
@@ -6,18 +6,15 @@ to one level as a whole, and its stems are brought back.
 
 import numpy as np
 
+from .planning import WINDOW, windows
 from .types import Float
 
 REFERENCE = 10 ** (-17 / 20)
-"""The level that networks are given, of full scale. From -20 to -11 dBFS, SDR on real songs differs by 0.2 dB."""
-WINDOW = 44100
-"""Samples whose power is measured together; about the second that people hear loudness by."""
-MOST_WINDOWS = 60
-"""How many windows are enough where listening to a whole song would take time."""
+"""Level that songs are brought to, -17 dBFS. From -20 to -11 dBFS, SDR on real songs differs by 0.2 dB."""
 GATE = 0.1
 """Windows below this share of the mean power don't count, as in ITU-R BS.1770: a song is as loud as where it plays."""
 SILENCE = 1e-9
-"""Levels up to it are left as they are."""
+"""Songs of this level or less are not amplified."""
 
 
 class Meter:
@@ -25,10 +22,10 @@ class Meter:
 
     def __init__(self) -> None:
         self._powers: list[float] = []
-        self._energy, self._samples = 0.0, 0  # of the window that is not full yet
+        self._energy, self._samples = 0.0, 0  # of the window that is being filled
 
     def add(self, block: Float) -> None:
-        """Listen to the next samples: float32 (channels, n)."""
+        """Measure the next samples: float32 (channels, n)."""
         start = 0
         while start < block.shape[-1]:
             piece = block[:, start : start + WINDOW - self._samples].astype(np.float64)
@@ -42,7 +39,7 @@ class Meter:
 
     @property
     def level(self) -> float:
-        """The root of the mean power of `windows` but for quiet ones, of full scale; 0 for silence and for nothing."""
+        """Root of the mean power of `windows`, but for quiet ones; 1 is full scale, 0 silence or no samples."""
         samples = len(self._powers) * WINDOW + self._samples
         if samples < WINDOW:
             powers = np.array([self._energy / max(1, samples)])
@@ -53,16 +50,6 @@ class Meter:
         return float(np.sqrt(powers[powers >= GATE * powers.mean()].mean()))
 
 
-def windows(samples: int) -> list[int]:
-    """Where the windows start that tell a song's level: all that it has, or as many as are enough, evenly spread.
-
-    In a song shorter than a window there is one, as long as the song.
-    """
-    last = max(0, samples // WINDOW - 1)
-    count = min(MOST_WINDOWS, last + 1)
-    return [index * last // max(1, count - 1) * WINDOW for index in range(count)]
-
-
 def gain(level: float) -> float:
-    """What to multiply a song of a level with, so that networks get it at theirs."""
+    """Factor that brings a song of this level to REFERENCE."""
     return REFERENCE / level if level > SILENCE else 1.0

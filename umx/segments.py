@@ -6,10 +6,11 @@ for all of them; such a batch is the unit of work of a worker.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from . import planning
 from .models import Cutting
 from .types import Float
 
@@ -19,42 +20,19 @@ class Batch:
     """Consecutive segments of equal length, separated in lockstep."""
 
     starts: tuple[int, ...]
+    """First sample that is kept of each segment's estimates."""
     length: int
+    """Samples that are kept."""
     cuts: tuple[int, ...]
-    """Where the network begins to listen, for each segment; it hears the song around what is kept of its estimates."""
+    """First sample that the network sees of each segment: it may see more of the song than is kept."""
     span: int
-    """For how many samples it listens."""
+    """Samples that the network sees."""
 
 
 def plan(samples: int, cutting: Cutting, workers: int = 1) -> list[Batch]:
-    """Cut a song into batches of equal size, as many for one worker as for the next, in the song's order.
-
-    Segments get as much shorter than `cutting.segment` as it takes for the work to come out even, so that no worker is
-    left alone with the end of the song. The last one may reach past the end by less than one sample a segment.
-    Where segments are fixed, there are as few as can be, and each is in the middle of a whole one, or near it at the
-    ends of the song.
-    """
-    if samples <= 0:
-        return []
-    segment, overlap, lanes = cutting.segment, cutting.overlap, cutting.lanes
-    if cutting.fixed:
-        workers = 1  # shorter segments would take as long
-    count = max(1, -(-(samples - overlap) // (segment - overlap)))
-    batches = count if count < workers else -(-count // (lanes * workers)) * workers
-    each = -(-count // batches)
-    count = each * batches
-    if count == 1:
-        return [Batch((0,), samples, (0,), samples)]
-    stride = -(-(samples - overlap) // count)
-    length = stride + overlap
-    span = segment if cutting.fixed else length
-    last = (count - 1) * stride + length - span
-    starts = [index * stride for index in range(count)]
-    cuts = [min(max(0, start - (span - length) // 2), last) for start in starts]
-    return [
-        Batch(tuple(starts[first : first + each]), length, tuple(cuts[first : first + each]), span)
-        for first in range(0, count, each)
-    ]
+    """The batches that `planning.batches` cuts a song into."""
+    fields = planning.batches(samples, **asdict(cutting), workers=workers)
+    return [Batch(*each) for each in fields]
 
 
 def cut(audio: Float, batch: Batch) -> Float:
@@ -79,7 +57,7 @@ class Cutter:
         """blocks: float32 (channels, n), of any length."""
         self._blocks = iter(blocks)
         self._held: Float | None = None
-        self._start = 0  # of what is held, in samples of the song
+        self._start = 0  # the song's sample with which it begins
 
     def cut(self, batch: Batch) -> Float:
         """As `cut`. The batch begins no earlier than the one before."""
@@ -108,7 +86,7 @@ def fade(estimates: Float, overlap: int, first: bool, last: bool) -> None:
 
 
 class Joiner:
-    """Adds faded segments up to one signal, a stretch at a time."""
+    """Adds up faded segments, and gives the signal a stretch at a time."""
 
     def __init__(self, overlap: int):
         self.overlap = overlap

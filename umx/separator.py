@@ -13,8 +13,9 @@ from .format.safetensors import Tensors
 from .kernels import Engine, choose
 from .level import Meter, gain
 from .models import Progress
+from .names import RESIDUAL
 from .signal import samples as signals
-from .stems import RESIDUAL, named
+from .stems import named
 from .types import Float
 
 DEFAULT_MODEL = "umx-mini"
@@ -30,7 +31,7 @@ class Separator:
         targets: Sequence[str] | None = None,
         residual: bool = False,
     ):
-        """targets: those to give, all of the model's by default; residual: give what they leave as one more.
+        """targets: those to estimate, all of the model's by default. residual: whether what they leave is one more.
 
         Raises ValueError for a target that the model doesn't have.
         """
@@ -57,7 +58,7 @@ class Separator:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What `process` gives, in this order."""
+        """Names of what `process` gives, in its order."""
         return (*self._wanted, RESIDUAL) if self.residual else self._wanted
 
     def add(self, targets: Sequence[str], tensors: Tensors) -> None:
@@ -66,7 +67,7 @@ class Separator:
         self._available += tuple(targets)
 
     def only(self, targets: Sequence[str]) -> "Separator":
-        """One that gives some of the targets, in the model's order, and what they leave as a residual.
+        """A separator for some of the targets, in the model's order, and for what they leave as a residual.
 
         It shares its networks with this one. Raises ValueError if this one has none of the targets.
         """
@@ -102,7 +103,7 @@ class Separator:
     ) -> Iterator[Float]:
         """Separate a whole song that need not be in memory, giving its stems a stretch at a time, in order.
 
-        blocks: float32 (channels, n) of any length, `samples` in all; level: what a `level.Meter` has heard of them.
+        blocks: float32 (channels, n) of any length, `samples` in all; level: theirs, as a `level.Meter` measures it.
         Yields float32 (targets, channels, n); the n add up to samples.
         """
         cutting = self.cutting
@@ -150,13 +151,13 @@ def separate(
     """Separate a song into stems: one per target, and karaoke, which is all but the vocals.
 
     audio: (samples,) or (channels, samples), at any sample rate; one channel is given to both sides. Integers are
-    scaled by what their type holds. It stays as it is; NaN in it counts as silence.
+    divided by the largest number of their type. NaN counts as silence. The array is not changed.
     model: a model's name or folder, see `library.find_model`; targets: those to give, all by default.
     residual: give what these targets leave of the mixture as "residual", too.
     Returns float32 (2, samples) by name, at the sample rate and length of the input. The stems of all targets sum to
     the mixture, and so do vocals and karaoke. A choice of targets gives the same stems as all of them.
     Raises WeightsError for a model that can't be found or read, ValueError for audio of another shape or type, or a
-    sample rate that is none.
+    sample rate that isn't positive.
     """
     source_rate = signals.checked_rate(sample_rate)
     channels = signals.to_float(audio)
@@ -176,9 +177,10 @@ def separate(
 
 
 def _restore(estimates: Float, mixture: Float) -> None:
-    """Add what two changes of the sample rate have lost, near its end of the spectrum, in place.
+    """Add what resampling twice has lost at the top of the spectrum, in place.
 
-    estimates: (stems, 2, samples) of all of the mixture, (2, samples). Each gets as much as its share of the power.
+    estimates: (stems, 2, samples), which should sum to the mixture, (2, samples). Each gets of the loss what it has of
+    the power.
     """
     power = np.array([np.vdot(estimate, estimate) for estimate in estimates], np.float64) + 1e-30
     lost = mixture - estimates.sum(axis=0)

@@ -8,18 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .names import KARAOKE, RESIDUAL, TITLES, VOCALS, title_of
 from .types import Float
 
-VOCALS, KARAOKE, RESIDUAL = "vocals", "karaoke", "residual"
-TITLES = {"other": "melody", RESIDUAL: "rest"}
-"""What people call a stem where the field uses another word."""
 RESERVED = frozenset({KARAOKE, *TITLES, *TITLES.values()} - {"other"})
-"""What no model may call a target."""
+"""Names that no model may give a target."""
 
 
 def titles_of(targets: Sequence[str]) -> list[str]:
     """The stems that a model of these targets can give, as people call them."""
-    return [TITLES.get(target, target) for target in targets] + [KARAOKE] * (VOCALS in targets)
+    return [title_of(target) for target in targets] + [KARAOKE] * (VOCALS in targets)
 
 
 def targets_for(stems: Sequence[str], available: Sequence[str]) -> list[str]:
@@ -30,25 +28,25 @@ def targets_for(stems: Sequence[str], available: Sequence[str]) -> list[str]:
     titles = titles_of(available)
     needed = set()
     for stem in stems:
-        title = TITLES.get(stem, stem)
+        title = title_of(stem)
         if title not in titles:
             raise ValueError(f"There is no stem {stem!r}; choose from {', '.join(titles)}.")
         needed.add(VOCALS if title == KARAOKE else title)
-    return [target for target in available if TITLES.get(target, target) in needed]
+    return [target for target in available if title_of(target) in needed]
 
 
 def named(estimates: Float, targets: Sequence[str], available: Sequence[str]) -> dict[str, Float]:
-    """Estimates by name, and karaoke where they make it up.
+    """Estimates by name, and karaoke where they suffice for it.
 
     estimates: (targets, …), in the order of `targets`, of which the last may be the residual.
-    available: all that the model could estimate.
+    available: all of the model's targets.
     """
     stems = dict(zip(targets, estimates, strict=True))
     others = [name for name in targets if name != VOCALS]
     with_vocals = VOCALS in stems and (RESIDUAL in stems or set(available) <= set(targets))
     without = VOCALS in available and set(available) - {VOCALS} <= set(targets)
     if without and not with_vocals:
-        others = [name for name in others if name != RESIDUAL]  # which holds the vocals
+        others = [name for name in others if name != RESIDUAL]  # the vocals are in it
     if (with_vocals or without) and others:
         stems[KARAOKE] = np.sum([stems[name] for name in others], axis=0)
     return stems

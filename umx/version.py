@@ -1,4 +1,4 @@
-"""The version, which this file alone states. The page reads it too, on MicroPython."""
+"""The version has its only home here. The page reads this file too, on MicroPython."""
 
 VERSION = "0.1.0"
 WHEEL = "umx-" + VERSION + "-py3-none-any.whl"

@@ -10,7 +10,7 @@ import js
 from pyscript.ffi import create_proxy, to_js
 
 from page.promises import in_time, settle
-from shared.facts import MANIFEST
+from umx.names import MANIFEST
 
 SCRIPT = "service-worker.js"
 CACHE = "umx at "  # as there

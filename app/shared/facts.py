@@ -6,7 +6,5 @@ MODELS_FOLDER = "umx models"
 """The folder in the origin's private file system that has a folder for each model. Other pages may share the origin."""
 SONGS_FOLDER = "umx songs"
 """The folder beside it that has a folder for each finished song."""
-MANIFEST = "manifest.json"
-"""The file that describes a model, in the model's folder."""
 SAMPLE_RATE = 44100
 """Samples a second of every song while the page works at it."""

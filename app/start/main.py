@@ -17,18 +17,9 @@ from page.promises import RejectedError
 from page.settings import bug_report, settings
 from page.settings.options import Options
 from page.songs import demo
+from page.songs.life import AT_WORK, RUNNING
 from page.songs.queue import Queue
-from page.songs.song import (
-    CANCELLED,
-    DECODING,
-    DONE,
-    FAILED,
-    NAMES,
-    RUNNING,
-    WAITING,
-    Song,
-    targets_of,
-)
+from page.songs.song import Song, targets_of
 from page.songs.song_library import SongLibrary, megabytes
 from page.text import language
 from page.text.texts import tr
@@ -36,6 +27,7 @@ from page.wake_lock import WakeLock
 from page.workers.client import Worker, default_size, memory, worker_options
 from page.workers.pool import Cancelled, Pool, WorkerError
 from shared.facts import MODEL_SCHEME, SAMPLE_RATE
+from umx.names import title_of
 
 ENGINES = {
     "simd": "WebAssembly SIMD kernel",
@@ -169,7 +161,7 @@ class Page:
             return
         if self.pool.model and self.menu.brought(model) is None:
             self.menu.bring(model)
-        elif not self.queue.in_state(DECODING, RUNNING):
+        elif not self.queue.in_state(*AT_WORK):
             self.pool.size = wanted_size(model)
             self.use(*self.menu.use(model))
 
@@ -195,7 +187,7 @@ class Page:
         )
         view.say(view.element("model"), text)
         quality = ", ".join(
-            "{} {:.1f}".format(tr(NAMES.get(target, target)), getattr(model.quality, target))
+            "{} {:.1f}".format(tr(title_of(target)), getattr(model.quality, target))
             for target in js.Object.keys(model.quality)
         )
         text = tr("Engine: {}; workers: {}, {} of memory. Quality: {}. {}")
@@ -283,7 +275,8 @@ class Page:
 
     def refresh(self):
         """Have the page's state follow the songs and the engine."""
-        before, state = view.get_state(), self.state()
+        before = view.get_state()
+        state = self.queue.page_state(bool(self.pool.model), bool(self.pool.failure))
         view.state(state)
         if self.pool.model:
             self.introduce(self.pool.model)
@@ -322,16 +315,6 @@ class Page:
     def is_free(self):
         """Whether nobody would miss anything if the page were loaded anew."""
         return not (self.queue.unsaved() or self.queue.listening())
-
-    def state(self):
-        """That of the song that ended last, once none is at work."""
-        if self.queue.in_state(WAITING, DECODING, RUNNING):
-            return "running"
-        if self.queue.last:
-            return {DONE: "done", FAILED: "error", CANCELLED: "ready"}[self.queue.last.song.state]
-        if self.pool.failure:
-            return "error"
-        return "ready" if self.pool.model else "loading"
 
 
 page = None

@@ -13,8 +13,9 @@ from pyodide.ffi import create_once_callable, to_js
 from shared.facts import MODELS_FOLDER
 from umx.errors import ConvertError
 from umx.format.convert import Converter
-from umx.format.manifest import MANIFEST, Manifest
+from umx.format.manifest import Manifest
 from umx.models.official import OFFICIAL, Checkpoint, recognise
+from umx.names import MANIFEST
 from worker import storage
 from worker.fetching import fetch
 

@@ -7,10 +7,8 @@ from typing import Any
 import js
 from pyodide.ffi import JsException, to_js
 
+from shared.resuming import Attempts, continues, headers
 from umx.errors import WeightsError
-
-PAUSES = (1, 2, 4, 8)
-"""Seconds before each attempt to resume; the list starts anew once an attempt gets further."""
 
 
 async def fetch(
@@ -21,8 +19,8 @@ async def fetch(
     cache: as in the browser's `fetch`; report: called with the fraction that is here, where the server tells the size.
     """
     parts: list[Any] = []
-    loaded, furthest = 0, -1
-    pauses, can_go_on = list(PAUSES), True
+    loaded, attempts = 0, Attempts()
+    has_begun, can_go_on = False, True
     while True:
         try:
             response = await ask(url, loaded, cache)
@@ -31,7 +29,7 @@ async def fetch(
             # With Content-Encoding, Range offsets don't match decoded bytes; restart.
             can_go_on = not response.headers.get("Content-Encoding")
             total = loaded + int(response.headers.get("Content-Length") or 0)
-            furthest = max(furthest, 0)
+            has_begun = True
             reader = response.body.getReader()
             while not (step := await reader.read()).done:
                 parts.append(js.Blob.new(to_js([step.value])))
@@ -39,25 +37,29 @@ async def fetch(
                 report(min(1.0, loaded / max(loaded, total)))
             return js.Blob.new(to_js(parts))
         except JsException as error:
-            if furthest < 0 or not (pauses or loaded > furthest):
+            # An address that has never answered isn't tried again: without a network, the visitor is told at once.
+            pause = attempts.pause(loaded) if has_begun else None
+            if pause is None:
                 raise WeightsError(
                     "weights.no-network",
                     "{file} can't be fetched: the network is gone, or the server.",
                     file=url,
                 ) from error
-        if loaded > furthest:
-            furthest, pauses = loaded, list(PAUSES)
         if not can_go_on:
             parts, loaded = [], 0
-        await asyncio.sleep(pauses.pop(0))
+        await asyncio.sleep(pause)
 
 
 async def ask(url: str, loaded: int, cache: str) -> Any:
     """Request the bytes from `loaded` on, or the whole file. Gives the response; raises WeightsError for a refusal."""
-    headers = {"Range": f"bytes={loaded}-"} if loaded else {}
-    options = to_js({"cache": cache, "headers": headers}, dict_converter=js.Object.fromEntries)
-    response = await js.fetch(url, options)
-    if loaded and not continues(response, loaded):
+    content = {"cache": cache, "headers": headers(loaded)}
+    response = await js.fetch(url, to_js(content, dict_converter=js.Object.fromEntries))
+    content_range = response.headers.get("Content-Range")
+    if (
+        loaded
+        and response.status in (206, 416)
+        and not continues(response.status, content_range, loaded)
+    ):
         return await ask(url, 0, "reload")
     if not response.ok:
         raise WeightsError(
@@ -65,11 +67,3 @@ async def ask(url: str, loaded: int, cache: str) -> Any:
             file=url, status=response.status,
         )  # fmt: skip
     return response
-
-
-def continues(response: Any, loaded: int) -> bool:
-    """Whether a response goes on at `loaded`. Other origins may hide Content-Range; then it is believed."""
-    if response.status == 416:
-        return False
-    content = response.headers.get("Content-Range")
-    return content is None or content.startswith(f"bytes {loaded}-")

@@ -16,18 +16,18 @@ import numpy as np
 import pyodide_js
 from numpy.typing import NDArray
 from polyscript import xworker
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsBuffer, JsException, create_proxy, to_js
 
 from shared.facts import MODEL_SCHEME, SAMPLE_RATE, SONGS_FOLDER
 from umx import level as levels
 from umx import segments
 from umx.errors import CodedError, WeightsError
 from umx.format.library import Model
-from umx.format.manifest import MANIFEST, Manifest
+from umx.format.manifest import Manifest
 from umx.kernels import Engine, blas, choose
+from umx.names import KARAOKE, MANIFEST, RESIDUAL, VOCALS, title_of
 from umx.separator import Separator
 from umx.signal.samples import CHANNELS, make_finite
-from umx.stems import KARAOKE, RESIDUAL, TITLES, VOCALS
 from umx.stems import named as stems_of
 from umx.types import Complex, Float
 from worker import fetching, storage, unpacking
@@ -48,8 +48,10 @@ separator: Separator | None = None
 
 
 def post(kind: str, **content: object) -> None:
+    """Post a message to the page. Arrays go there as they are, and are no longer here; Blobs are shared."""
     message = to_js({"kind": kind, **content}, dict_converter=js.Object.fromEntries)
-    xworker.postMessage(message)
+    arrays = [value.buffer for value in content.values() if isinstance(value, JsBuffer)]
+    xworker.postMessage(message, to_js(arrays))
 
 
 async def fetch(
@@ -62,8 +64,9 @@ async def fetch(
 
 
 async def load(url: str, files: Any) -> dict[str, object]:
-    """Fetch a model's folder and make a separator of it, in place of the one before. Answers with the engine's name and
-    the manifest.
+    """Fetch a model's folder and make a separator of it, in place of the one before.
+
+    Answers with the engine's name, the manifest, and how songs are cut for the model, see `models.Cutting`.
 
     files: those of its files that the page has fetched already, Blobs by name.
     """
@@ -107,7 +110,11 @@ async def fetch_model(url: str, cache: str, files: Any) -> dict[str, object]:
         for task in blobs.values():
             task.cancel()
         await asyncio.gather(*blobs.values(), return_exceptions=True)
-    return {"engine": engine().name, "manifest": manifest.text()}
+    return {
+        "engine": engine().name,
+        "manifest": manifest.text(),
+        "cutting": asdict(separator.cutting),
+    }
 
 
 class Timed:
@@ -151,17 +158,8 @@ async def choose_engine() -> Engine:
     return engine
 
 
-def plan(samples: int, workers: int) -> dict[str, object]:
-    assert separator is not None
-    batches = segments.plan(samples, separator.cutting, workers)
-    return {
-        "batches": [asdict(batch) for batch in batches],
-        "windows": {"starts": levels.windows(samples), "length": min(levels.WINDOW, samples)},
-    }
-
-
 def measure(windows: Any, length: int) -> dict[str, object]:
-    """The level of a song, from the windows that `plan` names: Float32Array of (windows, channels, length)."""
+    """The level of a song, from its `planning.windows`: Float32Array of (windows, channels, length)."""
     audio = np.empty(windows.length, np.float32)
     windows.assign_to(audio)
     make_finite(audio)
@@ -210,11 +208,12 @@ async def separate(
 ) -> dict[str, object]:
     """Separate one batch, posting its pieces as they are finished.
 
-    mixture: Float32Array of (segments, channels, span); batch: as `plan` gives it; first, last: whether it begins or
+    mixture: Float32Array of (segments, channels, span); batch: a `segments.Batch`; first, last: whether it begins or
     ends the song.
     level: the song's, as `measure` says it.
     stems: the targets that are wanted; sample_kind: as `encode` takes it; folder: as `post_piece` takes it.
-    Answers with the faded ends that its neighbours must be added to, Float32Array of (targets, channels, overlap).
+    Answers with the faded ends that its neighbours must be added to, "head" and "tail", where it has neighbours:
+    Float32Array of (targets, channels, overlap).
     """
     chosen = choose_targets(list(stems))
     work = segments.Batch(tuple(batch.starts), batch.length, tuple(batch.cuts), batch.span)
@@ -326,7 +325,7 @@ def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
     if RESIDUAL in stems:
         rest = stems.pop(RESIDUAL)
         if list(targets) != [VOCALS, RESIDUAL]:
-            stems[TITLES[RESIDUAL]] = rest
+            stems[title_of(RESIDUAL)] = rest
     return stems
 
 
@@ -401,7 +400,6 @@ def download(name: str) -> Awaitable[dict[str, object]]:
 REQUESTS: dict[str, Callable[..., Any]] = {
     "load": load,
     "try out": try_out,
-    "plan": plan,
     "measure": measure,
     "separate": separate,
     "join": join,

@@ -1,8 +1,8 @@
 """An official model that weights.py brings while the page is served.
 
-A process of its own does it, not a thread. Converting needs numpy, for which weights.py may start itself again in
-.venv, and it would slow down the threads that serve. A process can also be ended at any time: a model that isn't whole
-is in a `.part` folder, from which the next run goes on.
+It runs as a process, not as a thread. Converting needs numpy, for which weights.py may start itself again in .venv, and
+it would slow down the threads that serve. A process can also be ended at any time: an unfinished model lies in a
+`.part` folder, from which the next run goes on.
 """
 
 import json
@@ -52,7 +52,7 @@ class Coming:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            process_group=0,  # Ctrl-C and a closed terminal reach us alone, and we end it
+            process_group=0,  # Ctrl-C and a closed terminal reach this process alone, which ends the other
         )
         self.reader.start()
         return self
@@ -76,7 +76,7 @@ class Coming:
                 os.killpg(self.process.pid, number)
 
     def entry(self) -> dict[str, Any] | None:
-        """What the index says of the model while it is on its way; after that None."""
+        """The model's entry in the index while it is on its way; after that None."""
         if not self.process or not self.reader.is_alive():
             return None
         return {
@@ -87,7 +87,7 @@ class Coming:
         }
 
     def read(self) -> None:
-        """Follow what weights.py says until it ends, and tell how it ended."""
+        """Read the output of weights.py until it ends, and print how it ended."""
         assert self.process
         assert self.process.stdout
         reason = ""
@@ -96,7 +96,7 @@ class Coming:
                 said = json.loads(line)
                 self.fraction, self.seconds_left = said["fraction"], said["seconds_left"]
             except (ValueError, TypeError, KeyError):
-                # Its error begins with its name; where it did not come to that, the last line tells most.
+                # Its own error begins with its name. Without one, the last line says most.
                 if not reason.startswith("weights.py: "):
                     reason = line.strip() or reason
             else:
@@ -113,7 +113,7 @@ class Coming:
             print(f"{reason}. The page does without it; start again to go on.", flush=True)
 
     def draw(self) -> None:
-        """One line, drawn over itself, on a terminal."""
+        """Draw one line over itself, on a terminal."""
         if self.is_stopped or not sys.stdout.isatty():
             return
         text = f"{self.official['title']}: {100 * self.fraction:.0f} %"

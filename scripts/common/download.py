@@ -5,20 +5,20 @@ import math
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
+from shared.resuming import PAUSES, Attempts, continues, headers
+
 CONNECT_SECONDS = 10
 CHUNK = 1 << 18
-PAUSES = (1, 2, 4, 8)
-"""Seconds before each attempt to go on, as long as none gets any further."""
 
 Report = Callable[[int, int], None]
-"""Called with the bytes there are and the bytes there will be, where the server tells."""
+"""Called with the bytes so far, and the bytes in all, where the server says so."""
 
 _live_hosts: set[str] = set()
 _dead_hosts: set[str] = set()
@@ -29,7 +29,7 @@ class DownloadError(RuntimeError):
 
 
 class _Problem(Exception):  # noqa: N818 (it ends as a DownloadError)
-    """What the next attempt may not meet."""
+    """A failure that the next attempt may not meet."""
 
 
 def sha256(path: Path) -> str:
@@ -47,34 +47,33 @@ def fetch(
     path: Path,
     expected: str,
     size: int | None = None,
-    pauses: Sequence[float] = PAUSES,
+    pauses: tuple[float, ...] = PAUSES,
     report: Report | None = None,
 ) -> None:
     """Download `url` to `path`; a `.part` file beside it keeps what an interrupted run has got.
 
-    expected: the sha256 in hex, or the beginning of it; size: the right number of bytes, where known; pauses: seconds
-    before each attempt to go on, as long as none gets any further.
+    expected: the sha256 in hex, or the beginning of it; size: the right number of bytes, where known; pauses: as
+    `Attempts` takes them.
     Raises DownloadError. A host that could never be reached is not tried again in this process.
     """
     part = path.with_name(path.name + ".part")
-    furthest, left = 0, list(pauses)
+    attempts = Attempts(pauses)
     while True:
         try:
             _attempt(url, part, expected, size, report)
             part.replace(path)
             return
         except _Problem as problem:
-            if _size(part) > furthest:
-                furthest, left = _size(part), list(pauses)
-            if not left:
+            pause = attempts.pause(_size(part))
+            if pause is None:
                 raise DownloadError(f"{url}: {problem}") from problem
         except OSError as error:
             raise DownloadError(f"{part} can't be written: {error.strerror}") from error
-        sleep(left.pop(0))
+        sleep(pause)
 
 
 def _attempt(url: str, part: Path, expected: str, size: int | None, report: Report | None) -> None:
-    """Have the whole file in `part`. Raises _Problem, or DownloadError for what no further attempt mends."""
+    """Complete `part`. Raises _Problem, or DownloadError where no further attempt would help."""
     host = urlsplit(url).netloc
     if host in _dead_hosts:
         raise DownloadError(f"{host} can't be reached")
@@ -104,18 +103,17 @@ def _continue(url: str, part: Path, size: int | None, report: Report | None) -> 
     have = _size(part)
     if have and have == size:
         return
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    request = urllib.request.Request(url, headers=headers)
+    request = urllib.request.Request(url, headers=headers(have))
     with _connection():
         response = urllib.request.urlopen(request, timeout=CONNECT_SECONDS)
     _live_hosts.add(urlsplit(url).netloc)
     with response:
-        if not _continues(response, have):
+        if not continues(response.status, response.headers.get("Content-Range"), have):
             have = 0
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else size
         if size is not None and total != size:
-            # What is here already may still be right.
+            # The part that is here may still be right, so it stays.
             raise _Problem(
                 f"what came is not the file that is meant: it has {total} bytes instead of {size}"
             )
@@ -134,7 +132,7 @@ def _continue(url: str, part: Path, size: int | None, report: Report | None) -> 
 
 @contextmanager
 def _connection() -> Iterator[None]:
-    """What a connection breaks with, as a _Problem: nothing to do with the disk. Hosts out of reach are told apart."""
+    """Turn errors of a broken connection into _Problem; those of the disk, and hosts out of reach, are told apart."""
     try:
         yield
     except urllib.error.URLError:
@@ -152,12 +150,6 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _continues(response: HTTPResponse, have: int) -> bool:
-    """Whether the answer begins where our part ends; a server may send all of it, or another range."""
-    content = response.headers.get("Content-Range", "")
-    return response.status == 206 and content.startswith(f"bytes {have}-")
-
-
 def terminal_report(title: str) -> Report:
     """Draws progress and time left over itself, on a terminal."""
     first, begun = math.inf, 0.0
@@ -166,7 +158,7 @@ def terminal_report(title: str) -> Report:
         nonlocal first, begun
         if not sys.stderr.isatty():
             return
-        if have <= first:  # it goes on from here, or begins anew
+        if have <= first:  # the first report, or the download has begun anew
             first, begun = have, monotonic()
         line = f"{title}: {have / 1e6:.0f} of {total / 1e6:.0f} MB"
         if have > first:

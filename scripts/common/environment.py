@@ -23,7 +23,7 @@ def need(*modules: str) -> None:
     if all(find_spec(module) for module in modules):
         return
     if not _has(modules):
-        import tomllib  # here, for Python 3.9 to come as far as a script's own check of the version
+        import tomllib  # imported here, so that Python 3.9 reaches the check of its version
 
         every = tomllib.loads(PYPROJECT.read_text())["project"]["dependencies"]
         make([line for line in every if line.startswith(modules)])
@@ -31,7 +31,7 @@ def need(*modules: str) -> None:
 
 
 def make(*installations: Sequence[str]) -> None:
-    """Make .venv anew with what `pip install` is told to install, one time after another.
+    """Make .venv anew. installations: arguments of `pip install`, which is run for each.
 
     Ends the script where that fails.
     """

@@ -13,18 +13,18 @@ from scripts.common.environment import ROOT
 
 WEIGHTS = ROOT / "weights"
 INDEX = "index.json"
-MANIFEST = "manifest.json"
+MANIFEST: str = runpy.run_path(str(ROOT / "umx" / "names.py"))["MANIFEST"]
 OFFICIAL: dict[str, dict[str, Any]] = {
     name: model
     for path in sorted((ROOT / "umx" / "models").glob("*/official.py"))
     for name, model in runpy.run_path(str(path))["MODELS"].items()
 }
-"""Models that can be had, by name. Read by their path, because importing the package takes numpy."""
+"""Models that can be had, by name. Like MANIFEST read by their path, because importing the package takes numpy."""
 SHOWN = ("name", "title", "licence", "credit", "source", "preset", "quality", "quality_note")
 
 
 def models(weights: Path = WEIGHTS) -> list[dict[str, Any]]:
-    """What the manifests say of each model, and its size in bytes, packed and unpacked, by name.
+    """Each model's entry in the index, by name: facts from its manifest, and its size in bytes, packed and unpacked.
 
     Raises ValueError for a damaged one.
     """
@@ -73,7 +73,7 @@ def _files(manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 @contextmanager
 def _damaged(path: Path) -> Iterator[None]:
-    """What goes wrong with a manifest's content, as a ValueError that says what to do."""
+    """Turn errors in a manifest's content into a ValueError that says what to do."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""Which tests concern what has changed since main: those of the table in CONTRIBUTING.md, and those named alike."""
+"""Tests that concern the changes since main: those of the table in CONTRIBUTING.md, and those of the same name."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def changed() -> list[str]:
 
 
 def tests_of(paths: list[str]) -> list[str] | None:
-    """The tests that concern these files; None where only all tests will do, because nothing says which."""
+    """The tests that concern these files; None for all tests, where one of the files is in no row."""
     found: set[str] = set()
     for path in paths:
         tests = _tests_of_one(path)
@@ -50,7 +50,7 @@ def _tests_of_one(path: str) -> set[str] | None:
         if place.name.startswith("test_"):
             return {path} if (ROOT / path).exists() else set()
         suite = "/".join(place.parts[:2])
-        return {suite} if suite in SUITES else None  # whatever helps tests, of a suite or of all
+        return {suite} if suite in SUITES else None  # a helper of one suite, or of all
     alike = {f"{suite}/test_{place.stem.replace('-', '_')}.py" for suite in SUITES}
     found = {test for test in alike if (ROOT / test).exists()}
     rows = [tests for sources, tests in table() if any(fnmatchcase(path, s) for s in sources)]

@@ -12,8 +12,8 @@ from scripts.common.environment import ROOT
 
 FOLDER = ROOT / "app" / "vendor" / "umx"
 SUFFIXES = {".py", ".wasm"}
-FOR_THE_PAGE = ("version.py", "signal/layout.py")
-"""What the page imports, too: it can't read wheels."""
+FOR_THE_PAGE = ("names.py", "planning.py", "version.py", "signal/layout.py")
+"""Modules that the page imports, too. It can't read wheels."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -22,7 +22,7 @@ def build_wheel(folder: Path = FOLDER) -> Path:
 
     Models are left out: the page fetches those itself.
     """
-    # By its path: the package itself would need numpy.
+    # The file is run by its path: importing the package takes numpy.
     facts = runpy.run_path(str(ROOT / "umx" / "version.py"))
     version: str = facts["VERSION"]
     path = folder / str(facts["WHEEL"])

@@ -99,7 +99,7 @@ def post_piece(*arguments, **named):
 
 STAGES = {
     "load": ACT_IN.format(name="load"),
-    "plan": ACT_IN.format(name="plan"),
+    "measure": ACT_IN.format(name="measure"),
     "separate": ACT_IN.format(name="separate"),
     "piece": ACT_AT_SECOND_PIECE,
     "join": ACT_IN.format(name="join"),

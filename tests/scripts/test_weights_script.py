@@ -309,6 +309,19 @@ def test_get_from_a_folder_knows_files_by_their_hash(
     assert len(list(tmp_path.glob("*.pth"))) == 4
 
 
+def test_the_same_network_in_another_file_is_recognised_in_a_folder(tmp_path: Path) -> None:
+    """As the page does it."""
+    (checkpoint,) = official.OFFICIAL["htdemucs"].checkpoints
+    other = tmp_path / "955717e8.safetensors"
+    other.write_bytes(b"the same network")
+    digits = hashlib.sha256(b"the same network").hexdigest()
+    model = dataclasses.replace(
+        official.OFFICIAL["htdemucs"],
+        checkpoints=(dataclasses.replace(checkpoint, also=(digits,)),),
+    )
+    assert weights.find(model, tmp_path) == {checkpoint.targets: other}
+
+
 @pytest.mark.parametrize(("data", "said"), [(None, "is missing"), (b"half of it", "is damaged")])
 def test_get_from_a_folder_names_what_is_wrong(
     server: Server,

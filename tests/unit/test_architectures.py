@@ -12,8 +12,9 @@ from tests import architecture as shares
 from tests.checkpoints import golden_state, pth
 from umx import models
 from umx.errors import ConvertError, WeightsError
-from umx.format import convert, library, manifest
+from umx.format import convert, library
 from umx.kernels.reference import Numpy
+from umx.names import MANIFEST
 from umx.separator import Separator
 
 FIELDS = {
@@ -62,7 +63,7 @@ def test_an_architecture_has_what_is_asked_of_it(name: str) -> None:
 
 
 def test_an_architecture_s_models_say_it(folder: Path) -> None:
-    content = json.loads((folder / manifest.MANIFEST).read_text())
+    content = json.loads((folder / MANIFEST).read_text())
     assert content["architecture"] == "shares"
     assert content["network"] == {"sources": 2, "whole": 120}
     assert [entry["targets"] for entry in content["files"]] == [*map(list, SHARES)]
@@ -125,7 +126,7 @@ def test_its_own_refusals_are_said(registered: None, tmp_path: Path) -> None:
 
 
 def test_its_numbers_are_checked(folder: Path) -> None:
-    path = folder / manifest.MANIFEST
+    path = folder / MANIFEST
     content = json.loads(path.read_text())
     content["network"]["whole"] = -1
     path.write_text(json.dumps(content))

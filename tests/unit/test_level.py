@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from umx.level import MOST_WINDOWS, REFERENCE, WINDOW, Meter, gain, windows
+from umx.level import REFERENCE, Meter, gain
+from umx.planning import MOST_WINDOWS, WINDOW, windows
 
 
 def measured(song: np.ndarray, block: int = 10_000) -> float:

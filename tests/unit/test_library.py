@@ -10,7 +10,8 @@ import pytest
 from tests.tiny import FIELDS, SEEDS, format_1, refused, tensors
 from umx.errors import WeightsError
 from umx.format import library
-from umx.format.manifest import MANIFEST, Manifest
+from umx.format.manifest import Manifest
+from umx.names import MANIFEST
 
 
 def expect_tiny(model: library.Model) -> None:

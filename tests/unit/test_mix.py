@@ -297,6 +297,25 @@ def test_an_edge_is_moved_and_the_other_one_stays(sample: int, edge: int) -> Non
     assert loop[edge] == sample or loop[1] - loop[0] == SHORTEST_LOOP
 
 
+@given(st.integers(0, 30 * SAMPLE_RATE), st.integers(0, 30 * SAMPLE_RATE))
+def test_dragging_over_a_waveform_loops_and_a_short_press_does_not(one: int, other: int) -> None:
+    loop = Mix().dragged(one, other)
+    if abs(other - one) < SHORTEST_LOOP:
+        assert loop is None
+    else:
+        assert loop == (min(one, other), max(one, other))
+
+
+def test_dragging_an_edge_moves_that_edge() -> None:
+    mix = Mix()
+    mix.repeat(10 * SAMPLE_RATE, 20 * SAMPLE_RATE)
+    assert mix.dragged(10 * SAMPLE_RATE, 5 * SAMPLE_RATE, 0) == (5 * SAMPLE_RATE, 20 * SAMPLE_RATE)
+    assert mix.dragged(20 * SAMPLE_RATE, 15 * SAMPLE_RATE, 1) == (
+        10 * SAMPLE_RATE,
+        15 * SAMPLE_RATE,
+    )
+
+
 # What is kept with a song
 
 

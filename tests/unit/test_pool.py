@@ -30,7 +30,7 @@ class Worker:
 
     def load(
         self, url: str, files: dict[str, Any], listener: Any = None
-    ) -> Awaitable[tuple[str, str]]:
+    ) -> Awaitable[tuple[str, str, str]]:
         if self.loading.done() and not self.ended:  # in place of the model that it has
             self.loading = asyncio.get_running_loop().create_future()
         self.url, self.files, self.listener = url, files, listener
@@ -42,7 +42,7 @@ class Worker:
         if error:
             self.loading.set_exception(error)
         else:
-            self.loading.set_result(("the model", "simd"))
+            self.loading.set_result(("the model", "simd", "its cutting"))
 
     def progress(self, fraction: float) -> None:
         assert self.listener
@@ -169,7 +169,8 @@ async def test_the_model_is_there_when_all_have_it() -> None:
     assert not house.pool.settled.is_set()
     second.loaded()
     await house.pool.ready()
-    assert (house.pool.model, house.pool.engine) == ("the model", "simd")
+    found = house.pool.model, house.pool.engine, house.pool.cutting
+    assert found == ("the model", "simd", "its cutting")
     assert house.pool.failure is None
     assert house.changes == 4  # at the start, two fractions, and the end
 

@@ -10,28 +10,28 @@ from ..types import Float
 
 
 class AudioError(ValueError):
-    """A file that can't be read as audio, or written."""
+    """A file that can't be read as audio, or can't be written."""
 
 
 def write_stems(
     paths: Mapping[str, Path], stretches: Iterable[Mapping[str, Float]], samples: int, rate: int
 ) -> int:
-    """Write stems as 16-bit WAV while they come in, stretch by stretch: each (2, n) by name, `samples` in all.
+    """Write stems as 16-bit WAV while they come in. Each stretch has (2, n) by name; they are `samples` long in all.
 
-    A file appears under its name only when it is whole. Returns how many samples had to be limited to full scale.
-    Raises AudioError, naming the folder, where there is no writing to it.
+    A file gets its name when it is whole. Returns the number of samples that were limited to full scale.
+    Raises AudioError, naming the folder, where it can't be written to.
     """
     import soundfile
 
     loud = 0
     parts = {name: path.with_name(path.name + ".part") for name, path in paths.items()}
-    # WAV has 32 bits for its length, header included, of which some programs take one for a sign; RF64 has 64.
+    # WAV has 32 bits for its length, header included, and some programs take the first for a sign. RF64 has 64.
     kind = "WAV" if 4 * samples < (1 << 31) - 1000 else "RF64"
     try:
         with ExitStack() as stack:
             files = {}
             for name, part in parts.items():
-                part.touch()  # says why it can't be, which libsndfile doesn't
+                part.touch()  # its error says why, libsndfile's doesn't
                 sound = soundfile.SoundFile(_address(part), "w", rate, 2, "PCM_16", format=kind)
                 files[name] = stack.enter_context(sound)
             for stretch in stretches:
@@ -55,5 +55,5 @@ def write_stems(
 
 
 def _address(path: Path) -> str | bytes:
-    """A path as soundfile takes it: names may hold bytes that are no text, which it fails at as a str."""
+    """A path for soundfile, which fails at a str with bytes that are no text."""
     return str(path) if os.name == "nt" else os.fsencode(path)

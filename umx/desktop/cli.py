@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from ..errors import WeightsError
 from ..format.library import Model, find_model, load_model
+from ..names import RESIDUAL, title_of
 from ..separator import DEFAULT_MODEL, Separator
-from ..stems import RESIDUAL, TITLES, named, targets_for, titles_of
+from ..stems import named, targets_for, titles_of
 from ..types import Float
 from ..version import VERSION
 from .audio import AudioError, write_stems
@@ -53,21 +54,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separator, list[str]]:
-    """A separator that gives the wanted stems, or all, and what their files are called.
+    """A separator for the wanted stems, or for all, and the titles of their files.
 
-    residual: whether "rest" is wanted too. Raises ValueError for a stem that the model can't give.
+    residual: whether "rest" is wanted, too. Raises ValueError for a stem that the model can't give.
     """
     available = model.manifest.targets
-    wanted = [TITLES.get(stem, stem) for stem in stems] or titles_of(available)
+    wanted = [title_of(stem) for stem in stems] or titles_of(available)
     if residual:
-        wanted.append(TITLES[RESIDUAL])
-    # The residual is what karaoke is made of where not all targets are wanted.
+        wanted.append(title_of(RESIDUAL))
+    # Where some targets are wanted, karaoke is made of the residual.
     apart = residual or bool(stems)
     return Separator(model, targets=targets_for(stems, available), residual=apart), wanted
 
 
 def separate(args: argparse.Namespace) -> int:
-    """Separate every song; a song that fails is named, and the others are still done."""
+    """Separate every song. One that fails is named, and doesn't stop the others. Returns the exit status."""
     try:
         model = load_model(find_model(args.model))
         separator, titles = prepare(model, args.stems, args.residual)
@@ -86,16 +87,16 @@ def separate(args: argparse.Namespace) -> int:
         except AudioError as error:
             say(f"umx: {error}", sys.stderr)
             failures += 1
-        except Exception as error:  # whatever it is, the next song may be without it
+        except Exception as error:  # of any kind: the next song may not have it
             say(f"umx: {song} can't be separated: {type(error).__name__}: {error}", sys.stderr)
             failures += 1
     return 1 if failures else 0
 
 
 def places(songs: Sequence[Path], folder: Path, titles: Iterable[str]) -> list[dict[str, Path]]:
-    """Where each song's stems go, by title: "Song - stem.wav".
+    """Paths of each song's stems by title: "Song - stem.wav".
 
-    Songs of one name are numbered, so that no file is written twice, nor over one of the songs.
+    Songs of the same name are numbered, so that no file is written twice, and no song overwritten.
     """
     taken = {_identity(song) for song in songs}
     out = []
@@ -111,7 +112,7 @@ def places(songs: Sequence[Path], folder: Path, titles: Iterable[str]) -> list[d
 
 
 def _identity(path: Path) -> str:
-    """The same for paths that may be one file: on some systems, upper and lower case are."""
+    """A key that is the same for paths that may be one file; some systems ignore case."""
     return os.path.realpath(path).casefold()
 
 
@@ -128,7 +129,7 @@ def write(path: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
                     song.blocks(), song.samples, song.level, lambda done: bar.update(done - bar.n)
                 ):
                     stems = named(estimates, separator.targets, available)
-                    yield {TITLES.get(name, name): stem for name, stem in stems.items()}
+                    yield {title_of(name): stem for name, stem in stems.items()}
 
         loud = write_stems(paths, stretches(), song.samples, rate)
     for stem in paths.values():
@@ -144,19 +145,19 @@ def write(path: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
 
 
 def say(line: str, stream: TextIO) -> None:
-    """Print a line, if anybody still listens."""
+    """Print a line; a closed pipe is no error."""
     try:
         print(line, file=stream, flush=True)
     except OSError:
-        # A pipe without a reader: the line is still in the stream, which would fail again when Python ends.
+        # The line is still in the stream, and flushing it at the end of the program would fail again.
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def open_streams() -> None:
-    """Make the standard streams fit to print any name of a file: its bytes, which need not be text.
+    """Have the standard streams print any file's name, whose bytes need not be text.
 
-    A closed one is opened to nowhere: otherwise the next file that is opened gets its number, and messages as content.
+    A closed stream is opened to nowhere. Otherwise the next file that is opened gets its number, and messages go there.
     """
     for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
         if getattr(sys, name) is None:
@@ -168,7 +169,7 @@ def open_streams() -> None:
 
 
 def stop(number: int, frame: object) -> None:
-    """End as programs do that a signal ends, after tidying up, in which no other signal may interfere."""
+    """Tidy up, without interference by other signals, and end with the status of a program that a signal ends."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + number)
@@ -178,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_streams()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # as nohup has it
+        if handler != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, stop)
     args = parser().parse_args(argv)
     code: int = args.run(args)

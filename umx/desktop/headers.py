@@ -1,6 +1,6 @@
-"""What the headers of audio files say where libsndfile doesn't pass it on, or believes too much of it.
+"""Headers of audio files: facts that libsndfile doesn't pass on, and lengths that it should not believe.
 
-libsndfile reads no more samples than a header promises. Headers are wrong about that: an encoder that writes to a pipe
+libsndfile reads no more samples than a header promises. Such promises may be wrong: an encoder that writes to a pipe
 doesn't know the length when it writes the header, and files get cut, joined and left unfinished. So libsndfile is shown
 a header that promises no end, and decodes what is there.
 """
@@ -19,16 +19,16 @@ FRAMES = 1 << 26
 DECODER_DELAY = 529
 """Samples by which every MP3 decoder is late."""
 PARTS = 1000
-"""How many chunks or blocks of a header are looked through."""
+"""Chunks or blocks of a header that are looked through, at most."""
 BITRATES: Mapping[bool, tuple[int, ...]] = {
-    # kbit/s of MPEG 1, and of 2 and 2.5, layer III
+    # kbit/s of layer III: MPEG 1, then MPEG 2 and 2.5
     True: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     False: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 """Hz, by the version bits of MPEG 1, 2 and 2.5."""
 MASK = re.compile(rb"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x([0-9a-f]+)", re.IGNORECASE)
-"""How FLAC's comments say a layout (RFC 9639, section 8.6.2)."""
+"""A layout in FLAC's comments (RFC 9639, section 8.6.2)."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Header:
     head, skip: what stands in for the file's first `skip` bytes.
     stop: where the next song in the same file begins; None for its end.
     layout: the speaker of each channel; None if it isn't known.
-    samples: how many were promised; 0 if that isn't known.
-    padding: samples behind the song that an encoder added and libsndfile doesn't leave out.
+    samples: how many the header promises; 0 if it doesn't say.
+    padding: samples behind the song that the encoder has added and libsndfile doesn't remove.
     """
 
     head: bytes = b""
@@ -51,9 +51,9 @@ class Header:
 
 
 def read_headers(file: BinaryIO) -> list[Header]:
-    """One, or as many as there are songs in an Ogg file, which may be joined ones.
+    """The file's header; for an Ogg file one for each song, since such files may be joined.
 
-    Raises OSError only: what is no audio gets a header that says nothing.
+    Raises OSError only: a file that is no audio gets a header without facts.
     """
     start = 0
     while tag := _tag_size(_read(file, start, 10)):
@@ -70,7 +70,7 @@ def read_headers(file: BinaryIO) -> list[Header]:
 class Patched(RawIOBase):
     """A file as its Header shows it, for libsndfile to read from.
 
-    libsndfile can't pass on an error in reading, and takes it for the end: it is kept in `error`.
+    libsndfile takes an error in reading for the end of the file; the error is kept in `error`.
     """
 
     def __init__(self, file: BinaryIO, header: Header):
@@ -151,14 +151,14 @@ def _wav(file: BinaryIO, start: int) -> Header:
     def field(value: int) -> bytes:
         return value.to_bytes(4, order)
 
-    # By these two lengths libsndfile knows a file that was left unfinished, which it reads to the end.
+    # These two lengths are those of an unfinished file, which libsndfile reads to the end.
     head = b"RIFX" if order == "big" else b"RIFF"
     head += field(8) + b"WAVEfmt " + field(len(form)) + form + bytes(len(form) % 2)
     return Header(head + b"data" + field(0), position, layout=speakers)
 
 
 def _is_chunk(head: bytes, size: int, order: Literal["big", "little"]) -> bool:
-    """Whether the `size` bytes that begin like this are another chunk, a tag, or too few to tell, and no samples."""
+    """Whether `size` bytes with this beginning are no samples: another chunk, a tag, or too few to tell."""
     if len(head) < 8 or head[:3] in (b"TAG", b"ID3"):
         return True
     name = all(0x20 <= byte < 0x7F for byte in head[:4])
@@ -166,7 +166,7 @@ def _is_chunk(head: bytes, size: int, order: Literal["big", "little"]) -> bool:
 
 
 def _flac(file: BinaryIO, start: int) -> Header:
-    """Of the blocks before the first frame, libsndfile is shown one: it gives up at a picture that is damaged."""
+    """libsndfile is shown one of the blocks before the first frame: it gives up at a damaged picture."""
     head = _read(file, start, 42)
     if len(head) < 42:
         return Header()
@@ -181,14 +181,14 @@ def _flac(file: BinaryIO, start: int) -> Header:
         if block[0] & 0x7F == 4:  # comments
             speakers = _by_comment(file.read(length), channels, speakers)
         position += 4 + length
-    # A total of 0 samples is how FLAC says that it isn't known; it takes the low 36 bits of these 8 bytes.
+    # The total of samples is the low 36 bits of these 8 bytes; in FLAC, 0 stands for an unknown one.
     unknown = bytes([*head[18:21], head[21] & 0xF0, *bytes(4)])
     ours = head[:4] + bytes([head[4] | 0x80]) + head[5:18] + unknown + head[26:]
     return Header(ours, min(position, _size(file)), layout=speakers, samples=samples)
 
 
 def _stream_info(head: bytes) -> tuple[int, int]:
-    """Channels and samples, by what a FLAC file begins with."""
+    """Channels and samples, from the beginning of a FLAC file."""
     fields = int.from_bytes(head[18:26], "big")
     return (fields >> 41 & 7) + 1, fields & (1 << 36) - 1
 
@@ -199,7 +199,7 @@ def _by_comment(comments: bytes, channels: int, default: list[str] | None) -> li
 
 
 def _ogg(file: BinaryIO, start: int) -> list[Header]:
-    """Of joined songs, libsndfile reads the first. Each begins with pages in a row that are marked as first."""
+    """libsndfile reads the first of joined songs only. Each begins with a row of pages that are marked as first."""
     starts, end = [], -1
     for place in _places(file, start):
         if place != end:
@@ -215,7 +215,7 @@ def _ogg(file: BinaryIO, start: int) -> list[Header]:
 
 
 def _places(file: BinaryIO, start: int) -> Iterator[int]:
-    """Where pages are marked as first."""
+    """Positions of pages that are marked as first."""
     mark, size = b"OggS\0\2", 1 << 20
     while block := _read(file, start, size + len(mark) - 1):
         place = block.find(mark)
@@ -238,9 +238,9 @@ def _ogg_song(page: bytes) -> Header:
 
 
 def _mp3(file: BinaryIO, start: int) -> Header:
-    """An Info frame of ours before the first frame, in place of the one that may be there.
+    """Put an Info frame of ours before the first frame, in place of the file's own, if it has one.
 
-    Without one, libsndfile guesses the length from the first frames, and cuts what the guess is too short for.
+    Without such a frame, libsndfile guesses the length from the first frames, and cuts off what is beyond its guess.
     """
     first = _read(file, start, 4)
     if len(first) < 4 or first[1] & 0xE6 != 0xE2:  # 11 bits of sync, layer III
@@ -264,18 +264,20 @@ def _mp3(file: BinaryIO, start: int) -> Header:
         whole, encoder = _info(frame[place + 4 :], _size(file) - start)
         if whole:
             padding = max(0, ((encoder[22] & 0x0F) << 8 | encoder[23]) - DECODER_DELAY)
-        # Our frame says nothing of padding: it would be left out of the end that is promised.
+        # Our frame says nothing of padding: libsndfile would cut it from the end that is promised.
         encoder = encoder[:22] + bytes([encoder[22] & 0xF0, 0])
         start += len(frame)
-    ours = bytes([0xFF, first[1] | 1, 9 << 4 | rate << 2, first[3]])  # a bitrate with room enough
+    ours = bytes(
+        [0xFF, first[1] | 1, 9 << 4 | rate << 2, first[3]]
+    )  # its bitrate makes it long enough
     ours = ours.ljust(place, b"\0") + b"Info" + (1).to_bytes(4, "big") + FRAMES.to_bytes(4, "big")
     return Header((ours + encoder).ljust(length(9, 0), b"\0"), start, padding=padding)
 
 
 def _info(fields: bytes, size: int) -> tuple[bool, bytes]:
-    """Whether a file of `size` bytes is all there, and 24 bytes on its encoder, by what follows the name Xing or Info.
+    """Whether a file of `size` bytes is whole, and 24 bytes about its encoder. fields: what follows "Xing" or "Info".
 
-    The last three of them are the delay and the padding, of 12 bits each; all are zero if there are none.
+    The last three bytes are the delay and the padding, of 12 bits each. All are zero where the file doesn't have them.
     """
     flags, place, said = fields[3] if len(fields) > 3 else 0, 4, 0
     for bit, length in ((1, 4), (2, 4), (4, 100), (8, 4)):

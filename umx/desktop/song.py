@@ -18,9 +18,9 @@ from .audio import AudioError
 from .headers import Header, Patched, read_headers
 
 BLOCK = 1 << 17
-"""How many samples, of all channels together, are decoded at a time; and about as many resampled."""
+"""Samples of all channels together that are decoded in one go, and about as many are resampled."""
 KEPT = 1 << 24
-"""Samples of the longest song that is kept in memory, so as to be decoded once: 6 minutes, 134 MB."""
+"""Samples of the longest song that is kept in memory, and so decoded only once: 6 minutes, 134 MB."""
 UNRECOGNISED = 1  # SF_ERR_UNRECOGNISED_FORMAT
 
 
@@ -31,22 +31,22 @@ class DamagedError(AudioError):
 class Song:
     """A song in a file, in any format that libsndfile knows: stereo, at the sample rate that is asked for.
 
-    It is decoded block by block, first to measure it and then as often as it is asked for; only short ones are kept.
-    It ends where the file does, whatever its header says of its length.
+    It is decoded block by block, first to measure it, and again each time that `blocks` is called; only short songs are
+    kept. It ends where the file does, whatever its header says of its length.
 
-    samples: how many of each channel.
-    level: how loud it is, as Meter has it.
-    broken: the second after which it is too damaged to be read on; None if it isn't.
+    samples: number of samples a channel.
+    level: as `level.Meter` measures it.
+    broken: the second from which on it is too damaged to be read; None if it isn't.
     """
 
     def __init__(self, path: Path, rate: int) -> None:
-        """Reads it once. Raises AudioError, naming the file."""
+        """Read the file once. Raises AudioError, naming the file."""
         self.path, self.rate = path, rate
         self.samples = 0
         self.broken: float | None = None
         self.kept: list[Float] = []
-        # libsndfile calls back into Python to read the file. If that happened in the main thread, an exception that a
-        # signal raises could come up in such a call, where it would be printed and lost.
+        # libsndfile calls back into Python to read the file. In the main thread, a signal could raise its exception in
+        # such a call, where it would be printed and lost.
         self.thread = ThreadPoolExecutor(1)
         self.file = _open(path)
         meter = Meter()
@@ -125,7 +125,7 @@ class Song:
         channels = sound.channels
         mix = np.ascontiguousarray(downmix(header.layout, channels).T)
         size = max(1, min(BLOCK, BLOCK * sound.samplerate // self.rate) // channels)
-        last = np.zeros((0, channels), np.float32)  # what may be padding
+        last = np.zeros((0, channels), np.float32)  # may be padding
         count, failure = 0, None
         while not failure:
             block, failure = self.thread.submit(sound.next, size).result()
@@ -145,7 +145,7 @@ class Song:
             raise self._failure(source, failure)
 
     def _failure(self, source: Patched, error: Any) -> AudioError:
-        """What to raise for an error of libsndfile's that may be one in reading the file."""
+        """Exception to raise for an error of libsndfile's, which may have come from reading the file."""
         if source.error:
             return AudioError(f"{self.path} can't be read: {reason(source.error)}.")
         why = error.error_string
@@ -155,26 +155,26 @@ class Song:
 
 
 class _Sound(soundfile.SoundFile):  # type: ignore[misc]
-    """Samples one after the other, from a file whose end need not be known.
+    """Samples in order, from a file whose end need not be known.
 
-    It closes itself when it isn't referenced any more, and so not while the thread is reading from it.
+    It closes itself when nothing refers to it any more, and so never while the thread reads from it.
     """
 
     def seekable(self) -> bool:
-        return False  # soundfile would seek after each block, which costs time and fails where the end isn't known
+        return False  # otherwise soundfile seeks after each block: slow, and it fails where the end isn't known
 
     def next(self, size: int) -> tuple[Float, Exception | None]:
-        """Up to `size` samples, (n, channels), and the error that they end with; none if it is at the end."""
+        """Up to `size` samples, (n, channels), and the error that they end with. No samples at the end."""
         block = np.full((size, self.channels), np.nan, np.float32)
         try:
             return self.read(out=block), None
         except soundfile.LibsndfileError as error:
-            # How many samples came before the error isn't said. Decoders that can fail don't give NaN.
+            # NaN marks samples that weren't written. Decoders that can fail give none themselves.
             return block[: np.count_nonzero(~np.isnan(block[:, 0]))], error
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a file to be read more than once: what comes through a pipe is put aside. Raises AudioError, naming it."""
+    """Open a file to be read more than once; a pipe's content is stored first. Raises AudioError, naming the file."""
     try:
         file = path.open("rb")
         if file.seekable():

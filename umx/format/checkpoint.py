@@ -1,8 +1,8 @@
 """Checkpoints (.pth, .th, .safetensors), read into numpy without torch and without running their pickle.
 
-Both formats that `torch.save` has had: a zip archive (since 1.6) and a sequence of pickles. A pickle is a program; this
-module knows the few instructions and the few names that tensors in dictionaries need, acts them out on plain data, and
-refuses all others. Nothing is imported, called or allocated at a file's request.
+`torch.save` has had two formats: a zip archive (since 1.6) and a sequence of pickles. A pickle is a program. This
+module knows the few instructions and names that tensors in dictionaries need, acts them out on plain data, and refuses
+all others. Nothing is imported, called or allocated at a file's request.
 """
 
 import pickletools
@@ -38,10 +38,10 @@ STORAGES: dict[str, np.dtype[Any]] = {
 
 
 class Checkpoint(dict[str, NDArray[Any]]):
-    """The tensors of a state dict by name, and what was said of the network.
+    """The tensors of a state dict by name, and what the file says of the network.
 
-    maker: the class that it is of, by its full name; arguments: those that the class was made with, as the file has
-    them. Both are empty where a file doesn't say.
+    maker: full name of the network's class; arguments: those that it was made with, as the file has them. Both are
+    empty where a file doesn't say.
     """
 
     maker = ""
@@ -49,17 +49,17 @@ class Checkpoint(dict[str, NDArray[Any]]):
 
 
 class Ignored:
-    """What training left behind and nobody reads, such as a metric as numpy's number."""
+    """An object that training left behind and nobody reads, such as a metric as a number of numpy's."""
 
 
 class Name(NamedTuple):
-    """Something that a pickle would import."""
+    """A module's name that a pickle would import."""
 
     path: str
 
 
 class Storage(NamedTuple):
-    """Numbers kept elsewhere in the file."""
+    """Numbers that lie elsewhere in the file."""
 
     key: str
     dtype: np.dtype[Any]
@@ -92,7 +92,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def read_file(file: BinaryIO) -> Checkpoint:
-    """The same from an open file."""
+    """The same for an open file."""
     file.seek(0)
     if safetensors.is_checkpoint(file.read(9)):
         return _read_safetensors(file)
@@ -108,7 +108,7 @@ def read_file(file: BinaryIO) -> Checkpoint:
 def _is_zip(file: BinaryIO) -> bool:
     try:
         return zipfile.is_zipfile(file)
-    except zipfile.BadZipFile:  # of several disks, says its directory
+    except zipfile.BadZipFile:  # its directory says that it is of several disks
         return True
 
 
@@ -165,7 +165,7 @@ def _read_zip(file: BinaryIO) -> Checkpoint:
             program = BytesIO(_member(archive, pickles[0], LARGEST_PICKLE))
             content = _interpret(program)
             views = _views(content)
-            # Members may lie in each other, which not every Python's zipfile notices.
+            # Members may overlap, which not every Python's zipfile notices.
             storages = {view.storage for view in views.values()}
             size = sum(storage.length * storage.dtype.itemsize for storage in storages)
             if size > file.seek(0, 2):
@@ -413,7 +413,7 @@ def _interpret(file: BinaryIO) -> Any:
 
 
 def _a(kind: type, value: Any) -> Any:
-    """Give back `value`. Raises CheckpointError unless it is of exactly this kind, subclasses excluded."""
+    """Return `value`. Raises CheckpointError unless it is of exactly this type, not of a subclass."""
     if type(value) is not kind:
         raise CheckpointError(
             "checkpoint.hostile",
@@ -448,7 +448,7 @@ def _storage(reference: Any) -> Storage:
 
 
 def _call(function: Any, arguments: Any) -> Any:
-    """What the pickle would get from calling `function`, for the few functions that tensors need."""
+    """Result that the pickle expects of `function`, for the few functions that tensors need."""
     match function, arguments:
         case Name("collections.OrderedDict"), ():
             return {}
@@ -491,5 +491,5 @@ def _fraction(over: Any, under: Any) -> Fraction:
 
 
 def _title(value: Any) -> str:
-    """What an error message calls a value; never the value itself, which may be without end."""
+    """A value's description in error messages: never the value itself, which may be endless."""
     return value.path if isinstance(value, Name) else f"a {type(value).__name__}"

@@ -7,8 +7,9 @@ from typing import Any, BinaryIO
 
 from .. import models
 from ..errors import CheckpointError, ConvertError
+from ..names import MANIFEST
 from . import checkpoint
-from .manifest import MANIFEST, Manifest, WeightFile
+from .manifest import Manifest, WeightFile
 from .packing import pack
 
 TARGETS = ("vocals", "drums", "bass", "other")
@@ -59,16 +60,16 @@ class Converter:
     """Takes a model's checkpoints one by one, and holds none of them longer than it must."""
 
     def __init__(self, preset: str, known: Mapping[str, Any], **fields: Any):
-        """known: fields of the network that checkpoints don't tell; fields: the manifest's, but for preset, network,
-        files, and the architecture where it is to be recognised."""
+        """known: fields of the network that checkpoints don't tell. fields: the manifest's, without preset, network and
+        files. Without "architecture", it is recognised."""
         self.preset, self.known, self.fields = preset, known, fields
         self.entries: list[WeightFile] = []
 
     def add(self, targets: tuple[str, ...], file: BinaryIO) -> tuple[WeightFile, bytes]:
-        """Convert one network's checkpoint: its entry in the manifest, and the file that it names.
+        """Convert one network's checkpoint. Returns its entry in the manifest, and the bytes of the file that it names.
 
-        targets: what it is to estimate; () for all that it says it does.
-        Raises CheckpointError for a file that is none, ConvertError for a network that isn't one of this model.
+        targets: those to estimate; () for all that the checkpoint names.
+        Raises CheckpointError for a file that is no checkpoint, ConvertError for one of another network.
         """
         state = checkpoint.read_file(file)
         name = self.fields.setdefault("architecture", recognise(state))

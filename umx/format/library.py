@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import WeightsError
-from .manifest import MANIFEST, Manifest
+from ..names import MANIFEST
+from .manifest import Manifest
 from .packing import pack, read_weights
 from .safetensors import Tensors
 

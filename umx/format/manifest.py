@@ -1,4 +1,4 @@
-"""A model's manifest: whose it is, under which licence, of which network, in which files.
+"""A model's manifest: its maker, licence, network and files.
 
 History of the format:
 
@@ -19,8 +19,6 @@ from ..stems import RESERVED
 from .safetensors import LARGEST_HEADER, Shapes, load_json, size
 
 FORMAT = 2
-MANIFEST = "manifest.json"
-"""Name of the file in a model's folder."""
 TARGET = re.compile(r"[\w-]{1,64}")
 """Names that a target may have: files are named after it."""
 LARGEST_FILE = 1 << 30  # bytes, unpacked
@@ -40,7 +38,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is said of a model. `network` is the architecture's own dataclass, see `models.Architecture`."""
+    """A model's description. `network` is the architecture's own dataclass, see `models.Architecture`."""
 
     name: str
     title: str
@@ -52,7 +50,7 @@ class Manifest:
     sample_rate: int
     network: Any
     files: tuple[WeightFile, ...]
-    quality: dict[str, float] = field(default_factory=dict)  # SDR in dB by target, or of "all"
+    quality: dict[str, float] = field(default_factory=dict)  # SDR in dB by target, or for "all"
     quality_note: str = ""
 
     @property
@@ -62,7 +60,7 @@ class Manifest:
 
     @property
     def shapes(self) -> Shapes:
-        """What each of the files holds."""
+        """Types and shapes of the tensors in each of the files."""
         return models.find(self.architecture).shapes(self.network)
 
     @classmethod
@@ -109,7 +107,7 @@ class Manifest:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
 
     def check_network(self) -> None:
-        """Raise ValueError for anything but the files that is of the wrong type or out of bounds."""
+        """Raise ValueError for a field of the wrong type or out of bounds; files are not looked at."""
         for name, kind in type(self).__annotations__.items():
             if kind is str and not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} should be text")
@@ -150,7 +148,7 @@ class Manifest:
 
 
 def refuse_page(data: bytes | bytearray, where: str) -> None:
-    """Raise WeightsError for what many hosts serve in place of a file that they don't have."""
+    """Raise WeightsError for a web page, which many hosts serve in place of a missing file."""
     if re.match(rb"\s*<[!?a-zA-Z]", data):
         raise WeightsError(
             "weights.page",

@@ -10,7 +10,7 @@ from .safetensors import Tensor, Tensors, parse, serialise
 
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20
-"""Bytes that are unpacked at a time."""
+"""Bytes that are unpacked together."""
 
 
 def pack(targets: Sequence[str], tensors: Tensors) -> tuple[WeightFile, bytes]:
@@ -63,14 +63,14 @@ def damaged(entry: WeightFile, reason: Exception) -> WeightsError:
 def _unpack(data: bytes | bytearray, entry: WeightFile) -> bytearray:
     """Decompress a file into memory of the size that the manifest names.
 
-    It is done a stretch at a time: all at once would take twice the memory for a moment.
+    Pieces are unpacked one after the other: all at once would take twice the memory for a moment.
     """
     unpacker, out, end = zlib.decompressobj(wbits=31), bytearray(entry.unpacked_size), 0
     try:
         for begin in range(0, len(data), CHUNK):
             stretch = memoryview(data)[begin : begin + CHUNK]
             piece = unpacker.decompress(stretch, len(out) - end + 1)
-            out[end : end + len(piece)] = piece  # a file that is too long makes it grow by a byte
+            out[end : end + len(piece)] = piece  # a file that is too long makes it grow by one byte
             end += len(piece)
             if end > entry.unpacked_size:
                 break

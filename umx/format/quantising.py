@@ -13,7 +13,7 @@ PRESETS = {"web": 3.0, "fine": 4.0, "best": None}
 """Bits per weight in a gzip file. None: as many as 8-bit integers need."""
 
 BLOCK = 256
-"""Rows that are rounded at a time."""
+"""Rows that are rounded together."""
 
 
 def check(tensors: Tensors, expected: Shapes) -> None:
@@ -67,8 +67,8 @@ def round_weights(
 def quantize_rows(matrix: Float) -> tuple[Tensor, Float]:
     """matrix ≈ integers * step[:, None]: int8 (rows, columns) and float32 (rows,).
 
-    A row's step is the one of a few candidates with the least squared error: a single large weight may be cut off
-    where that serves the others.
+    A row's step is the one of a few candidates with the least squared error. It may limit a single large weight if that
+    makes the others more precise.
     """
     peak = np.maximum(np.abs(matrix).max(axis=1), np.float32(1e-30))
     best = np.full(len(matrix), np.inf, np.float32)

@@ -1,7 +1,7 @@
 """Tensors in a safetensors file: a length, a JSON header, and the bytes. https://github.com/huggingface/safetensors
 
-The safetensors package is a compiled one that Pyodide 0.27 doesn't have, so the format is read here. Nothing in a file
-is believed before it is checked: names, types and shapes against those that the network has.
+The package safetensors is compiled, and Pyodide 0.27 doesn't have it, so the format is read here. Nothing in a file is
+believed unchecked: names, types and shapes must be those of the network.
 """
 
 import json
@@ -98,7 +98,7 @@ def parse(data: bytes | bytearray, expected: Shapes, where: str) -> dict[str, Te
 
 
 def is_checkpoint(head: bytes) -> bool:
-    """Whether a file that begins so may be a safetensors file."""
+    """Whether a file with this beginning may be a safetensors file."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LARGEST_HEADER
 
 
@@ -144,7 +144,7 @@ def read_checkpoint(file: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[A
 
 
 def _form(entry: Any) -> tuple[np.dtype[Any] | None, list[int]]:
-    """Type and shape of a checkpoint's tensor, as far as they can be."""
+    """Type and shape of a checkpoint's tensor: None and [] where they make no sense."""
     match entry:
         case {"dtype": "F16" | "F32" as dtype, "shape": list(shape), "data_offsets": _}:
             if len(shape) <= 8 and all(type(n) is int and 0 <= n < 1 << 32 for n in shape):
@@ -153,7 +153,7 @@ def _form(entry: Any) -> tuple[np.dtype[Any] | None, list[int]]:
 
 
 def load_json(text: str | bytes | bytearray) -> Any:
-    """Parse JSON. Raises ValueError for what is none."""
+    """Parse JSON. Raises ValueError for other texts."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -161,7 +161,7 @@ def load_json(text: str | bytes | bytearray) -> Any:
 
 
 def _begin(entry: Any) -> int:
-    """Where a header entry says that its tensor begins; -1 where it says nothing of the kind."""
+    """First byte of a header entry's tensor; -1 where the entry doesn't say."""
     try:
         begin = entry["data_offsets"][0]
     except (TypeError, KeyError, IndexError):

@@ -59,7 +59,7 @@ def _unit(weight: Float, importance: Float, effect: float) -> Float:
 
 
 def _steps(weight: Float, unit: Float, factor: float) -> Float:
-    """Steps within bounds: no weight exceeds LARGEST steps, and no step exceeds the row's largest weight."""
+    """Steps within bounds: no weight has more than LARGEST steps, no step exceeds the row's largest weight."""
     peak = np.maximum(weight.max(axis=1), -weight.min(axis=1))  # without a copy of all magnitudes
     peak = np.maximum(peak, np.float32(1e-30))
     steps: Float = np.clip(unit * np.float32(factor), peak / LARGEST, peak).astype(np.float32)

@@ -1,6 +1,6 @@
 """The inner loops, behind one interface, and the choice between their implementations.
 
-All arrays are C-contiguous but for `out`, whose last axis is.
+All arrays are C-contiguous, except `out`, of which the last axis is contiguous.
 """
 
 from collections.abc import Iterator
@@ -46,10 +46,10 @@ class Engine(Protocol):
         """One iteration of expectation-maximisation on one window of frames, from masks times the mixture.
 
         masks: float32 (targets, frames, 2, bins), not negative; mixture: complex64 (frames, 2, bins).
-        Yields the estimates of some frames after the other, complex64 (targets, n, 2, bins); together they are
-        what `openunmix.filtering.wiener` returns after one iteration, without softmask and residual.
-        complete: have the estimates sum to the mixture. `wiener.with_residual` makes what no mask lets through one more
-        source; what the estimates of the others then leave is divided among them by `wiener.shares`.
+        Yields estimates for some frames at a time, complex64 (targets, n, 2, bins). Together they are what
+        `openunmix.filtering.wiener` returns after one iteration, without softmask and residual.
+        complete: whether the estimates are to sum to the mixture. The residual of `wiener.with_residual` is one more
+        source then, and what the targets' estimates leave is divided among them by `wiener.shares`.
         """
 
     def spectrum(self, padded: Float, n_fft: int, hop: int) -> Complex:
@@ -61,17 +61,17 @@ class Engine(Protocol):
         """As `stft.overlap_add`: complex64 (frames, channels, bins) into float32 (channels, samples)."""
 
     def to_int16(self, audio: Float) -> tuple[NDArray[np.int16], int]:
-        """As `audio.to_int16`, interleaved: float32 (channels, samples) to int16 (samples, channels)."""
+        """As `samples.to_int16`, interleaved: float32 (channels, samples) to int16 (samples, channels)."""
 
     def peaks(self, audio: Float, step: int) -> Float:
-        """The largest magnitude of every `step` samples of all channels, and of those that are left; NaN is none.
+        """The largest magnitude in every `step` samples of all channels. The last step may be shorter; NaN is ignored.
 
         audio: float32 (channels, samples). Returns float32 (ceil(samples / step),).
         """
 
 
 def choose() -> Engine:
-    """The fastest engine whose results are right here. That its instructions are there is not enough."""
+    """The fastest engine whose results are right on this device: it is tried, since a faulty one may load as well."""
     from .blas import OpenBlas
     from .reference import Numpy
     from .simd import Simd
@@ -88,7 +88,7 @@ def choose() -> Engine:
 
 
 def agree(engine: Engine, reference: Engine) -> bool:
-    """Whether two engines give the same."""
+    """Whether two engines give the same results."""
     return alike(_try(engine), _try(reference))
 
 

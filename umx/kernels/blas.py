@@ -10,18 +10,18 @@ from ..types import Float
 from .reference import Numpy
 
 LIBRARY = Path("/usr/lib/libopenblas.so")
-"""Where Pyodide's package "openblas" puts it."""
+"""The file that Pyodide's package "openblas" brings."""
 ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112  # cblas.h
 
 
 class OpenBlas(Numpy):
-    """Raises OSError where the library is missing: on a desktop, numpy brings a BLAS of its own."""
+    """Raises OSError where the library is missing, as on a desktop, where numpy brings a BLAS of its own."""
 
     name = "openblas"
 
     def __init__(self) -> None:
         if not LIBRARY.exists():
-            # Emscripten remembers a library that failed to load, and fails again once it is there.
+            # Emscripten remembers a library that failed to load, and fails again even when the file is there.
             raise FileNotFoundError(LIBRARY)
         self._sgemm = ctypes.CDLL(str(LIBRARY)).cblas_sgemm
         integer, number, array = ctypes.c_int, ctypes.c_float, ctypes.c_void_p

@@ -27,8 +27,9 @@ INLINE v128_t rounded(Floats x) { return (v128_t)(x + 12582912.0f); } // 1.5 * 2
 // The low 16 bits of eight lanes.
 INLINE v128_t low_halves(v128_t a, v128_t b) { return wasm_i16x8_shuffle(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
 
-// GELU(x) = x (1 + erf(x / sqrt 2)) / 2, with erf(c / sqrt 2) = c p(c^2) / q(c^2) for |c| <= 4.6, p and q cubic.
-// Largest error 1.2e-5; NaN becomes NaN.
+// GELU(x) = x (1 + erf(x / sqrt 2)) / 2, with erf(c / sqrt 2) = c p(c^2) / q(c^2), p and q cubic, and c = x clamped to
+// +-4.6. The coefficients are the minimax fit of GELU to |x| <= 4.6: the error alternates between equal extremes of
+// 2.9e-6, and is 3.7e-6 at most with float32 rounding. Beyond 4.6 it is 1.5e-6 |x|. NaN becomes NaN.
 INLINE Floats gelu_of(Floats x) {
     Floats c = (Floats)wasm_f32x4_pmax(wasm_f32x4_splat(-4.6f), wasm_f32x4_pmin(wasm_f32x4_splat(4.6f), (v128_t)x));
     Floats y = c * c;
@@ -37,7 +38,9 @@ INLINE Floats gelu_of(Floats x) {
     return 0.5f * x + 0.5f * x * (c * p / q);
 }
 
-// 2^x for x from -126 to 127: the whole part becomes the exponent, a polynomial does the rest. Relative error 4e-6.
+// 2^x for x from -126 to 127: the whole part becomes the exponent, a polynomial of degree 4 does the rest. The
+// coefficients are its minimax fit to [0, 1]: the relative error alternates between equal extremes of 2.6e-6, and is
+// 2.7e-6 at most with float32 rounding.
 INLINE Floats power_of_two(Floats x) {
     Floats whole = (Floats)wasm_f32x4_floor((v128_t)x), f = x - whole;
     Floats y = (((1.3533963e-02f * f + 5.2011576e-02f) * f + 2.4144291e-01f) * f + 6.9300374e-01f) * f + 1.0000026f;
@@ -319,6 +322,7 @@ EXPORT void dconv(
 // ---- Norms
 
 // Normalise every row of (rows, width). x and out may be the same.
+// Cost: three passes over a row, which stays in the first-level cache. Norms are what products and attention leave: 2 %.
 EXPORT void layer_norm(const float *x, int rows, int width, const float *gain, const float *bias, float *out) {
     for (int r = 0; r < rows; r++, x += width, out += width) {
         Floats sum = splat(0), square = sum;
@@ -336,7 +340,7 @@ EXPORT void layer_norm(const float *x, int rows, int width, const float *gain, c
     }
 }
 
-// Normalise (rows, width) as a whole, in place.
+// Normalise (rows, width) as a whole, in place. Cost: two passes over all of it.
 EXPORT void group_norm(float *x, int rows, int width, const float *gain, const float *bias) {
     Moments m = moments_over(x, rows, width, (double)rows * width);
     for (int r = 0; r < rows; r++, x += width)
@@ -356,6 +360,7 @@ enum {
 #define LOG_E 1.44269504f
 
 // Keys of one head as a matrix of integers, packed in blocks of 8 keys; scale: their steps, 0 beyond the last key.
+// Cost: two passes, as for values, once for all queries.
 static void pack_keys(const float *k, int keys, int step, int width, int levels, int16_t *packed, float *scale) {
     for (int block = 0; block < keys; block += BLOCK)
         for (int key = block; key < block + BLOCK; key++) {

@@ -15,10 +15,12 @@ from . import Engine
 from .self_test import alike, noise
 
 Then: TypeAlias = Literal["write", "gelu", "glu", "add", "gelu_add"]
-"""What becomes of a product: it is written as it is, after GELU or GLU, or is added to what is there, after GELU or as
-it is. GLU is the first half of the outputs times the sigmoid of the second half, so it writes half as many."""
+"""What is done with a product: it is written as it is, after GELU or after GLU, or added as it is or after GELU.
+
+GLU is the first half of the outputs times the sigmoid of the second half, so it writes half as many.
+"""
 Packed: TypeAlias = Any
-"""What an implementation makes of weights, for itself."""
+"""Weights in an implementation's own form."""
 EPSILON = np.float32(1e-5)
 ROWS = 4096
 """Rows that are multiplied at a time."""
@@ -87,7 +89,7 @@ class Kernels(Protocol):
 
 
 def choose(engine: Engine) -> Kernels:
-    """The fastest kernels whose results are right here, for products as fast as the engine's."""
+    """The fastest kernels whose results are right on this device; numpy's use the engine's products."""
     reference = Reference(engine.product)
     if engine.name == "simd":
         from .htdemucs_simd import Simd
@@ -102,7 +104,7 @@ def choose(engine: Engine) -> Kernels:
 
 
 def agree(kernels: Kernels, reference: Kernels) -> bool:
-    """Whether two implementations give the same."""
+    """Whether two implementations give the same results."""
     return alike(_try(kernels), _try(reference))
 
 

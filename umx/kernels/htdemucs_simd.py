@@ -1,4 +1,4 @@
-"""The inner loops of HTDemucs in WebAssembly SIMD: `htdemucs.c`, a side module that is loaded where such a model is."""
+"""The inner loops of HTDemucs in WebAssembly SIMD: `htdemucs.c`, a side module that is loaded with such a model."""
 
 import ctypes
 from pathlib import Path
@@ -54,7 +54,7 @@ class PackedResidual(NamedTuple):
 
 
 class Simd:
-    """Weights are 16-bit integers of at most LEVELS; rows of activations become such, with a scale each.
+    """Weights are 16-bit integers of at most LEVELS. So are activations, with a scale a row.
 
     Raises OSError where the library can't be loaded.
     """
@@ -162,5 +162,5 @@ def gated_order(outputs: int) -> NDArray[np.intp]:
 
 
 def _steps(view: Float) -> tuple[int, ...]:
-    """Floats from one place to the next, along each axis."""
+    """Distance between neighbours along each axis, in floats."""
     return tuple(stride // view.itemsize for stride in view.strides)

@@ -36,6 +36,7 @@ INLINE void put(Floats x, float *to, int count) {
 
 // Pack int8 (outputs, inputs) into blocks of 8 outputs: for every two inputs 16 bytes, outputs 0 to 3 and then 4 to 7,
 // each with both inputs side by side, as i32x4.dot_i16x8_s wants them. Zeros fill the last block and the last inputs.
+// Cost: byte by byte, once when a model is loaded.
 EXPORT void pack(const int8_t *weight, int outputs, int inputs, int8_t *packed) {
     int depth = depth_of(inputs);
     for (int block = 0; block < outputs; block += BLOCK)
@@ -250,18 +251,27 @@ EXPORT void lstm(
     }
 }
 
-// |z| of `count` complex numbers.
+// |z| of `count` complex numbers. Cost: a square root each, 0.1 ms for a second of music.
 EXPORT void magnitude(const float *restrict z, int count, float *restrict out) {
     for (int i = 0; i < count; i++)
         out[i] = __builtin_sqrtf(z[2 * i] * z[2 * i] + z[2 * i + 1] * z[2 * i + 1]);
 }
 
-// One iteration of expectation-maximisation for stereo on one window of frames (see reference.py), in two parts.
+// The multichannel Wiener filter: one iteration of expectation-maximisation for stereo on one window of frames, in two
+// parts. reference.py is the same in numpy; wiener.py names the paper. A bin of the mixture is x(t), two channels; m_j(t)
+// are the masks of source j. `wiener_model` computes for each source
+//   y_j(t) = m_j(t) x(t) / level                             first estimate, channel by channel
+//   v_j(t) = (|y_j1(t)|^2 + |y_j2(t)|^2) / 2                 power
+//   R_j = sum_t y_j(t) y_j(t)' / (sum_t v_j(t) + 1e-10)      covariance, 2 x 2 and Hermitian
+// and `wiener_filter` the new estimates
+//   C(t) = sum_j v_j(t) R_j + 1e-5 I                         covariance of the mixture as the model has it
+//   z_j(t) = v_j(t) R_j C(t)^-1 x(t)
+// The level is a tenth of the window's largest magnitude, and at least 1: the constants are small beside it.
 // masks: float (targets, frames, 2, bins); mixture: complex (frames, 2, bins).
 // complete: 0 or 1, whether the estimates are to sum to the mixture. One more source takes part then, the residual, whose
 // mask is 1 minus the sum of the others'.
-// model: (targets + complete) * 4 * bins + 1 floats. Each source has a covariance over all frames, divided by its power:
-// left, right, and the re and im of their product; the last float is the level.
+// model: (sources * 4 * bins + 1) floats, sources being targets + complete: R_j by its left, its right, and the re and im
+// of its upper right element; the last float is the level.
 
 enum { COVARIANCE = 4 };  // left, right, re, im
 
@@ -284,7 +294,8 @@ INLINE void add_covariance(Floats a, Floats b, const Floats *x, const Floats *y,
     *(Floats *)(model + 3 * bins) += both * (xi * yr - xr * yi);
 }
 
-// bins: 4 or more.
+// R_j for each source. bins: 4 or more.
+// Cost: masks, mixture and R_j pass once for each source. Both parts take 2.4 ms for a second of music and four targets.
 EXPORT void wiener_model(
     const float *masks, const float *mixture, int targets, int complete, int frames, int bins, float *model
 ) {
@@ -352,7 +363,9 @@ INLINE void add_source(Floats power, const float *s, int bins, Floats *left, Flo
     *im += power * *(const Floats *)(s + 3 * bins);
 }
 
-// Estimates of `count` of the frames, from `start` on. out: complex (targets, count, 2, bins); bins: 4 or more.
+// z_j of `count` of the frames, from `start` on. out: complex (targets, count, 2, bins); bins: 4 or more.
+// Cost: R_j passes twice for each frame. C(t) is inverted once for all sources, with 2 divisions on 4 bins; `complete`
+// takes 2 more, and reads and writes the estimates again.
 EXPORT void wiener_filter(
     const float *masks, const float *mixture, int targets, int complete, int frames, int bins, const float *model,
     int start, int count, float *out
@@ -384,7 +397,7 @@ EXPORT void wiener_filter(
             }
             // openunmix.filtering.atan2 writes 1 into the mixture where it is exactly zero, and filters that.
             Floats fr = xr + one_at_zero(xr, xi), gr = yr + one_at_zero(yr, yi);
-            // By elimination, and not with the determinant: see reference.py.
+            // C^-1 x by elimination, and not with the determinant: see reference.py. (u, v) is C^-1 x, left and right.
             Floats over = 1 / left, pr = re * over, pi = im * over;
             Floats rest = right - pr * re - pi * im, least = root_epsilon * (1 + (right - root_epsilon) * over);
             Floats under = 1 / (Floats)wasm_f32x4_pmax((v128_t)least, (v128_t)rest);
@@ -478,6 +491,7 @@ static Complex *fourier(Complex *x, Complex *y, int n, const float *roots) {
 // apart by symmetry: L(k) = (Z(k) + conj Z(n-k)) / 2, R(k) = (Z(k) - conj Z(n-k)) / 2i.
 // audio: float (2, samples), `samples` floats from left to right; out: complex (frames, 2, n / 2 + 1).
 // n: a power of two from 8 on; work: scratch of 4 * 4 * n floats.
+// Cost: 0.5 ms for a second of music, nearly all in the transforms.
 EXPORT void spectrum(
     const float *audio, int samples, int frames, int n, int hop, const float *window, const float *roots, float *out,
     Complex *work
@@ -528,6 +542,7 @@ EXPORT void spectrum(
 
 // Adds the windowed inverse transforms of stereo spectra to a signal; the reverse of `spectrum`.
 // spectra: complex (frames, 2, n / 2 + 1); audio: float (2, samples), to which frame t is added from sample t * hop on.
+// Cost: 0.6 ms for a second of one target's music.
 EXPORT void overlap_add(
     const float *spectra, int frames, int n, int hop, const float *window, const float *roots, float *audio,
     int samples, Complex *work
@@ -577,6 +592,7 @@ EXPORT void overlap_add(
 }
 
 // Stereo to interleaved 16-bit samples. Returns how many exceed full scale; NaN becomes 0.
+// Cost: two loads and a store for 4 frames; with `peaks` less than 1 ms for a second of all stems.
 // audio: float (2, samples), `stride` floats from left to right.
 EXPORT int to_int16(const float *audio, int stride, int samples, int16_t *out) {
     Floats full = (Floats)wasm_f32x4_splat(32768);

@@ -81,8 +81,8 @@ class Numpy:
         # Covariance of the mixture as the model has it: (channels, channels, frames, bins)
         model = np.einsum("jtf,jabf->abtf", power, covariance)
         left, right = (model[c, c].real + ROOT_EPSILON for c in (0, 1))
-        # Its inverse times the mixture, by elimination: where both channels hold the same, the determinant drowns in
-        # what rounding loses. Elimination's error lies where the covariances, being singular too, don't see it.
+        # Its inverse times the mixture, by elimination: where both channels hold the same, rounding errors are larger
+        # than the determinant. Elimination's error lies in a direction that the covariances, singular too, suppress.
         part = model[1, 0] / left
         least = ROOT_EPSILON * (1 + (right - ROOT_EPSILON) / left)
         rest = np.maximum(right - (part * model[0, 1]).real, least)

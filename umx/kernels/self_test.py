@@ -1,4 +1,4 @@
-"""What kernels are tried with before they are chosen: a little noise, and the reference's results."""
+"""The trial that kernels pass before they are chosen: a little noise, compared with the reference's results."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from ..types import Float
 
 
 def noise(*shape: int) -> Float:
-    """The same noise each time; numpy.random takes longer to load than all of the trial to compute."""
+    """The same noise each time, without numpy.random, which takes longer to load than the whole trial to compute."""
     values: Float = np.sin(np.arange(math.prod(shape)) ** 2.0).astype(np.float32)
     return values.reshape(shape)
 

@@ -18,7 +18,7 @@ def load(
         try:
             function = getattr(library, name)
         except AttributeError as error:
-            # Emscripten remembers a library that failed to load, and gives it without its functions the next time.
+            # Emscripten remembers a library that failed to load, and returns it without functions the next time.
             raise OSError(f"{path} could not be loaded.") from error
         function.argtypes, function.restype = types, (results or {}).get(name)
     return library

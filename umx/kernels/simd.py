@@ -21,7 +21,7 @@ LIBRARY = Path(__file__).with_name("kernels.wasm")
 # As in kernels.c
 BLOCK, CHUNK, COVARIANCE = 8, 128, 4
 FILTERED = 20
-"""Frames whose estimates are in memory at a time."""
+"""Frames whose estimates are in memory together."""
 ACTIVATIONS: dict[Activation, int] = {"none": 0, "tanh": 1, "relu": 2}
 
 INT = ctypes.c_int
@@ -48,7 +48,7 @@ SIGNATURES: dict[str, list[Any]] = {
 
 
 class Simd(Numpy):
-    """Weights stay 8-bit; rows of activations become 16-bit integers with a scale each, their sums are exact.
+    """Weights stay 8-bit; activations become 16-bit integers with a scale a row. Sums of products are exact.
 
     Raises OSError where the library can't be loaded: anywhere but in WebAssembly with SIMD.
     """
@@ -166,7 +166,7 @@ def _up(count: int, multiple: int) -> int:
 
 
 def _stride(audio: Float) -> int:
-    """Floats from one channel to the next."""
+    """Distance from one channel to the next, in floats."""
     return audio.strides[0] // audio.itemsize
 
 
@@ -176,7 +176,7 @@ def _integers(rows: int, inputs: int) -> np.ndarray[Any, np.dtype[np.int16]]:
 
 
 def _transforms(channels: int, n_fft: int) -> bool:
-    """Whether the kernel's transform is for these: stereo, and a power of two."""
+    """Whether the kernel has such transforms: of stereo, and of a power of two."""
     return channels == 2 and n_fft >= 8 and n_fft & (n_fft - 1) == 0
 
 

@@ -1,4 +1,4 @@
-"""The architectures that umx knows: what each of them is asked, and the registry.
+"""The architectures that umx knows: the interface of each, and the registry.
 
 An architecture is a package here whose `__init__.py` has the names of `Architecture`. To add one, write it, and add its
 name to ARCHITECTURES; manifests name it in their field "architecture".
@@ -27,11 +27,11 @@ class Cutting:
     segment: int
     """The longest segment."""
     overlap: int
-    """What neighbouring segments share."""
+    """Samples that neighbouring segments share."""
     lanes: int = 1
-    """Segments that are separated in lockstep, since it saves time."""
+    """Segments that are separated in lockstep, to save time."""
     fixed: bool = False
-    """Whether the network works on so many samples whatever it is given: the song around a piece costs nothing."""
+    """Whether the network always takes `segment` samples: then it may hear the song around a piece at no cost."""
 
 
 class Network(Protocol):
@@ -46,12 +46,12 @@ class Network(Protocol):
 
 
 class Estimator(Protocol):
-    """A model's networks, as they are put to work."""
+    """A model's networks at work."""
 
     cutting: Cutting
 
     def add(self, targets: Sequence[str], tensors: "Tensors") -> None:
-        """Take one more network of the model, and the targets that it estimates."""
+        """Take one more network of the model; targets: those that it estimates."""
 
     def estimate(
         self, mixture: Float, wanted: Sequence[str], progress: Progress
@@ -64,7 +64,7 @@ class Estimator(Protocol):
 
 
 class Architecture(Protocol):
-    """What a module of this package has."""
+    """Names that a module of this package has."""
 
     Network: Callable[..., Any]
     """Type of the manifest's field "network"; satisfies the protocol of that name."""
@@ -75,15 +75,15 @@ class Architecture(Protocol):
         """Every tensor that a network's file holds."""
 
     def recognises(self, state: Mapping[str, Any]) -> bool:
-        """Whether a checkpoint's tensors are those of such a network, whole or damaged."""
+        """Whether a checkpoint's tensors are those of such a network, be it whole or damaged."""
 
     def targets(self, state: Mapping[str, Any]) -> tuple[str, ...]:
-        """What a checkpoint says that it estimates; () where checkpoints don't say."""
+        """Targets that a checkpoint names; () where checkpoints don't name them."""
 
     def describe(
         self, state: Mapping[str, Any], targets: Sequence[str], preset: str, /, **known: Any
     ) -> Any:
-        """The network that a file of ours is of, made of a checkpoint for these targets.
+        """The network of the file that a checkpoint becomes for these targets.
 
         preset: one of `format.quantising.PRESETS`; known: fields that checkpoints don't tell.
         Raises ConvertError for a checkpoint that isn't of this architecture, or has no such targets.

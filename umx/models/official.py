@@ -1,4 +1,4 @@
-"""The models that their makers publish: sources, licences, and which files are theirs."""
+"""Models as their makers publish them: sources, licences, files, and how files are recognised."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,20 +13,24 @@ class Checkpoint:
     """One file of an official model."""
 
     targets: tuple[str, ...]
-    """What its network estimates."""
+    """Those that its network estimates."""
     file: str
     sha256: str
-    """Its hexadecimal digits, or as many of the first ones as are known."""
+    """Hexadecimal digits, or as many of the first ones as are known."""
     url: str
     page_url: str
     """Address at which pages of other origins may read the same file. It may answer no range requests."""
     also: tuple[str, ...] = ()
-    """The same digits of other files with the same network."""
+    """As `sha256`, for other files with the same network."""
+
+    def recognises(self, digest: str) -> bool:
+        """Whether a file of this sha256, in hex, is this checkpoint."""
+        return digest.startswith((self.sha256, *self.also))
 
 
 @dataclass(frozen=True)
 class Official:
-    """Source of a model, and what its manifest says of it."""
+    """An official model: its source, and the fields of its manifest."""
 
     architecture: str
     title: str
@@ -39,14 +43,14 @@ class Official:
     """Fields of its network that its checkpoints don't tell."""
     checkpoints: tuple[Checkpoint, ...]
     size: int
-    """Bytes of the converted model as it travels, nearly: its network's shape decides, see docs/quantising.md."""
+    """Bytes of the converted model as it travels, approximately: the network's shape decides (docs/quantising.md)."""
     unpacked: int
-    """Bytes of its weights in memory, nearly."""
+    """Bytes of its weights in memory, approximately."""
     quality: Mapping[str, float] = field(default_factory=dict)
     quality_note: str = ""
 
     def fields(self) -> dict[str, Any]:
-        """What its manifest says beside name, preset, network and files."""
+        """Fields of its manifest, without name, preset, network and files."""
         return {
             "architecture": self.architecture,
             "title": self.title,
@@ -69,21 +73,21 @@ OFFICIAL = {
     for architecture, models in (("openunmix", OPENUNMIX), ("htdemucs", HTDEMUCS))
     for name, model in models.items()
 }
-"""By the names that the models have here."""
+"""Official models by their names here."""
 
 
 def recognise(digests: Mapping[str, Any]) -> tuple[str, dict[Checkpoint, Any]] | None:
     """The official model that some files are of, and which of them is which; None where none is.
 
-    digests: the files, whatever stands for them, by their sha256 in hex. Of two models, that with more files is meant.
+    digests: the files, in any form, by their sha256 in hex. Of two models, the one with more files is meant.
     """
     best: tuple[str, dict[Checkpoint, Any]] | None = None
     for name, official in OFFICIAL.items():
         found = {
             checkpoint: file
             for checkpoint in official.checkpoints
-            for whole, file in digests.items()
-            if whole.startswith((checkpoint.sha256, *checkpoint.also))
+            for digest, file in digests.items()
+            if checkpoint.recognises(digest)
         }
         if len(found) > (len(best[1]) if best else 0):
             best = name, found

@@ -9,7 +9,7 @@ SPEAKERS = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR".spli
 
 
 def by_count(*layouts: str) -> "dict[int, list[str]]":
-    """Layouts, each with its speakers' names in a text, by their counts of channels."""
+    """Layouts by their number of channels. layouts: each a text of its speakers' names."""
     return {len(layout.split()): layout.split() for layout in layouts}
 
 
@@ -49,11 +49,11 @@ GAINS: "dict[str, tuple[float, float]]" = {
 GAINS.update(dict.fromkeys(("BL", "SL", "FLC", "TFL", "TBL"), (HALF, 0)))
 GAINS.update(dict.fromkeys(("BR", "SR", "FRC", "TFR", "TBR"), (0, HALF)))
 GAINS.update(dict.fromkeys(("BC", "TC", "TFC", "TBC"), (0.5, 0.5)))
-"""Of a speaker in the left channel and in the right one."""
+"""Gains of each speaker in the left channel and in the right one."""
 
 
 def gains(layout: "list[str] | None", channels: int) -> "list[tuple[float, float]]":
-    """Of each channel in the left and in the right one.
+    """Gains of each channel in the left one and in the right one.
 
     One channel goes to both sides and two are taken for left and right, whatever the layout says. Channels of an
     unknown layout (None) are averaged, to both sides alike.
@@ -70,7 +70,7 @@ def gains(layout: "list[str] | None", channels: int) -> "list[tuple[float, float
 def by_mask(mask: int, channels: int) -> "list[str] | None":
     """The layout that a mask of WAVE_FORMAT_EXTENSIBLE says; None if it names fewer speakers than there are channels.
 
-    Bits beyond the count of channels are ignored, as the format wants it.
+    Bits beyond the count of channels are ignored, as the format demands.
     """
     named = [name for bit, name in enumerate(SPEAKERS) if mask >> bit & 1]
     return named[:channels] if len(named) >= channels else None

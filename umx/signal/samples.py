@@ -12,7 +12,7 @@ from .layout import WAV, gains
 CHANNELS = 2
 """Everything is separated in stereo, since all models are made for it."""
 LOUDEST = 1e6
-"""Beyond it, squares of spectra would be too much for 32-bit floats."""
+"""Largest sample that is let in: squares of its spectra still fit 32-bit floats."""
 
 
 def to_stereo(audio: Float) -> Float:
@@ -31,12 +31,12 @@ def to_stereo(audio: Float) -> Float:
 
 
 def downmix(layout: list[str] | None, channels: int) -> Float:
-    """What to multiply channels with for stereo, float32 (2, channels); layout: as `layout.gains` takes it."""
+    """Matrix that makes stereo of channels, float32 (2, channels). layout: as `layout.gains` takes it."""
     return np.array(gains(layout, channels), np.float32).T
 
 
 def to_float(audio: ArrayLike) -> Float:
-    """A copy of (samples,) or (channels, samples) as float32; of integers, what their type can hold becomes 1.
+    """A copy of (samples,) or (channels, samples) as float32. Integers are divided by the largest of their type.
 
     Raises ValueError for anything but real numbers, and for (samples, channels).
     """
@@ -63,9 +63,9 @@ def checked_rate(sample_rate: float) -> float:
 
 
 def make_finite(audio: Float) -> None:
-    """Make NaN silence, and keep infinities and what is as good as infinite in bounds, in place.
+    """Replace NaN by 0, and limit samples to +-LOUDEST, in place.
 
-    Files of float samples may hold any of it; one such sample would take its whole segment with it.
+    Files of float samples may hold anything, and one such sample would spoil its whole segment.
     """
     np.nan_to_num(audio, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
     np.clip(audio, -LOUDEST, LOUDEST, out=audio)
@@ -82,16 +82,16 @@ def resample(audio: Float, source: float, target: float) -> Float:
 
 
 def fit(audio: Float, samples: int) -> Float:
-    """Cut or extend with zeros to exactly `samples` samples, where resampling has rounded differently."""
+    """Cut, or extend with zeros, to exactly `samples` samples: resampling may round differently."""
     short = max(0, samples - audio.shape[-1])
     return np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, short)])[..., :samples]
 
 
 def to_int16(audio: Float) -> tuple[NDArray[np.int16], int]:
-    """Round to 16 bits, (…) float to (…) int16, and count the samples that were too loud for them.
+    """Round to 16 bits, (…) float to (…) int16, and count the samples that exceed full scale.
 
-    Those are limited to full scale, not the whole stem turned down: stems keep their level, so they still sum to the
-    mixture and to each other's karaoke. NaN becomes silence.
+    Loud samples are limited to full scale; the stem is not turned down. So stems still sum to the mixture, and all
+    but the vocals to karaoke. NaN becomes silence.
     """
     scaled = np.rint(np.nan_to_num(audio, nan=0.0, posinf=2.0, neginf=-2.0) * 32768)
     # Full scale itself is one step above the largest 16-bit value; that is rounding, not a loss worth counting.

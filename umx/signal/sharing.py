@@ -11,7 +11,7 @@ BLOCK = 1024
 def share_out(estimates: Float, mixture: Float) -> None:
     """Have estimates (targets, channels, samples) sum to the mixture (channels, samples), in place.
 
-    Each gets as much of what is left as its share of the power around a sample is, so that silent stems stay silent.
+    Each estimate gets of the rest what it has of the power around a sample, so that silent stems stay silent.
     """
     targets, _, samples = estimates.shape
     blocks = -(-samples // BLOCK)

@@ -41,14 +41,14 @@ def spectrum(padded: Float, n_fft: int, hop: int) -> Complex:
     """
     *lead, channels, samples = padded.shape
     *steps, channel_step, sample_step = padded.strides
-    # Not sliding_window_view: it would stand for every sample's frame, more than 32-bit addresses reach.
+    # sliding_window_view won't do: it stands for a frame at every sample, more than 32-bit addresses reach.
     frames = np.lib.stride_tricks.as_strided(
         padded,
         (*lead, 1 + (samples - n_fft) // hop, channels, n_fft),
         (*steps, hop * sample_step, channel_step, sample_step),
         writeable=False,
     )
-    # C order is asked for: by itself the product would have the order of `frames`, a view of a signal.
+    # C order must be asked for: the product would take over the order of `frames`, a view of a signal.
     windowed = np.multiply(frames, hann(n_fft), order="C")
     return np.fft.rfft(windowed).astype(np.complex64, copy=False)
 
@@ -103,14 +103,14 @@ class Inverse:
             self._overlap_add(spectra[signal], self._sum[signal], self.n_fft, self.hop, start)
 
     def signal(self, samples: int) -> Float:
-        """The finished signal, float32 (*lead, channels, samples), in the memory of the sum: ask once."""
+        """The finished signal, float32 (*lead, channels, samples). It is made in the memory of the sum, so ask once."""
         inner = slice(self.n_fft // 2, self.n_fft // 2 + samples)
         signal = self._sum[..., inner]
         signal /= self._envelope()[inner]
         return signal
 
     def _envelope(self) -> Float:
-        """Sum of the squared windows, (padded samples,). It is constant but for the signal's ends."""
+        """Sum of the squared windows, (padded samples,). It is constant except at the signal's ends."""
         power = (hann(self.n_fft) ** 2).reshape(-1, self.hop)
         total = np.zeros((self._sum.shape[-1] // self.hop, self.hop), np.float32)
         for k in range(len(power)):

@@ -14,7 +14,7 @@ from ..types import Float
 WINDOW = 300
 """Frames filtered together; about seven seconds."""
 TRACE = np.float32(1e-6)
-"""Added to every mask before shares are taken, so that all targets get as much where no mask lets anything through."""
+"""Added to every mask before shares are taken: where all masks are zero, targets get equal shares."""
 
 
 def windows(frames: int) -> Iterator[slice]:
@@ -31,7 +31,7 @@ def with_residual(masks: Float) -> Float:
 
 
 def shares(masks: Float) -> Float:
-    """What each target gets of what all of them leave: masks (targets, …), not negative, that add up to 1.
+    """Shares of the rest that estimates leave, by target: (targets, …), not negative, in sum 1.
 
     Shares in proportion to the masks cost no target any SDR on real songs, where giving all of it to *other* costs
     that target more than a decibel.

@@ -9,7 +9,7 @@ from page.files.encode import wav_blob
 from page.files.wav import frame_bytes
 from page.listen.mixer import JUMP
 from page.promises import attempt, outcome
-from page.songs.song import DONE, RUNNING
+from page.songs.life import DONE, RUNNING
 from shared.facts import SAMPLE_RATE
 
 BEGINNING = 3  # seconds of a song in which "previous" means the song before

@@ -185,6 +185,15 @@ class Mix:
             return begin, max(sample, begin + SHORTEST_LOOP)
         return min(sample, end - SHORTEST_LOOP), end
 
+    def dragged(self, begun, sample, edge=None):
+        """The loop that is meant when a waveform is pressed at one sample and released at another, or None.
+
+        edge: that of the loop which is pressed, see `with_edge`; None beside the edges.
+        """
+        if edge is not None:
+            return self.with_edge(edge, sample)
+        return (min(begun, sample), max(begun, sample)) if is_loop(begun, sample) else None
+
     # What is kept with a song
 
     def facts(self):

@@ -4,7 +4,7 @@ import asyncio
 
 from page import view
 from page.listen import pitch, player
-from page.listen.mix import NEUTRAL, Mix, is_loop
+from page.listen.mix import NEUTRAL, Mix
 from page.promises import RejectedError
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
@@ -248,7 +248,7 @@ class Mixer:
     def open(self):
         if not self.player and self.lanes:
             self.player = player.Player(self.song, self.lanes, self.moved)
-            self.player.loop_range = self.mix.loop
+            self.player.head.loop_range = self.mix.loop
             self.apply()
             asyncio.create_task(self.set_speed())
 
@@ -260,7 +260,7 @@ class Mixer:
 
     def play_or_pause(self):
         self.open()
-        if self.player.playing:
+        if self.player.head.playing:
             self.player.pause()
         else:
             asyncio.create_task(self.player.play())
@@ -342,7 +342,7 @@ class Mixer:
         if self.mix.loop:
             self.player.repeat(*self.mix.loop)
         else:
-            self.player.loop_range = None
+            self.player.head.loop_range = None
 
     def grab(self, event):
         """A press on a waveform: released in place it seeks, dragged it loops; on an edge of the loop it moves that."""
@@ -355,11 +355,7 @@ class Mixer:
 
     def loop_at(self, event):
         """The loop if the pointer is released there, or None."""
-        sample = self.sample_at(event)
-        if self.edge is not None:
-            return self.mix.with_edge(self.edge, sample)
-        begun = self.grabbed
-        return (min(begun, sample), max(begun, sample)) if is_loop(begun, sample) else None
+        return self.mix.dragged(self.grabbed, self.sample_at(event), self.edge)
 
     def drag(self, event):
         if self.grabbed is not None:

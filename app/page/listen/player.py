@@ -14,11 +14,10 @@ from page import view
 from page.files.encode import wav_blob
 from page.files.sound import DecodeError
 from page.listen import pitch
+from page.listen.playhead import OVER, SCHEDULE, WAIT, Playhead
 from page.promises import RejectedError, outcome, settle
 from shared.facts import SAMPLE_RATE
 
-AHEAD = 2.0  # seconds that are scheduled before they are heard
-LEAD = 0.08  # seconds from scheduling to sound, at the start
 TICK = 0.1  # seconds between looks at the clock
 ORIGINAL = "original"
 
@@ -36,17 +35,12 @@ class Player:
             gain.connect(panner)
             panner.connect(self.sum)
             self.gains[stem], self.panners[stem] = gain, panner
-        self.rate, self.delay = 1.0, 0.0  # seconds by which the shifter is late
+        self.head = Playhead(song.length)  # on the context's clock
         self.wanted = 1.0  # the rate that was asked for last
         self.shifter = None
         self.turn = asyncio.Lock()  # held while the rate is changed
         self.sources = []  # (when it ends on the context's clock, node)
-        self.playing = False
-        self.position = 0  # the next sample to schedule
-        self.anchors = []  # (time on the context's clock, the sample heard then), in order of time
-        self.loop_range = None  # begin and end, in samples, of what is repeated
         self.decoded = (None, {})  # the last piece that was decoded, and its AudioBuffers
-        self.run = 0  # counts starts, so that an old loop notices that it is over
         view.on(self.context, "statechange", self.state_changed)
 
     def set_gain(self, stem, value):
@@ -72,9 +66,9 @@ class Player:
                 delay = await pitch.compensate(self.shifter, rate)
             if rate != self.wanted:
                 return  # the visitor has chosen again meanwhile
-            was_playing = self.playing
+            was_playing = self.head.playing
             self.pause()
-            self.rate, self.delay = rate, delay
+            self.head.rate, self.head.delay = rate, delay
             self.sum.disconnect()
             self.sum.connect(self.context.destination if rate == 1 else self.shifter)
         if was_playing:
@@ -82,43 +76,32 @@ class Player:
 
     def now(self):
         """The sample that is heard."""
-        if not self.anchors:
-            return self.position
-        time = self.context.currentTime - self.delay
-        while len(self.anchors) > 1 and self.anchors[1][0] <= time:
-            self.anchors.pop(0)
-        begun, sample = self.anchors[0]
-        heard = sample + max(0, int((time - begun) * SAMPLE_RATE * self.rate))
-        return heard if len(self.anchors) > 1 else min(heard, self.position)
+        return self.head.heard(self.context.currentTime)
 
     async def play(self):
-        if self.position >= self.song.length:
-            self.position = 0
-        self.playing = True
-        self.run += 1
+        run = self.head.start()
         # resume() isn't awaited: without an audio device it may never resolve. The clock stands still until it does.
         asyncio.create_task(outcome(self.context.resume()))
-        await self.loop(self.run)
+        await self.loop(run)
 
     def pause(self):
-        if self.playing:
-            self.position = self.now()
-            self.playing = False
+        if self.head.playing:
+            self.head.stop(self.context.currentTime)
             self.silence()
             self.tell(False)
 
     def seek(self, sample):
-        was_playing = self.playing
+        was_playing = self.head.playing
         self.pause()
-        self.position = max(0, min(int(sample), self.song.length))
+        self.head.seek(sample)
         self.tell(False)
         if was_playing:
             asyncio.create_task(self.play())
 
     def repeat(self, begin, end):
         """Play the samples from begin to end over and over."""
-        self.loop_range = (begin, end)
-        if not begin <= self.now() < end or self.position > end:
+        self.head.loop_range = (begin, end)
+        if self.head.is_outside(begin, end, self.context.currentTime):
             self.seek(begin)
 
     def state_changed(self, event):
@@ -128,77 +111,54 @@ class Player:
 
     def close(self):
         view.remove_listeners(self.context)
-        self.playing = False
+        self.head.playing = False
         self.silence()
         self.context.close()
 
     def silence(self):
         for _, source in self.sources:
             source.stop()
-        self.sources, self.anchors = [], []
+        self.sources = []
 
     def tell(self, waiting):
-        self.on_time(self.now() / SAMPLE_RATE, self.playing, waiting)
-
-    def due(self):
-        """When the next sample to schedule is to be heard, on the context's clock."""
-        begun, sample = self.anchors[-1]
-        return begun + (self.position - sample) / SAMPLE_RATE / self.rate
-
-    def start_clock(self):
-        self.anchors = [(self.context.currentTime + LEAD, self.position)]
+        self.on_time(self.now() / SAMPLE_RATE, self.head.playing, waiting)
 
     async def loop(self, run):
         """Schedule piece after piece; stop the clock while the next one isn't there yet."""
-        while self.playing and run == self.run:
-            if not self.anchors:
-                self.start_clock()
-            spare = self.due() - self.context.currentTime
-            waiting = False
-            if self.position >= self.song.length:
-                if spare + self.delay <= 0:
-                    self.pause()
-                    return
-            elif spare < AHEAD:
-                piece = self.song.piece_at(self.position)
-                if piece:
-                    await self.schedule(piece, run)
-                    continue
-                waiting = spare <= 0
-                if waiting:
-                    self.start_clock()
-            self.tell(waiting)
+        while self.head.goes_on(run):
+            step = self.head.step(self.context.currentTime, self.song.piece_at)
+            if step == OVER:
+                self.pause()
+                return
+            if step == SCHEDULE:
+                await self.schedule(self.song.piece_at(self.head.position), run)
+                continue
+            self.tell(step == WAIT)
             await asyncio.sleep(TICK)
 
     async def schedule(self, piece, run):
         start, samples, _ = piece
         buffers = await self.decode(piece)
-        if not self.playing or run != self.run:
+        head = self.head
+        if not head.goes_on(run):
             return
-        if self.due() < self.context.currentTime:
-            # Decoding took longer than the lead: start later instead of skipping.
-            self.start_clock()
-        end = start + samples
-        repeating = self.loop_range and self.position < self.loop_range[1] <= end
-        if repeating:
-            end = self.loop_range[1]
-        when, length = self.due(), end - self.position
+        head.catch_up(self.context.currentTime)  # where decoding took longer than the lead
+        end = head.end_within(start + samples)
+        when, length = head.due(), end - head.position
         now = self.context.currentTime
         self.sources = [source for source in self.sources if source[0] > now]
         begun = []
         for stem, (buffer, first) in buffers.items():
             source = self.context.createBufferSource()
             source.buffer = buffer
-            source.playbackRate.value = self.rate
+            source.playbackRate.value = head.rate
             source.connect(self.gains[stem])
-            offset = self.position - first
+            offset = head.position - first
             source.start(when, offset / SAMPLE_RATE, length / SAMPLE_RATE)
             begun.append(source)
-        self.position = end
-        self.sources += [(self.due(), source) for source in begun]
-        if repeating:
-            due, self.position = self.due(), self.loop_range[0]
-            self.anchors.append((due, self.position))
+        ends = when + length / SAMPLE_RATE / head.rate
+        self.sources += [(ends, source) for source in begun]
+        head.advance(end)
 
     async def decode(self, piece):
         """A piece's stems, and the original: AudioBuffers, with the place of their first sample in the song."""

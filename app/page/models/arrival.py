@@ -13,10 +13,8 @@ from page.clock import seconds
 from page.models.model_choice import seconds_left
 from page.promises import RejectedError, attempt, settle
 from page.text.texts import tr
-from shared.facts import MANIFEST
-
-PAUSES = (1, 2, 4, 8)
-"""Seconds before each further attempt at a file."""
+from shared.resuming import PAUSES
+from umx.names import MANIFEST
 
 
 def files_of(manifest):

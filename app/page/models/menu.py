@@ -27,7 +27,8 @@ from page.settings import settings
 from page.text.texts import tr
 from page.workers.client import cores, memory
 from page.workers.pool import Cancelled
-from shared.facts import MANIFEST, MODEL_SCHEME, MODELS_FOLDER, SAMPLE_RATE
+from shared.facts import MODEL_SCHEME, MODELS_FOLDER, SAMPLE_RATE
+from umx.names import MANIFEST
 
 INDEX = "weights/index.json"
 RECOMMENDED = ("umxl", "htdemucs")

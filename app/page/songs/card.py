@@ -4,7 +4,7 @@ import js
 from pyscript.ffi import to_js
 
 from page import view
-from page.songs.song import CANCELLED, DONE, ENDED, FAILED, WAITING
+from page.songs.life import DONE, SILENT, controls
 from page.text.texts import tr
 
 
@@ -61,21 +61,17 @@ class Card:
         self.by.title = self.by.textContent  # where there is room for some of it only
 
     def show(self, state, text, can_retry=True):
-        """Lay out what goes with a song's state, see `song`; can_retry: whether one that has ended may do better."""
+        """Lay out what goes with a song's state, see `life`; can_retry: whether one that has ended may do better."""
         focused = js.document.activeElement  # what is hidden has no focus
         self.node.dataset.state = state
         self.text = text
         self.rest()
-        self.bar.hidden = state in ENDED or state == WAITING
+        for name, is_shown in controls(state, can_retry).items():
+            getattr(self, name).hidden = not is_shown
         self.bar.removeAttribute("value")
-        self.cancel.hidden = state in ENDED
-        self.retry.hidden = state not in (FAILED, CANCELLED) or not can_retry
-        self.remove.hidden = state not in ENDED
-        self.earlier.hidden = state != WAITING
         self.way.hidden = True
-        self.zip.hidden = state != DONE
         self.format.disabled = state != DONE
-        if state in (FAILED, CANCELLED):
+        if state in SILENT:
             self.open(False)  # there is nothing to hear
         if self.node.contains(focused) and focused.hidden:
             view.focus(self.title)

@@ -16,19 +16,9 @@ from page.models.model_choice import coming_in_words, is_better, short, waits
 from page.promises import RejectedError
 from page.settings.options import USUAL
 from page.songs.card import Card
+from page.songs.life import CANCELLED, DECODING, DONE, ENDED, FAILED, RUNNING, SILENT, WAITING
 from page.songs.progress import Progress, spoken
-from page.songs.song import (
-    CANCELLED,
-    DECODING,
-    DONE,
-    ENDED,
-    FAILED,
-    RUNNING,
-    WAITING,
-    in_order,
-    targets_of,
-    waveforms,
-)
+from page.songs.song import in_order, targets_of, waveforms
 from page.songs.song_library import megabytes
 from page.text.texts import tr
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
@@ -133,6 +123,10 @@ class Job:
             song.release()
         # Python doesn't know how much browser memory its proxies hold, so it would collect late.
         gc.collect()
+
+    def is_heard(self):
+        player = self.mixer.player
+        return bool(player and player.head.playing)
 
     def may_go(self):
         """Whether it needn't wait for a better model any longer."""
@@ -353,7 +347,7 @@ class Job:
     def open(self):
         """Show the mixer, unless there will be nothing to hear."""
         self.is_open = True
-        self.card.open(self.song.state not in (FAILED, CANCELLED))
+        self.card.open(self.song.state not in SILENT)
         if self.is_undrawn:
             self.mixer.show(self.song.lanes)
             self.mixer.restore(self.library.settings_of(self.song))

@@ -7,33 +7,25 @@ import js
 from page import view
 from page.listen.media_keys import MediaKeys
 from page.songs.job import Job, in_words
-from page.songs.song import (
-    CANCELLED,
-    DECODING,
-    DONE,
-    ENDED,
-    FAILED,
-    RUNNING,
-    WAITING,
-    Song,
-)
+from page.songs.life import CANCELLED, DONE, ENDED, FAILED, RUNNING, SILENT, WAITING
+from page.songs.order import Order, may_replace
+from page.songs.song import Song
 from page.songs.undo import Undo
 from page.text.texts import tr
 
 
-class Queue:
-    """Runs one job at a time, in the order in which they came."""
+class Queue(Order):
+    """Runs one job at a time, in the order of the list, and has the list on the page follow."""
 
     def __init__(self, pool, library, models, on_change):
         """models: which model songs are separated with, and which they may wait for, a `Menu`.
 
         on_change is called after a job's state has changed.
         """
+        super().__init__()
         self.pool, self.library, self.models, self.on_change = pool, library, models, on_change
         self.on_turn = MediaKeys(self).turned
         self.undo = Undo(self.focus)
-        self.jobs = []
-        self.last = None  # the job that ended last
         self.working = False
         self.folded = False  # whether the visitor has closed the open job, and wants none opened
 
@@ -60,14 +52,6 @@ class Queue:
 
     def job(self, song):
         return Job(song, self.library, self.models, self.on_turn)
-
-    def place(self):
-        """Where a new song goes in the list: behind those that are still to be done, else on top."""
-        place = 0
-        for index, job in enumerate(self.jobs):
-            if job.song.state not in ENDED:
-                place = index + 1
-        return place
 
     def put(self, job, place):
         """Put a job at a place of the list, which is also the order of work."""
@@ -143,24 +127,10 @@ class Queue:
             else:
                 job.fail(in_words(error))
 
-    def next(self):
-        """The first job that waits for nothing but its turn, or None."""
-        return next(iter([job for job in self.in_state(WAITING) if job.may_go()]), None)
-
-    def in_state(self, *states):
-        return [job for job in self.jobs if job.song.state in states]
-
     def fold(self, job):
         """Open it, or close it if it is open; one that has failed has nothing to show."""
-        if job.song.state not in (FAILED, CANCELLED):
+        if job.song.state not in SILENT:
             self.open(None if job.is_open else job)
-
-    def opened(self):
-        """The job whose mixer the visitor sees, or None."""
-        for job in self.jobs:
-            if job.is_open and job.song.state not in (FAILED, CANCELLED):
-                return job
-        return None
 
     def mixer(self):
         """That of the open job, if there is something to hear, else None."""
@@ -169,13 +139,8 @@ class Queue:
 
     def listening(self):
         """Whether the visitor hears something, which a new song is not to interrupt."""
-        mixer = self.mixer()
-        return bool(mixer and mixer.player and mixer.player.playing)
-
-    def unsaved(self):
-        """Whether work would be lost with the page."""
-        lost = [job for job in self.in_state(DONE) if not job.saved]
-        return bool(lost or self.in_state(WAITING, DECODING, RUNNING))
+        job = self.opened()
+        return bool(job and job.is_heard())
 
     def open(self, job):
         """Open this one alone; None closes all."""
@@ -230,12 +195,7 @@ class Queue:
         if not old or old not in self.jobs:
             return
         old.is_made_again = False
-        is_heard = old.mixer.player and old.mixer.player.playing
-        if (
-            job.song.state == DONE
-            and not is_heard
-            and (job.song.kept_bytes or not old.song.kept_bytes)
-        ):
+        if may_replace(job, old):
             job.before, was_open = None, old.is_open
             if old.card.node.contains(js.document.activeElement):
                 view.focus(job.card.title)
@@ -248,15 +208,11 @@ class Queue:
             job.offer_again(model)
 
     def earlier(self, job):
-        """Swap a waiting job with the one that waits before it."""
-        waiting = self.in_state(WAITING)
-        place = waiting.index(job)
-        if place:
-            before = waiting[place - 1]
-            one, other = self.jobs.index(before), self.jobs.index(job)
-            self.jobs[one], self.jobs[other] = job, before
+        """Have a waiting job done before the one that waits before it."""
+        before = self.move_up(job)
+        if before:
             before.card.node.before(job.card.node)
-            (job.card.earlier if place > 1 else job.card.title).focus()
+            (job.card.title if self.is_first(job) else job.card.earlier).focus()
             view.announce(tr("{} comes before {}.").format(job.song.title, before.song.title))
 
     def gone(self, folder):
@@ -276,12 +232,11 @@ class Queue:
             self.drop(job)
             return
         node = job.card.node
-        after = self.jobs[self.jobs.index(job) + 1 :]
+        after = self.behind(job)
 
         def take_back():
             self.library.spare()
-            places = [self.jobs.index(other) for other in after if other in self.jobs]
-            self.put(job, places[0] if places else len(self.jobs))
+            self.put(job, self.place_before(after))
             view.focus(job.card.title)
             view.announce(tr("{} is back.").format(job.song.title))
             self.on_change()
@@ -306,9 +261,7 @@ class Queue:
         self.leave(job)
 
     def leave(self, job):
-        self.jobs.remove(job)
-        if self.last is job:
-            self.last = None
+        self.take_out(job)
         self.on_change()
 
     def focus(self):

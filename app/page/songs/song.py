@@ -7,16 +7,15 @@ from pyscript.ffi import to_js
 from page.files.formats import FORMATS
 from page.files.sound import DecodeError
 from page.files.wav import frame_bytes
+from page.songs.borders import SIDES, Borders
+from page.songs.life import WAITING
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
+from umx import planning
+from umx.names import target_of, title_of
 
-NAMES = {"other": "melody"}
-"""What people call a target where the field uses another word."""
 STEMS = ("vocals", "drums", "bass", "guitar", "piano", "melody", "karaoke", "rest")
 """The order in which people see them; "rest" is what is left of the mixture beside some targets."""
-WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
-DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
-ENDED = (DONE, FAILED, CANCELLED)
 LONGEST_TITLE = 300
 """Letters."""
 
@@ -86,13 +85,16 @@ class Song:
         """
         self.clear()
         self.on_progress, self.on_piece = on_progress, on_piece
-        plan = await pool.run(self.plan, pool.size)
-        batches = list(plan.batches)
+        await pool.ready()  # if its workers are made anew just now
+        how = pool.cutting
+        batches = planning.batches(
+            self.length, how.segment, how.overlap, how.lanes, how.fixed, pool.size
+        )
         on_plan(len(batches))
-        self.level = await pool.run(self.measure, plan.windows)
-        self.ends = [{} for _ in batches]
+        self.level = await pool.run(self.measure)
+        self.starts = [starts[0] for starts, *_ in batches]
+        self.borders = Borders()
         self.is_broken = False  # whether it can't be decoded or separated to its end
-        self.joined = set()  # the batches whose end was added to the next one's beginning
         work = [
             self.separated(pool, index, batch, len(batches)) for index, batch in enumerate(batches)
         ]
@@ -102,15 +104,11 @@ class Song:
         for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
             raise error
 
-    async def plan(self, worker, workers):
-        return await worker.ask("plan", samples=self.length, workers=workers)
-
-    async def measure(self, worker, windows):
+    async def measure(self, worker):
         """The song's level, from all of its windows. Raises DecodeError."""
-        sound = await self.audio.windows(list(windows.starts), windows.length)
-        answer = await worker.ask(
-            "measure", transfer=[sound.buffer], windows=sound, length=windows.length
-        )
+        length = min(planning.WINDOW, self.length)
+        sound = await self.audio.windows(planning.windows(self.length), length)
+        answer = await worker.ask("measure", transfer=[sound.buffer], windows=sound, length=length)
         return answer.level
 
     async def separated(self, pool, *batch):
@@ -133,24 +131,25 @@ class Song:
                 self.on_progress(index, message.fraction)
 
         self.on_progress(index, 0)
-        mixture = await self.mixture(list(batch.cuts), batch.span)
+        starts, length, cuts, span = batch
+        mixture = await self.mixture(cuts, span)
         answer = await worker.ask(
             "separate",
             listen,
             transfer=[mixture.buffer],
             mixture=mixture,
-            batch=batch,
+            batch={"starts": starts, "length": length, "cuts": cuts, "span": span},
             first=index == 0,
             last=index == count - 1,
             level=self.level,
             **self.choice(),
         )
         self.on_progress(index, 1)
-        self.ends[index] = {"start": batch.starts[0]}
-        for end in ("head", "tail"):
-            self.ends[index][end] = getattr(answer, end, None)
-        for border in (index - 1, index):
-            await self.join_after(border, worker)
+        for border, side in ((index - 1, "head"), (index, "tail")):
+            end = getattr(answer, side, None)
+            if end is not None:
+                self.borders.add(border, side, end)
+                await self.join(worker, border, side)
 
     async def mixture(self, starts, length):
         """A batch's mixture. Raises DecodeError, after which the batches to come are cancelled."""
@@ -164,33 +163,37 @@ class Song:
 
     def choice(self):
         """What the worker needs to know of the visitor's choice: stems by the engine's names, samples, folder."""
-        engines = {name: target for target, name in NAMES.items()}
         return {
-            "stems": [engines.get(name, name) for name in self.targets],
+            "stems": [target_of(stem) for stem in self.targets],
             "sample_kind": self.kind,
             "folder": self.folder,
         }
 
-    async def join_after(self, index, worker):
-        """Have the border of two batches added up, once both are there."""
-        if not 0 <= index < len(self.ends) - 1:
+    async def join(self, worker, border, own):
+        """Have a border added up, once both of its ends are there.
+
+        own: the side of the batch that the worker has just done. Its end is transferred: if the worker stops, the batch
+        is done again. The other one is copied, since nothing would make it again.
+        """
+        ends = self.borders.take(border)
+        if not ends:
             return
-        left, right = self.ends[index], self.ends[index + 1]
-        if "tail" in left and "head" in right and index not in self.joined:
-            self.joined.add(index)
-            ends = {"tail": left["tail"], "head": right["head"], "start": right["start"]}
-            try:
-                await worker.ask("join", self.add_posted, **ends, **self.choice())
-            except WorkerError:
-                self.joined.remove(index)  # done again when the batch is
-                raise
-            left["tail"] = right["head"] = None
+        ends, start = dict(zip(SIDES, ends)), self.starts[border + 1]
+        transfer = [ends[own].buffer]
+        try:
+            await worker.ask(
+                "join", self.add_posted, transfer, start=start, **ends, **self.choice()
+            )
+        except WorkerError:
+            self.borders.failed(border, own)
+            raise
+        self.borders.done(border)
 
     def add_posted(self, piece):
         if self.piece_at(piece.start):
             return  # a worker that stopped has posted it already; its batch is done again
         for target in piece.stems:
-            stem = NAMES.get(target, target)
+            stem = title_of(target)
             self.loud[stem] = self.loud.get(stem, 0) + getattr(piece.loud, target)
         start, samples = self.add(record(piece), piece.blob)
         self.on_piece(start, samples, waveforms(piece))
@@ -203,7 +206,7 @@ class Song:
         blobs = {}
         for index, target in enumerate(targets):
             # A slice refers to the whole Blob, which the browser keeps on disk where there is room.
-            blobs[NAMES.get(target, target)] = blob.slice(index * each, index * each + size)
+            blobs[title_of(target)] = blob.slice(index * each, index * each + size)
         self.pieces.append((start, samples, blobs))
         self.records.append(record)
         return start, samples
@@ -242,15 +245,13 @@ def record(piece):
 
 def waveforms(record):
     """A piece's waveform by stem."""
-    return {
-        NAMES.get(target, target): list(getattr(record.peaks, target)) for target in record.stems
-    }
+    return {title_of(target): list(getattr(record.peaks, target)) for target in record.stems}
 
 
 def targets_of(model):
     """The stems that a model, as its manifest describes it, estimates, by the names that people use."""
     names = [name for entry in model.files for name in entry.targets]
-    return in_order([NAMES.get(name, name) for name in names])
+    return in_order([title_of(name) for name in names])
 
 
 def in_order(stems):

@@ -14,6 +14,7 @@ from umx.version import WHEEL
 SCRIPT, SNAPSHOT = "./app/worker/worker.py", "./app/offline/snapshot.mjs"
 FILES = (
     "shared/facts.py",
+    "shared/resuming.py",
     "worker/converting.py",
     "worker/fetching.py",
     "worker/storage.py",
@@ -81,12 +82,13 @@ class Worker:
         """Have it load a model, in place of the one that it has.
 
         files: those of the model that needn't be fetched, Blobs by name.
-        Gives the model's manifest and the name of the engine; raises as `ask` does.
+        Gives the model's manifest, the name of the engine and how songs are cut for the model, see `models.Cutting`.
+        Raises as `ask` does.
         """
         self.least = 0
         answer = await self.ask("load", listener, url=url, files=files)
         # The browser parses it, because MicroPython's dicts don't keep the targets' order.
-        return js.JSON.parse(answer.manifest), answer.engine
+        return js.JSON.parse(answer.manifest), answer.engine, answer.cutting
 
     def hear(self, event):
         kind = getattr(event.data, "kind", None)

@@ -92,6 +92,7 @@ class Pool:
         """Have these workers load the model."""
         self.queue, self.idle, self.workers = [], [], workers
         self.fraction, self.model, self.engine, self.failure = 0.0, None, None, None
+        self.cutting = None  # how songs are cut for the model, see `models.Cutting`
         self.settled.clear()
         asyncio.create_task(self.load(workers))
         self.on_change()
@@ -133,7 +134,7 @@ class Pool:
         else:
             for worker in failed:
                 self.drop(worker)
-            self.model, self.engine = next(iter(loaded.values()))
+            self.model, self.engine, self.cutting = next(iter(loaded.values()))
             self.idle = list(loaded)
         self.settled.set()
         self.on_change()

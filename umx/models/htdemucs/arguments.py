@@ -17,7 +17,7 @@ FIXED: dict[str, Any] = {
     "t_sin_random_shift": 0, "t_sparse_self_attn": False, "t_sparse_cross_attn": False, "t_cross_first": False,
     "samplerate": SAMPLE_RATE, "use_train_segment": True,
 }  # fmt: skip
-"""Arguments that all of the makers' models have; a network made with others is another one. The rest is training's."""
+"""Arguments that all of the makers' models share; others make another network. Those left out concern training."""
 DEFAULTS: dict[str, Any] = {
     **FIXED,
     "dconv_mode": 1,
@@ -29,11 +29,11 @@ DEFAULTS: dict[str, Any] = {
     "segment": 10,
     "multi_freqs": None,
 }
-"""What the class makes of arguments that are left out."""
+"""The class's defaults."""
 
 
 def parse(arguments: Mapping[str, Any]) -> tuple[tuple[str, ...], Network]:
-    """The sources that a network estimates, and what it is. Raises ValueError for one that can't be used."""
+    """Sources and network of these arguments. Raises ValueError for a network that can't be used."""
     given = DEFAULTS | {key: value for key, value in arguments.items() if key in DEFAULTS}
     for name, value in FIXED.items():
         if type(given[name]) not in (bool, int, float, str, type(None)) or given[name] != value:

@@ -75,7 +75,7 @@ def folded_for(
 
 
 def choose(folded: dict[str, Float], wanted: Sequence[int], sources: int) -> None:
-    """Leave away what the last layers estimate of the other sources, in place."""
+    """Remove the other sources' outputs from the last layers, in place."""
     for branch in BRANCHES:
         for kind in ("weight", "bias"):
             name = f"{branch}.decoder.0.conv.{kind}"
@@ -85,7 +85,7 @@ def choose(folded: dict[str, Float], wanted: Sequence[int], sources: int) -> Non
 
 
 def _is_made(name: str) -> bool:
-    """Whether a tensor comes only by rounding."""
+    """Whether rounding makes a tensor, so that `fold` doesn't return it."""
     return name.endswith((".low", ".scale"))
 
 

@@ -1,4 +1,4 @@
-"""What an HTDemucs is: the numbers that tell one from another, and the tensors that it consists of.
+"""An HTDemucs's description: the numbers that tell one from another, and its tensors.
 
 All of the makers' models share the constants below; what differs are the fields of `Network`.
 """
@@ -20,7 +20,7 @@ KERNEL, STRIDE = 8, 4
 REACHES = (1, 2)
 """Dilation of each residual branch of a DConv."""
 SQUEEZE = 8
-"""How many times fewer channels there are inside a residual branch."""
+"""Ratio of a level's channels to those inside its residual branches."""
 BRANCHES = ("freq", "time")
 
 MOST_TOKENS = 1 << 13
@@ -82,7 +82,7 @@ class Network:
         return 1, self.lengths[level + 1]
 
     def tokens(self, branch: str) -> int:
-        """How many there are for the transformer."""
+        """Number of tokens that the branch gives the transformer."""
         outer, inner = self.extent(branch, DEPTH - 1)
         return outer * inner
 
@@ -108,7 +108,7 @@ class Network:
 
 
 def values(branch: str) -> int:
-    """Numbers for each bin or sample of the audio: a complex spectrum has two for each channel."""
+    """Values for each bin or sample of the audio: a complex spectrum has two a channel."""
     return AUDIO_CHANNELS * (2 if branch == "freq" else 1)
 
 

@@ -21,7 +21,7 @@ class Estimator:
     """Networks of one shape, each for its own targets, that share the memory which they work in."""
 
     cutting = Cutting(39 * SAMPLE_RATE // 5, 39 * SAMPLE_RATE // 5 // OVERLAP, fixed=True)
-    """Of the makers' models."""
+    """That of the makers' models; others have their own."""
 
     def __init__(self, network: Network, engine: Engine):
         self.network, self._engine = network, engine
@@ -30,14 +30,14 @@ class Estimator:
         self._networks: list[tuple[tuple[str, ...], Forward]] = []
 
     def add(self, targets: Sequence[str], tensors: Tensors) -> None:
-        """Add one file's network, and which targets its sources are."""
+        """Add one file's network; targets: its sources, in order."""
         forward = Forward(self.network, tensors, self._engine, self._kernels, self._arena)
         self._networks.append((tuple(targets), forward))
 
     def estimate(
         self, mixture: Float, wanted: Sequence[str], progress: Progress
     ) -> Iterator[Float]:
-        """Separate segments one by one; no network runs whose targets nobody wants.
+        """Separate segments one by one. Networks without a wanted target don't run.
 
         Where all of them run, what they leave of the mixture is shared out, so that stems add up to the song.
 

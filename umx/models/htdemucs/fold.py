@@ -16,7 +16,7 @@ from .description import BRANCHES, DEPTH, REACHES, Network, is_cross
 EMBEDDING = 0.2 * 10.0
 """Weight and scale of the embedding of frequencies."""
 MARKS = {"freq": ("", ""), "time": ("t", "_t")}
-"""What the makers put before or behind a layer's name for its branch."""
+"""Prefix and suffix of a layer's name, by branch."""
 
 
 def fold(state: Mapping[str, NDArray[Any]], network: Network) -> dict[str, Float]:

@@ -33,10 +33,10 @@ from .description import (
 from .spectra import inverse, spectrum
 
 Report: TypeAlias = Callable[..., None]
-"""Called with the names of the matrices, or of the attention, that are through."""
+"""Called with the names of matrices, or of an attention, when they have been multiplied."""
 
 FEED = 384
-"""Tokens that pass the feed-forward part at a time: its hidden layer stays in the cache."""
+"""Tokens that pass the feed-forward part together: its hidden layer stays in the cache."""
 PERIOD = 10000.0
 """Longest wavelength of the positional embeddings, over 2 pi."""
 
@@ -45,7 +45,7 @@ class Grid:
     """An array (outer, inner, channels) in memory with zeros around it, so that convolutions know no edges."""
 
     def __init__(self, memory: Float, outer: int, inner: int, channels: int):
-        """memory: `size` floats of those numbers, in one dimension."""
+        """memory: float32, one dimension of `size` floats."""
         self.outer, self.inner, self.channels = outer, inner, channels
         self._edge, before, behind = self._border(outer)
         whole = (outer + 2 * self._edge, before + inner + behind, channels)
@@ -67,7 +67,7 @@ class Grid:
         return (outer + 2 * edge) * (before + inner + behind) * channels
 
     def clear(self) -> None:
-        """Make the zeros around zeros again."""
+        """Zero the border again."""
         edge, start, end = self._edge, self._before, self._before + self.inner
         self._whole[:edge] = 0
         self._whole[edge + self.outer :] = 0
@@ -98,7 +98,7 @@ class Grid:
 class Arena:
     """The memory that networks of one shape work in, one after the other.
 
-    It is one block for good: Pyodide's heap never gets smaller, and what comes and goes leaves holes in it.
+    It is allocated once, as one block: Pyodide's heap never shrinks, and memory that comes and goes leaves holes in it.
     """
 
     def __init__(self, network: Network):
@@ -121,7 +121,7 @@ class Arena:
         for branch in BRANCHES:
             for number in range(DEPTH):
                 end = level(end, branch, number, "skip")
-        # ... but the last spectrum is as large as most of that, and needs none of it but the outermost level.
+        # ... but the last spectrum, nearly as large as all of that, may overwrite all but the outermost level.
         outermost = self._places["freq.skip.1"]
         free = max(end, level(outermost, "freq", -1, "output"))
         for branch in BRANCHES:
@@ -139,7 +139,7 @@ class Arena:
         self.size = self._memory.nbytes
 
     def array(self, name: str, *shape: int) -> Float:
-        """A stretch of memory by its name; another one may have left anything there."""
+        """A part of the memory by its name. Its content is arbitrary: parts overlap."""
         start = self._places[name]
         return self._memory[start : start + prod(shape)].reshape(shape)
 
@@ -222,7 +222,7 @@ class Forward:
                 self._encode(branch, level, report)
         self._transform(report)
         out = np.empty((len(wanted), 2, self.network.segment), np.float32)
-        # The waveform goes first: its estimates are in nobody's way, while those of the spectrum take all the room.
+        # The waveform goes first: its estimates are small, while those of the spectrum overwrite everything else.
         for branch in reversed(BRANCHES):
             for level in reversed(range(DEPTH)):
                 self._decode(branch, level, report)
@@ -230,7 +230,7 @@ class Forward:
         return out
 
     def _enter(self, branch: str, mixture: Float) -> tuple[Float, Float]:
-        """Put the spectrum or the waveform into memory, normalised as a whole. Returns its mean and deviation."""
+        """Write the spectrum or the waveform into the input, normalised as a whole. Returns its mean and deviation."""
         grid = self._arena.grid(branch, -1, "input")
         given = spectrum(mixture, self._engine) if branch == "freq" else mixture.T[np.newaxis]
         mean = given.mean(dtype=np.float64).astype(np.float32)
@@ -243,7 +243,7 @@ class Forward:
     def _leave(
         self, branch: str, mean: Float, deviation: Float, wanted: Sequence[int], out: Float
     ) -> None:
-        """Bring the wanted estimates back to their level; the waveform's come first, the spectrum's are added."""
+        """Bring the wanted estimates back to their level. The waveform's are written, then the spectrum's added."""
         inside = self._arena.grid(branch, -1, "output").inside
         count = values(branch)
         for signal, source in zip(out, wanted, strict=True):
@@ -269,7 +269,7 @@ class Forward:
         report(f"{name}.rewrite")
 
     def _decode(self, branch: str, level: int, report: Report) -> None:
-        """One level up. What comes from below has been added to what the encoder left."""
+        """One level up. The level below has been added to the encoder's output already."""
         name, arena, product = f"{branch}.decoder.{level}", self._arena, self._kernels.product
         skip, hidden = arena.grid(branch, level, "skip"), arena.grid(branch, level, "hidden")
         above = arena.grid(branch, level - 1, "skip" if level else "output")
@@ -292,7 +292,7 @@ class Forward:
             report(f"{part}.squeeze", f"{part}.expand")
 
     def _transform(self, report: Report) -> None:
-        """The transformer between the innermost levels, from and to what the encoders left there."""
+        """The transformer between the branches, in place on the encoders' innermost outputs."""
         network, kernels = self.network, self._kernels
         tokens, inside = {}, {}
         for branch in BRANCHES:
@@ -309,7 +309,7 @@ class Forward:
             x += self._positions[branch]
         for index in range(network.layers):
             before = tokens["freq"]
-            if is_cross(index):  # both see the other as it was
+            if is_cross(index):  # each sees the other as it was before the layer
                 before = self._arena.array("before", *before.shape)
                 before[:] = tokens["freq"]
             self._layer("freq", index, tokens["freq"], tokens["time"], report)

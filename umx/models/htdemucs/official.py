@@ -1,4 +1,4 @@
-"""What HTDemucs's makers publish, as the PyPI package `demucs` 4.0.1 names it; as `openunmix.official` has its own."""
+"""HTDemucs's published models, as the PyPI package `demucs` 4.0.1 names them; see `openunmix.official`."""
 
 HOST = "https://dl.fbaipublicfiles.com/demucs/hybrid_transformer"
 CREDIT = "HTDemucs by S. Rouard, F. Massa and A. Défossez (ICASSP 2023)."
@@ -16,7 +16,7 @@ QUALITY_NOTE = (
 def _checkpoint(
     targets: tuple[str, ...], file: str, sha256: str = "", also: tuple[str, ...] = ()
 ) -> dict[str, object]:
-    """The eight hex digits before ".th" begin a file's sha256. also: the digits of the same as safetensors."""
+    """sha256: its first digits, by default those before ".th". also: the same for the network as safetensors."""
     return {
         "targets": targets,
         "file": file,

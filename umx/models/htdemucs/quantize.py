@@ -16,7 +16,7 @@ from ...types import Float
 
 
 class Preset(NamedTuple):
-    """bits: of a weight in memory; largest: in steps; deviation: of a row in steps, at most."""
+    """bits: of a weight in memory. largest: weight, in steps. deviation: of a row, in steps, at most."""
 
     bits: int
     largest: int

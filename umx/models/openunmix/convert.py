@@ -31,7 +31,7 @@ def recognises(state: Mapping[str, Any]) -> bool:
 
 
 def targets(state: Mapping[str, Any]) -> tuple[str, ...]:
-    """None: a checkpoint doesn't say which target it is for."""
+    """Always (): a checkpoint doesn't say which target it is for."""
     return ()
 
 
@@ -158,7 +158,7 @@ def coarse(folded: Mapping[str, Float], bits: float) -> dict[str, Float]:
 
 
 def _loudness(folded: Mapping[str, Float]) -> Float:
-    """Loudness of music in each of fc3's rows: the deviation in its bin; above max_bin, that at max_bin."""
+    """Loudness of music for each of fc3's rows: the deviation in its bin; above max_bin, that of max_bin."""
     scale = np.abs(folded["input_scale"])
     channels = folded["fc1.weight"].shape[1] // len(scale)
     bins = len(folded["fc3.weight"]) // channels

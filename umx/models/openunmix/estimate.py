@@ -35,8 +35,8 @@ class Estimator:
     ) -> Iterator[Float]:
         """Separate B segments in lockstep: float32 (B, 2, samples); see `models.Estimator`.
 
-        The Wiener filter weighs targets against each other, so all of the model's are estimated, whichever are wanted:
-        on real songs a target loses up to 2.4 dB beside a mere residual.
+        All of the model's targets are estimated, whichever are wanted, since the Wiener filter weighs them against each
+        other: on real songs a target loses up to 2.4 dB if a residual stands for the others.
         """
         samples = mixture.shape[-1]
         shortage = self.network.n_fft - samples
@@ -106,6 +106,6 @@ class Estimator:
         every = list(self.networks)
         chosen = [every.index(target) for target in wanted]
         for estimates in self.engine.wiener(masks, spectra, complete=True):
-            # Choosing makes a copy, which all of them can do without.
+            # Indexing makes a copy; it is spared where all targets are wanted.
             inverse.add(estimates if list(wanted) == every else estimates[chosen], start)
             start += estimates.shape[1]

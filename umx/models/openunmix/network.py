@@ -20,14 +20,14 @@ MOST_LAYERS = 16
 
 @dataclass(frozen=True)
 class Network:
-    """The shape of a model's networks, as its manifest has it."""
+    """The shape of a model's networks, from its manifest."""
 
     n_fft: int
     hop: int
     channels: int
     bins: int
     max_bin: int
-    """Bins that the network sees: those below 16 kHz, where it is UMX-L."""
+    """Bins that the network sees; UMX-L sees those below 16 kHz."""
     hidden_size: int
     layers: int
     bidirectional: bool
@@ -47,7 +47,7 @@ class Network:
             raise ValueError("n_fft should be a multiple of hop, at least twice as long")
         if self.hidden_size % len(self.directions):
             raise ValueError("hidden_size should be even")
-        if self.layers > MOST_LAYERS:  # before they are listed, which would fill the memory
+        if self.layers > MOST_LAYERS:  # checked before they are listed, which could fill the memory
             raise ValueError("layers should be fewer")
 
     @property
@@ -57,7 +57,7 @@ class Network:
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Those in which the LSTM reads a segment."""
+        """Directions in which the LSTM reads a segment."""
         return ("forward", "backward") if self.bidirectional else ("forward",)
 
 

@@ -1,4 +1,4 @@
-"""What Open-Unmix's makers publish, as the PyPI package `openunmix` 1.3 names it.
+"""Open-Unmix's published models, as the PyPI package `openunmix` 1.3 names them.
 
 These are plain dictionaries, so that scripts can read them without the package and numpy; `models.official` makes them
 objects.
@@ -9,7 +9,7 @@ QUALITY_NOTE = (
     "SDR in dB on MUSDB18-HQ as its makers publish it, before the weights were made 8 bits."
 )
 SIGNAL = {"n_fft": 4096, "hop": 1024}
-"""What the models are made for; their checkpoints don't tell."""
+"""Transform that the models are made for; their checkpoints don't tell."""
 ZENODO = "https://zenodo.org"
 
 

@@ -1,4 +1,4 @@
-"""What openunmix's own training leaves: a folder with `separator.json` and, for each target, `<target>.pth` and
+"""The folder that openunmix's own training leaves: `separator.json` and, for each target, `<target>.pth` and
 `<target>.json`.
 """
 
@@ -12,9 +12,9 @@ from ...format.manifest import TARGET
 
 
 def read_folder(folder: Path) -> tuple[dict[tuple[str, ...], Path], int, dict[str, int]]:
-    """What a folder of a custom model holds: its checkpoints by target, its sample rate, and its n_fft and hop.
+    """Checkpoints by target, sample rate, n_fft and hop of a custom model's folder.
 
-    Raises ConvertError for a folder that isn't whole or asks for what the pipeline can't do.
+    Raises ConvertError for a folder that isn't whole or asks for something that the engine can't do.
     """
     settings = _read_json(folder / "separator.json")
     try:

@@ -1,0 +1,44 @@
+"""What a card offers in each state of its song."""
+
+import pytest
+
+from page.songs.life import AT_WORK, CONTROLS, ENDED, SILENT, TO_DO, WAITING, controls
+
+EVERY = (*TO_DO, *ENDED)
+
+
+def shown(state: str, can_retry: bool = True) -> set[str]:
+    return {name for name, is_shown in controls(state, can_retry).items() if is_shown}
+
+
+def test_a_song_is_to_be_done_or_has_ended() -> None:
+    assert set(EVERY) == set(CONTROLS)
+    assert len(set(EVERY)) == len(EVERY)
+    assert set(SILENT) < set(ENDED)
+    assert {*AT_WORK, WAITING} == set(TO_DO)
+
+
+@pytest.mark.parametrize("state", EVERY)
+def test_what_is_to_be_done_can_be_cancelled_and_what_has_ended_removed(state: str) -> None:
+    assert ("cancel" in shown(state)) == (state in TO_DO)
+    assert ("remove" in shown(state)) == (state in ENDED)
+
+
+def test_each_state_has_controls_of_its_own() -> None:
+    for control, states in (
+        ("earlier", {"waiting"}),
+        ("bar", {"decoding", "running"}),
+        ("zip", {"done"}),
+        ("retry", {"failed", "cancelled"}),
+    ):
+        assert {state for state in EVERY if control in shown(state)} == states
+
+
+def test_what_would_fail_again_is_not_tried_again() -> None:
+    assert shown("failed", can_retry=False) == {"remove"}
+
+
+@pytest.mark.parametrize("state", EVERY)
+def test_all_that_is_not_shown_is_hidden(state: str) -> None:
+    """A card is told of every control, so that none is left from the state before."""
+    assert controls(state).keys() == controls("waiting").keys()
