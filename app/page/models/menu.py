@@ -447,9 +447,12 @@ class Menu:
         return tr("{} is on its way ({}).").format(name, coming)
 
     def on_its_way(self, model):
-        left = coming_in_words(0, self.left(model))
-        text = tr("{} is on its way to this computer: {}%{}.")
-        return text.format(short(model.title), int(100 * model.coming), ", " + left if left else "")
+        name, percent, left = short(model.title), int(100 * model.coming), self.left(model)
+        if not percent:  # it would stand still
+            return tr("{} is on its way ({}).").format(name, coming_in_words(model.size, left))
+        words = coming_in_words(0, left)
+        text = tr("{} is on its way: {}%{}.")
+        return text.format(name, percent, ", " + words if words else "")
 
     def show_how(self):
         """To a better model, where there is none."""

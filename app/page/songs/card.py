@@ -20,6 +20,7 @@ class Card:
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
         self.mix_loop = find(".mix-loop")
         self.format = find(".format")
+        view.on_click(find(".skip"), self.format.focus)
         self.folder.hidden = not hasattr(js, "showDirectoryPicker")
         self.speed, self.limited = find(".speed-reached"), find(".limited")
         self.call(title)
