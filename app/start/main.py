@@ -251,7 +251,8 @@ class Page:
     def take(self, chosen):
         """Songs and checkpoints."""
         self.menu.convert([file for file in chosen if menu.is_checkpoint(file)])
-        self.add([self.song_of(file) for file in chosen if not menu.is_checkpoint(file)])
+        songs = [file for file in chosen if not menu.is_checkpoint(file)]
+        self.add([self.song_of(file.name, at_hand(file)) for file in songs])
 
     def add(self, songs):
         """Queue songs, and have the first of them seen."""
@@ -265,16 +266,17 @@ class Page:
         source = decoder(find, self.options.keeps_rate())
         return Song(title, source, self.options.targets(), self.options.form())
 
-    def song_of(self, file):
-        song = self.song(file.name.rsplit(".", 1)[0] or file.name, at_hand(file))
-        song.find = at_hand(file)
+    def song_of(self, name, find):
+        """A Song of a file of that name. find: as `decoder` takes it."""
+        song = self.song(name.rsplit(".", 1)[0] or name, find)
+        song.find = find
         return song
 
     async def restore(self):
         for song in await self.library.open():
             await self.queue.restore(song)
-        for folder, file in self.library.interrupted:
-            song = self.song_of(file)
+        for folder, name, find in reversed(self.library.interrupted):  # the first comes on top
+            song = self.song_of(name, find)
             song.folder = folder
             self.queue.offer(song)
         self.refresh()
