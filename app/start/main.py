@@ -94,9 +94,6 @@ class Page:
         self.options = Options()
         self.wake_lock, self.notifications = WakeLock(), Notifications()
         self.awake = self.is_quick = False
-        self.has_started = (
-            False  # whether the engine has: when it starts anew, that is its own business
-        )
         view.warn_before_leaving(self.queue.unsaved)
         Shortcuts(self.queue.mixer)
 
@@ -304,9 +301,7 @@ class Page:
             told = self.notifications.give(last.song.full_title(), last.card.status.textContent)
             asyncio.create_task(told)
         text, percent = "", int(100 * self.pool.fraction)
-        if self.pool.settled.is_set():
-            self.has_started = bool(self.pool.model)
-        if not self.pool.settled.is_set() and not self.has_started:
+        if not self.pool.settled.is_set() and not self.pool.has_started:
             text = tr("Getting the engine ready… {}%").format(percent)
             if not percent:
                 text = tr("Getting the engine ready…")

@@ -100,7 +100,8 @@ class Job:
             self.card.say_by(song.tags)
             await downloads.prepare(song)
             self.check()
-            self.to(RUNNING, tr("Waiting for the engine…"))
+            estimating = view.capital(spoken(None))
+            self.to(RUNNING, estimating if pool.has_started else tr("Waiting for the engine…"))
             await pool.ready()
             if not self.library.is_place(song.folder):
                 self.discard()  # what an interrupted visit has left
