@@ -372,6 +372,19 @@ TOO_SMALL = """() => [...document.querySelectorAll("button, li > a, select, inpu
   .map((node) => node.outerHTML)"""
 
 
+def test_a_phone_on_its_side(visit: Callable) -> None:
+    size = {"width": 844, "height": 390}
+    page, _ = visit("?workers=1", is_mobile=True, has_touch=True, viewport=size)
+    drop(page, ("song.wav", wav(compose(2))))
+    expect_state(page, "done")
+    assert page.evaluate(TOO_SMALL) == []
+    song = card(page, "song")
+    for control in (".solo", ".mix"):
+        song.locator(control).first.evaluate("node => node.scrollIntoView({ block: 'center' })")
+        for reached in (".play", ".seek", ".loop", control):
+            expect(song.locator(reached).first).to_be_in_viewport(ratio=1)
+
+
 def test_a_card_on_a_phone(visit: Callable) -> None:
     page, _ = visit("?workers=1", has_touch=True, viewport={"width": 390, "height": 844})
     drop(page, ("song.wav", wav(compose(2))))
