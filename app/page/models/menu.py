@@ -498,7 +498,7 @@ class Menu:
             return
         self.worker = self.make_worker()
         self.busy(True)
-        self.bar.value = 0
+        self.bar.removeAttribute("value")  # it moves by itself until there is something to say
         view.element("model-menu").open = True
         view.say(self.status, tr("Getting the model ready: this takes a while."))
         lasts = await outcome(js.navigator.storage.persist())
