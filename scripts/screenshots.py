@@ -169,8 +169,14 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
         page.mouse.up()
     page.locator(".loop[aria-pressed=true]").wait_for()
     take("13 loop and solo")
+    page.locator(".card .format").first.select_option("mp3")
+    page.locator(".status", has_text="Preparing MP3").wait_for()
+    take("19 preparing MP3")
+    page.locator("a[download$='.mp3']").nth(4).wait_for()
     for card in page.locator(".remove").all()[:0:-1]:
         card.click()
+    page.locator("#removed").wait_for()
+    take("20 removed", whole=False)  # what can be undone is told at the window's bottom
     page.locator("#removed").wait_for(state="hidden")
     broken = songs[0].with_name("Holiday.mp3")
     broken.write_text("no music")
@@ -181,6 +187,12 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     page.locator(".card[data-state=done]").wait_for()
     bench.settled(page, "ready")
     take("8 kept")
+    page.locator("#file").set_input_files(songs[1:])
+    page.locator(".status", has_text="%").wait_for()
+    page.reload()
+    page.locator(".card[data-state=cancelled]").nth(1).wait_for()
+    bench.settled(page, "ready")
+    take("21 interrupted")
     page.context.close()
 
 

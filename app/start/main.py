@@ -86,9 +86,6 @@ class Page:
         self.options = Options()
         self.wake_lock, self.notifications = WakeLock(), Notifications()
         self.awake = self.is_quick = False
-        self.has_started = (
-            False  # whether the engine has: when it starts anew, that is its own business
-        )
         view.warn_before_leaving(self.queue.unsaved)
         Shortcuts(self.queue.mixer)
 
@@ -243,7 +240,8 @@ class Page:
     def take(self, chosen):
         """Songs and checkpoints."""
         self.menu.convert([file for file in chosen if menu.is_checkpoint(file)])
-        self.add([self.song_of(file) for file in chosen if not menu.is_checkpoint(file)])
+        songs = [file for file in chosen if not menu.is_checkpoint(file)]
+        self.add([self.song_of(file.name, at_hand(file)) for file in songs])
 
     def add(self, songs):
         """Queue songs, and have the first of them seen."""
@@ -257,16 +255,17 @@ class Page:
         source = decoder(find, self.options.keeps_rate())
         return Song(title, source, self.options.targets(), self.options.form())
 
-    def song_of(self, file):
-        song = self.song(file.name.rsplit(".", 1)[0] or file.name, at_hand(file))
-        song.find = at_hand(file)
+    def song_of(self, name, find):
+        """A Song of a file of that name. find: as `decoder` takes it."""
+        song = self.song(name.rsplit(".", 1)[0] or name, find)
+        song.find = find
         return song
 
     async def restore(self):
         for song in await self.library.open():
             await self.queue.restore(song)
-        for folder, file in self.library.interrupted:
-            song = self.song_of(file)
+        for folder, name, find in reversed(self.library.interrupted):  # the first comes on top
+            song = self.song_of(name, find)
             song.folder = folder
             self.queue.offer(song)
         self.refresh()
@@ -295,9 +294,7 @@ class Page:
             told = self.notifications.give(last.song.full_title(), last.card.status.textContent)
             asyncio.create_task(told)
         text, percent = "", int(100 * self.pool.fraction)
-        if self.pool.settled.is_set():
-            self.has_started = bool(self.pool.model)
-        if not self.pool.settled.is_set() and not self.has_started:
+        if not self.pool.settled.is_set() and not self.pool.has_started:
             text = tr("Getting the engine ready… {}%").format(percent)
             if not percent:
                 text = tr("Getting the engine ready…")

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
-from songs import PATIENCE, SONG, card, compose, drop, expect_state, read, wav
+from songs import PATIENCE, RATE, SONG, card, compose, drop, expect_state, read, wav
+
+from page.text.texts import LANGUAGES
 
 
 def check(page: Page, state: str) -> None:
@@ -291,13 +293,96 @@ def test_focus_stays_where_the_visitor_is(page: Page) -> None:
     expect(page.get_by_role("button", name="short", exact=True)).to_be_focused()
 
 
-TOO_SMALL = """() => [...document.querySelectorAll(".card :is(button, a, select, input, summary)")]
-  .filter((node) => node.checkVisibility() && !node.closest(".wave"))
+def presses_of_tab(page: Page, name: str) -> int:
+    """How often Tab is pressed until the control of that name has the focus."""
+    for count in range(1, 60):
+        page.keyboard.press("Tab")
+        focused = page.locator("*:focus")
+        if focused.count() and (focused.text_content() or "").strip() == name:
+            return count
+    raise AssertionError(f"Tab does not reach {name}.")
+
+
+def test_from_a_title_to_its_karaoke_file_are_at_most_eight_tabs(
+    page: Page, tmp_path: Path
+) -> None:
+    drop(page, ("one.wav", wav(compose(1))), ("two.wav", wav(compose(1))))
+    expect_state(page, "done")
+    one = card(page, "one")
+    title, skip = page.get_by_role("button", name="one", exact=True), one.locator(".skip")
+    title.focus()
+    place = title.bounding_box()
+    tabs = presses_of_tab(page, "To the files")
+    expect(skip).to_be_in_viewport(ratio=1)
+    assert skip.evaluate("node => getComputedStyle(node).clipPath") == "none"
+    check(page, "on the way to the files")
+    page.keyboard.press("Enter")
+    expect(one.locator(".format")).to_be_focused()
+    expect(one.locator(".format")).to_be_in_viewport(ratio=1)
+    tabs += presses_of_tab(page, "Karaoke")
+    with page.expect_download() as waiting:
+        page.keyboard.press("Enter")
+    waiting.value.save_as(tmp_path / "karaoke.wav")
+    assert waiting.value.suggested_filename == "one - karaoke.wav"
+    assert read(tmp_path / "karaoke.wav").shape == (RATE, 2)
+    assert tabs <= 8
+    # It takes no place, and is not there where there are no files.
+    title.focus()
+    assert title.bounding_box() == place
+    title.press("Enter")
+    page.keyboard.press("Tab")
+    expect(one.locator(".zip")).to_be_focused()
+
+
+LANGUAGE = """
+Object.defineProperty(navigator, "languages", {
+  get: () => [localStorage.getItem("a test's language") ?? "en"],
+});
+"""
+
+
+def test_axe_finds_nothing_in_any_language(visit: Callable) -> None:
+    """Of the whole page, with a song that is kept."""
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(LANGUAGE))
+    drop(page, ("song.wav", wav(compose(1))))
+    expect_state(page, "done")
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    page.route("**/worker.py", lambda route: None)  # the engine isn't needed
+    for language in ("en", *LANGUAGES):
+        page.evaluate('language => localStorage.setItem("a test\'s language", language)', language)
+        page.reload()
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        expect(page.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
+        page.get_by_role("button", name="song", exact=True).click()
+        for summary in page.locator("summary").all():
+            summary.click()
+        for width in (1280, 320):
+            page.set_viewport_size({"width": width, "height": 800})
+            check(page, f"{language}, {width}")
+            is_for_phones_too(page)
+
+
+TOO_SMALL = """() => [...document.querySelectorAll("button, li > a, select, input, summary")]
+  .map((node) => node.closest("label:not(#drop)") ?? node)
+  .filter((node) => node.checkVisibility({ visibilityProperty: true }))
   .filter((node) => {
     const { width, height } = node.getBoundingClientRect();
     return width < 44 || height < 44;
   })
   .map((node) => node.outerHTML)"""
+
+
+def test_a_phone_on_its_side(visit: Callable) -> None:
+    size = {"width": 844, "height": 390}
+    page, _ = visit("?workers=1", is_mobile=True, has_touch=True, viewport=size)
+    drop(page, ("song.wav", wav(compose(2))))
+    expect_state(page, "done")
+    assert page.evaluate(TOO_SMALL) == []
+    song = card(page, "song")
+    for control in (".solo", ".mix"):
+        song.locator(control).first.evaluate("node => node.scrollIntoView({ block: 'center' })")
+        for reached in (".play", ".seek", ".loop", control):
+            expect(song.locator(reached).first).to_be_in_viewport(ratio=1)
 
 
 def test_a_card_on_a_phone(visit: Callable) -> None:
@@ -316,6 +401,9 @@ def test_a_card_on_a_phone(visit: Callable) -> None:
     assert page.evaluate(TOO_SMALL) == []
     box = song.bounding_box()
     assert box and box["height"] == pytest.approx(height, abs=1)
+    for summary in page.locator("summary").all():
+        summary.tap()
+    assert page.evaluate(TOO_SMALL) == []
     # What plays stays in reach where files are saved.
     song.locator(".mix").evaluate("node => node.scrollIntoView({ block: 'center' })")
     for control in (".play", ".seek", ".loop", ".mix"):

@@ -252,7 +252,7 @@ def test_an_open_page_learns_of_a_model_that_comes_to_its_site(visit: Visit) -> 
     coming = Coming(5)
     page, _ = visit("?workers=1", coming)
     asked = asked_for(page)
-    expect_news(page, "UMX-L is on its way to this computer: 40%, ")
+    expect_news(page, "UMX-L is on its way: 40%, ")
     expect(choice(page, "umxl").locator("input")).to_be_disabled()
     expect_state(page, "ready")
     assert not [url for url in asked if "/umxl/" in url]
@@ -265,7 +265,7 @@ def test_an_open_page_learns_of_a_model_that_comes_to_its_site(visit: Visit) -> 
 def test_a_song_doesnt_wait_for_what_takes_longer_than_itself(visit: Visit) -> None:
     coming = Coming(100)
     page, _ = visit("?workers=1", coming)
-    expect_news(page, "UMX-L is on its way to this computer: 40%, 1 min ")
+    expect_news(page, "UMX-L is on its way: 40%, 1 min ")
     drop(page, ("one.wav", wav(compose(60))), ("two.wav", wav(compose(1))))
     page.get_by_role("button", name="Wait for UMX-L: two").click()
     expect(card(page, "two").locator(".status")).to_contain_text("Waiting for UMX-L (1 min ")

@@ -254,8 +254,10 @@ def test_a_song_that_comes_while_others_are_restored_leaves_them_alone(
     expect(card(page, "kept")).to_be_visible(timeout=PATIENCE)
     drop(page, ("dropped.wav", wav(SHORT)))
     expect(card(page, "dropped")).to_have_attribute("data-state", "decoding", timeout=PATIENCE)
+    expect(card(page, "kept").locator(".zip")).to_be_disabled()
     page.evaluate("letDecode()")
     assert stems(card(page, "kept")) == before
+    expect(card(page, "kept").locator(".zip")).to_be_enabled()
     assert len(stems(card(page, "dropped"))) == 5
     page.reload()
     page.evaluate("letDecode()")
@@ -345,6 +347,57 @@ def test_a_song_whose_page_was_closed_is_offered_again(context: BrowserContext) 
     page.reload()
     expect(song.locator(".status")).to_contain_text("Kept on this device", timeout=PATIENCE)
     assert not page.evaluate(OWN_FILE, len(LONG))
+
+
+def test_songs_that_waited_when_the_page_was_closed_are_offered_again(
+    context: BrowserContext,
+) -> None:
+    """In their order, but for one that was cancelled; each is read from the device when its turn comes."""
+    context.route("**/worker.py", lambda route: None)  # no engine is ready
+    page = context.new_page()
+    page.goto("?workers=1")
+    songs = {f"{number}.wav": wav(compose(number)) for number in (1, 2, 3, 4)}
+    drop(page, *songs.items())
+    for content in songs.values():
+        wait_until(page, OWN_FILE, len(content))
+    page.get_by_role("button", name="Cancel 2").click()
+    page.get_by_role("button", name="Remove 2").click()
+    expect_paths(page, 6)  # folders, files
+    page.close(run_before_unload=False)
+    context.unroute("**/worker.py")
+    page = opened(context)
+    expect(page.locator(".card .title")).to_have_text(["1", "3", "4"], timeout=PATIENCE)
+    expect(page.locator(".status")).to_have_text(3 * ["Interrupted: the page was closed"])
+    for title in ("4", "3"):
+        page.get_by_role("button", name=f"Retry {title}").click()
+    for title in ("4", "3"):
+        made = {stem: read(BytesIO(data)) for stem, data in stems(card(page, title)).items()}
+        whole = made["vocals"] + made["karaoke"]
+        assert np.abs(whole - read(BytesIO(songs[f"{title}.wav"]))).max() < 1e-3
+    expect(page.locator("#kept")).to_contain_text("2 songs")
+    page.reload()
+    expect(page.locator(".card[data-state=done]")).to_have_count(2, timeout=PATIENCE)
+    expect(card(page, "1").locator(".status")).to_have_text("Interrupted: the page was closed")
+    page.get_by_role("button", name="Remove 1").click()
+    expect_paths(page, 6)  # folders, pieces, lists
+
+
+def test_what_is_offered_again_in_two_pages_is_gone_where_it_is_not_begun(
+    context: BrowserContext,
+) -> None:
+    context.route("**/worker.py", lambda route: None)
+    page = context.new_page()
+    page.goto("?workers=1")
+    content = wav(SHORT)
+    drop(page, ("song.wav", content))
+    wait_until(page, OWN_FILE, len(content))
+    page.close(run_before_unload=False)
+    context.unroute("**/worker.py")
+    page, other = opened(context), opened(context)
+    expect(card(other, "song").locator(".status")).to_contain_text("Interrupted")
+    page.get_by_role("button", name="Retry song").click()
+    expect(other.locator(".card")).to_have_count(0)
+    assert len(stems(card(page, "song"))) == 5
 
 
 def test_a_song_of_which_a_piece_is_lost_is_no_more(context: BrowserContext) -> None:

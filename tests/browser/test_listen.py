@@ -230,6 +230,13 @@ def test_drumless_is_a_file_like_karaoke(
     assert np.abs(read(path) - expected).max() < 2 / 2**15
 
 
+WATCH_DISABLED = """button => {
+  window.wasDisabled = false;
+  const look = () => (window.wasDisabled ||= button.disabled);
+  new MutationObserver(look).observe(button, { attributeFilter: ["disabled"] });
+}"""
+
+
 def test_loop_is_saved_alone_as_fast_as_it_is_heard(recording: Page, tmp_path: Path) -> None:
     """Four seconds of a tone that is louder there than elsewhere, at 80 %: five seconds of the same pitch."""
     time = np.arange(12 * RATE) / RATE
@@ -243,7 +250,11 @@ def test_loop_is_saved_alone_as_fast_as_it_is_heard(recording: Page, tmp_path: P
         song.locator(".seek").fill(second)
         song.locator(".loop").click()
     song.get_by_label("Speed").select_option("0.8")
+    song.locator(".mix").evaluate(WATCH_DISABLED)
     path = download(recording, save, tmp_path)
+    # One file at a time: what would do nothing couldn't be pressed meanwhile.
+    assert recording.evaluate("wasDisabled")
+    expect(song.locator(".mix")).to_be_enabled()
     song.get_by_role("button", name="Remove tone").click()
     card(recording, "song").get_by_role("button", name="song", exact=True).click()
     assert path.name == "tone - everything 0.04-0.08 80%.wav"

@@ -136,6 +136,23 @@ def test_places_to_fill_agree(language: str) -> None:
             assert fields(english) == fields(text), english
 
 
+ELSEWHERE = re.compile(r"comput|ordenador|ordinateur|コンピュ|rechner\b", re.IGNORECASE)
+"""Words for what a phone is not."""
+
+
+def test_the_page_speaks_of_devices_and_invites_nobody_who_has_no_mouse_to_drop() -> None:
+    texts = on_the_page() | in_the_logic() | in_the_models()
+    for language in LANGUAGES:
+        texts |= set(translations(language).values())
+    assert [text for text in texts if ELSEWHERE.search(text)] == []
+    said_after_a_drop = {
+        text for text in in_the_logic() if text.startswith(("What was dropped", "No songs"))
+    }
+    dropping = {text for text in texts if re.search(r"\bdrop(ped)?\b", text, re.IGNORECASE)}
+    # Fingers are not shown the first: see the test of a phone's first view.
+    assert dropping == {"Drop a song here", *said_after_a_drop}
+
+
 def test_what_workers_say_is_translated_by_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     english = "bass.gz is damaged: its end is lost; fetch it again."
     error = "weights.damaged", {"file": "bass.gz", "reason": "its end is lost"}, english

@@ -448,9 +448,12 @@ class Menu:
         return tr("{} is on its way ({}).").format(name, coming)
 
     def on_its_way(self, model):
-        left = coming_in_words(0, self.left(model))
-        text = tr("{} is on its way to this computer: {}%{}.")
-        return text.format(short(model.title), int(100 * model.coming), ", " + left if left else "")
+        name, percent, left = short(model.title), int(100 * model.coming), self.left(model)
+        if not percent:  # it would stand still
+            return tr("{} is on its way ({}).").format(name, coming_in_words(model.size, left))
+        words = coming_in_words(0, left)
+        text = tr("{} is on its way: {}%{}.")
+        return text.format(name, percent, ", " + words if words else "")
 
     def show_how(self):
         """To a better model, where there is none."""
@@ -496,7 +499,7 @@ class Menu:
             return
         self.worker = self.make_worker()
         self.busy(True)
-        self.bar.value = 0
+        self.bar.removeAttribute("value")  # it moves by itself until there is something to say
         view.element("model-menu").open = True
         view.say(self.status, tr("Getting the model ready: this takes a while."))
         lasts = await outcome(js.navigator.storage.persist())

@@ -20,6 +20,7 @@ class Card:
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
         self.mix_loop = find(".mix-loop")
         self.format = find(".format")
+        view.on_click(find(".skip"), self.format.focus)
         self.folder.hidden = not hasattr(js, "showDirectoryPicker")
         self.speed, self.limited = find(".speed-reached"), find(".limited")
         self.call(title)
@@ -125,16 +126,18 @@ class Card:
         self.title.setAttribute("aria-expanded", "true" if yes else "false")
         self.mixer.hidden = self.downloads.hidden = not yes
 
-    def offer_files(self, is_ready, has_mix, has_loop):
+    def offer_files(self, is_ready, is_mixing, has_mix, has_loop):
         """Enable what saves files.
 
-        is_ready: whether the files are written; has_mix: whether something is heard that can be saved; has_loop:
-        whether a part of it is repeated.
+        is_ready: whether the files are written; is_mixing: whether another is made just now; has_mix: whether something
+        is heard that can be saved; has_loop: whether a part of it is repeated.
         """
-        for control in [self.zip, self.folder] + list(self.parts.values()):
-            control.disabled = not is_ready
-        self.mix.disabled = not (is_ready and has_mix)
-        self.mix_loop.disabled = not (is_ready and has_mix and has_loop)
+        self.zip.disabled = self.folder.disabled = not is_ready
+        can_mix = is_ready and has_mix
+        mixed = [(self.mix, can_mix), (self.mix_loop, can_mix and has_loop)]
+        for control, can in mixed + [(part, is_ready) for part in self.parts.values()]:
+            # The one that was pressed keeps the focus.
+            control.disabled = not can or (is_mixing and not control.matches(":focus"))
 
     def expect(self, stems, parts):
         """Lay out the places of files that are not there yet, so that nothing moves when they are.

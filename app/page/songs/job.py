@@ -46,6 +46,7 @@ class Job:
         self.wish = None  # whether the visitor wants it to wait for a better model
         self.waits = False  # whether it does
         self.origin = None  # the control by which the keyboard has started it
+        self.copied = None  # the task that writes the song's own file to the device
         self.before = None  # the job that this one replaces once it is done, with a better model
         # A song of an earlier visit, not opened yet: its waveforms take long to draw.
         self.is_undrawn = song.kept_bytes > 0
@@ -89,12 +90,13 @@ class Job:
             self.card.say_by(song.tags)
             await downloads.prepare(song)
             self.check()
-            self.to(RUNNING, tr("Waiting for the engine…"))
+            estimating = view.capital(spoken(None))
+            self.to(RUNNING, estimating if pool.has_started else tr("Waiting for the engine…"))
             await pool.ready()
-            self.discard()  # what an interrupted visit has left
-            song.folder = await self.library.begin()
+            if not self.library.is_place(song.folder):
+                self.discard()  # what an interrupted visit has left
+            await self.keep()
             self.check()
-            keeping = asyncio.create_task(self.library.keep_own_file(song))
             song.lanes = self.lanes(pool.model)
             self.lay_out(song.lanes)
             if self.is_open:
@@ -103,14 +105,12 @@ class Job:
             self.begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
             self.models.learn(song, seconds() - self.begun)
-            await keeping  # before what else lies in the folder is removed
+            await self.copied  # before what else lies in the folder is removed
             await self.library.finish(song, pool)
             self.mixer_changed()
             await self.finish()
         except Exception as error:
-            if song.state == WAITING:
-                self.discard()  # cancelled, and to be done again
-            else:
+            if song.state != WAITING:  # else cancelled, and to be done again
                 self.clear()
                 if isinstance(error, Cancelled):
                     self.to(CANCELLED, tr("Cancelled"))
@@ -127,6 +127,19 @@ class Job:
     def is_heard(self):
         player = self.mixer.player
         return bool(player and player.head.playing)
+
+    async def keep(self):
+        """Give the song a folder, and its own file there, for the next visit to offer it if this one ends."""
+        song = self.song
+        if song.folder:
+            return
+        folder = await self.library.begin()
+        if song.folder or song.state in ENDED:  # asked for twice, or cancelled meanwhile
+            if folder:
+                asyncio.create_task(self.library.remove(folder))
+            return
+        song.folder = folder
+        self.copied = asyncio.create_task(self.library.keep_own_file(song))
 
     def may_go(self):
         """Whether it needn't wait for a better model any longer."""
@@ -265,6 +278,7 @@ class Job:
         text = tr("Kept on this device, {}").format(megabytes(self.song.kept_bytes))
         if self.song.model:
             text += tr(", made with {}").format(short(self.song.model.title))
+        self.is_writing = True
         self.to(DONE, text)
         try:
             try:
@@ -274,6 +288,8 @@ class Job:
                 await self.offer(lambda fraction: None)
         except ValueError as error:  # longer than a WAV file can be; other formats are in the menu
             self.could_not_write(error)
+        self.is_writing = False
+        self.offer_files()
 
     async def write_as(self, form):
         """Write the files of a finished song again, in another format of its menu; meanwhile there are none."""
@@ -321,7 +337,7 @@ class Job:
     def offer_files(self):
         """Enable what saves files, once they are written; what is heard, unless that is nothing, or the original."""
         is_ready, mix = self.song.state == DONE and not self.is_writing, self.mixer.mix
-        self.card.offer_files(is_ready, bool(mix.recipe()), bool(mix.loop))
+        self.card.offer_files(is_ready, self.is_mixing, bool(mix.recipe()), bool(mix.loop))
 
     def say_loud(self, mix=(), samples=0):
         """Say what was limited to full scale: of the files, and of the mix of some stems."""
@@ -427,6 +443,7 @@ class Job:
         if self.is_mixing:
             return
         self.is_mixing = True
+        self.offer_files()
         try:
             name, blob, loud = await self.write_part(pool, recipe, *part)
         except (RejectedError, ValueError, WorkerError) as error:
@@ -440,6 +457,7 @@ class Job:
             self.say_loud(recipe, loud)
         finally:
             self.is_mixing = False
+            self.offer_files()
 
     async def write_part(self, pool, recipe, name, *part):
         self.writing(0)

@@ -34,6 +34,7 @@ class Queue(Order):
         self.insert(job, self.place())
         if not self.working and not self.listening():
             self.open(job)
+        asyncio.create_task(job.keep())
         self.start()
         return job
 
@@ -45,7 +46,7 @@ class Queue(Order):
         self.insert(job, len(self.jobs))
 
     def offer(self, song):
-        """Add a song that an earlier visit was at work on, for the visitor to start it again."""
+        """Add a song that an earlier visit didn't finish, for the visitor to start it again."""
         job = self.job(song)
         job.to(CANCELLED, tr("Interrupted: the page was closed"))
         self.insert(job, self.place())
@@ -164,6 +165,7 @@ class Queue(Order):
 
     def retry(self, job):
         job.to(WAITING, tr("Waiting"))
+        asyncio.create_task(job.keep())
         self.start()
 
     def other_way(self, job):
@@ -216,8 +218,8 @@ class Queue(Order):
             view.announce(tr("{} comes before {}.").format(job.song.title, before.song.title))
 
     def gone(self, folder):
-        """Remove a song that another page has removed, unless it is being worked at here."""
-        for job in self.in_state(DONE):
+        """Remove a song that another page has removed, or works at again, unless it is being worked at here."""
+        for job in self.in_state(DONE, CANCELLED):
             if job.song.folder == folder:
                 job.song.folder = ""
                 self.drop(job)

@@ -1,8 +1,9 @@
 """Finished songs on the visitor's device, in the origin's private file system, until they are removed.
 
 Each song has a folder: its pieces, which workers write as they finish them, and at last a list of them. A folder
-without a list is of a song that some page is at work on, or was when it was closed; its name says which page. Until the
-list is written the song's own file lies there too, so that a page that is closed has another offer the song again.
+without a list is of a song that some page is at work on, or was when it was closed; its name says which page. From when
+the song waits for its turn until the list is written, its own file lies there too, so that a page that is closed has
+another offer the song again.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import js
 from pyscript.ffi import create_proxy, to_js
 
 from page import storage, view
+from page.files.sound import DecodeError
 from page.files.tags import NUMBERS, TEXTS
 from page.models.model_choice import Model
 from page.promises import RejectedError, attempt, in_time, outcome, settle
@@ -44,7 +46,10 @@ class SongLibrary:
         self.on_change, self.on_gone = on_change, on_gone
         self.root = None  # where the songs' folders are, if this browser keeps anything
         self.page, self.count = "", 0
-        self.interrupted = []  # (folder, File) of songs that a page was at work on when it was closed
+        # Of songs that a page was at work on, or would have been, when it was closed, in the order of its work: their
+        # folder, the name of their own file, and what gives it, see `Song.find`.
+        self.interrupted = []
+        self.copying = asyncio.Lock()
         self.has_asked = (
             False  # whether the browser was asked not to delete songs when space runs out
         )
@@ -70,7 +75,7 @@ class SongLibrary:
             self.channel.onmessage = create_proxy(lambda event: self.on_gone(event.data))
             self.page = await hold()
             # Names first, then pages: a song that is begun or finished in between isn't taken for a lost one.
-            names = sorted(await storage.names(self.root))
+            names = sorted(await storage.names(self.root), key=lambda name: (len(name), name))
             pages = await pages_at_work()
             songs = []
             for name in names:
@@ -86,7 +91,7 @@ class SongLibrary:
                 elif name.split(SEPARATOR)[0] not in pages and not await is_foreign(root, name):
                     own = await own_file(root, name)
                     if own:
-                        self.interrupted.append((name, own))
+                        self.interrupted.append((name, own.name[len(OWN) :], in_memory(own)))
                     else:
                         await self.remove(name)
             return sorted(songs, key=lambda song: song.finished, reverse=True)
@@ -108,20 +113,25 @@ class SongLibrary:
         made = await in_time(outcome(self.root.getDirectoryHandle(name, CREATE)))
         return name if made else ""
 
+    def is_place(self, folder):
+        """Whether this page may keep a song there: its folder is another page's, or nothing is to be kept by now."""
+        return self.box.checked and folder.split(SEPARATOR)[0] == self.page
+
     async def keep_own_file(self, song):
-        """Write a song's own file into its folder, if that has room for it."""
-        try:
-            file = song.folder and song.find and await song.find()
-        except Exception:
-            return  # a demo song that can't be fetched again: what is at work is there
-        if not file or file.size > LARGEST:
-            return
-        place = await outcome(self.root.getDirectoryHandle(song.folder))
-        handle = place and await outcome(place.getFileHandle(OWN + file.name, CREATE))
-        if handle and hasattr(handle, "createWritable"):
-            stream = await outcome(handle.createWritable())
-            if stream:
-                await outcome(file.stream().pipeTo(stream))
+        """Write a song's own file into its folder, if that has room for it, after those that were asked for before."""
+        async with self.copying:
+            try:
+                file = song.folder and song.find and await song.find()
+            except Exception:
+                return  # a file that is gone: what is at work is there
+            if not file or file.size > LARGEST:
+                return
+            place = await outcome(self.root.getDirectoryHandle(song.folder))
+            handle = place and await outcome(place.getFileHandle(OWN + file.name, CREATE))
+            if handle and hasattr(handle, "createWritable"):
+                stream = await outcome(handle.createWritable())
+                if stream:
+                    await outcome(file.stream().pipeTo(stream))
 
     async def finish(self, song, pool):
         """Write a song's list, if all of its pieces are on the device, so that the next visit finds it.
@@ -316,16 +326,34 @@ async def is_foreign(root, name):
 
 
 async def own_file(root, name):
-    """The song's own file that lies in a folder, in memory: the folder may go. None where there is none as a whole."""
+    """The handle of the song's own file that lies in a folder; None where there is none as a whole."""
     place = await outcome(root.getDirectoryHandle(name))
     for entry in await storage.names(place) if place else []:
         if entry.startswith(OWN):
             handle = await outcome(place.getFileHandle(entry))
             file = handle and await outcome(handle.getFile())
-            data = file and await outcome(file.arrayBuffer())
-            if data and data.byteLength:
-                return js.File.new(to_js([data]), entry[len(OWN) :], to_js({"type": file.type}))
+            if file and file.size:
+                return handle
     return None
+
+
+def in_memory(handle):
+    """What gives a song's own file: read when it is first asked for, it stays in memory, because its folder goes."""
+    found = []
+
+    async def find():
+        if not found:
+            name = handle.name[len(OWN) :]
+            try:
+                file = await settle(handle.getFile())
+                data = await settle(file.arrayBuffer())
+            except RejectedError:
+                text = tr("“{}” is gone, or has changed since it was chosen: choose it again.")
+                raise DecodeError(text.format(name))
+            found.append(js.File.new(to_js([data]), name, to_js({"type": file.type})))
+        return found[0]
+
+    return find
 
 
 async def read(root, name):

@@ -56,6 +56,8 @@ class Pool:
         self.workers = []
         self.queue = []
         self.settled = asyncio.Event()
+        # Whether it was loaded once, and did not fail since: when workers are made anew, that is no news to anybody.
+        self.has_started = False
         self.made = 0  # how many workers there were at the start
         self.looking = False  # whether a check of what keeps workers from starting is under way
         self.looked = 0  # when the last check ended
@@ -136,6 +138,7 @@ class Pool:
                 self.drop(worker)
             self.model, self.engine, self.cutting = next(iter(loaded.values()))
             self.idle = list(loaded)
+        self.has_started = not self.failure
         self.settled.set()
         self.on_change()
 
