@@ -13,19 +13,19 @@ from page.promises import in_time, settle
 from umx.names import MANIFEST
 
 SCRIPT = "service-worker.js"
-CACHE = "umx at "  # as there
+CACHE = "umx at "  # as in the service worker, which can't import it
 SNAPSHOT_MAKER = "app/offline/snapshot-maker.mjs"
 ENGINE_FILES = {"openblas": ("app/vendor/pyodide/openblas-",)}
-"""What an engine needs that others don't: beginnings of paths."""
+"""Files that only one engine needs, by the beginnings of their paths."""
 PATIENCE = 3
-"""Seconds that a new version gets to answer, and to start; after that the page goes on with the old one."""
+"""Seconds that a new version has to answer, and to start; after that the page goes on with the old one."""
 
 
 async def renew(is_free):
     """Before anything is under way: have a new version of the site start, if one waits and no other page is open.
 
-    Should it start later than the page can wait, the page is loaded anew as soon as is_free() says that it may be: what
-    it fetches from then on is of the new version.
+    If it starts later, the page is loaded anew as soon as is_free() allows it: whatever it fetches from then on is of
+    the new version.
     """
     try:
         workers = js.navigator.serviceWorker
@@ -43,7 +43,7 @@ async def renew(is_free):
             if await ask(registration.waiting, "renew", patience=PATIENCE):
                 await begun
     except Exception:
-        pass  # browsers refuse in many ways, and none of them matters to the visitor's song
+        pass  # browsers refuse in many ways, and songs can be separated all the same
 
 
 async def reload(is_free):
@@ -53,7 +53,7 @@ async def reload(is_free):
 
 
 async def has(folder):
-    """Whether a model of the site, in the folder of this path, is on the device as a whole."""
+    """Whether the device has all files of a model of the site. folder: the path of its folder."""
     try:
         manifest = json.loads(await settle((await kept(folder + MANIFEST)).text()))
         # Format 1 has a file a target.
@@ -66,16 +66,16 @@ async def has(folder):
 
 
 async def kept(path):
-    """What the service worker has kept of a path, if it has."""
+    """The service worker's copy of a path, or None."""
     where = js.URL.new(".", js.document.baseURI).href
     options = to_js({"cacheName": CACHE + where, "ignoreSearch": True})
     return await settle(js.caches.match(where + path, options))
 
 
 async def keep(prefixes, files):
-    """Have the page kept, and of the optional files those whose paths begin so; say whether it came to that.
+    """Have the page kept, and the optional files whose paths begin with a prefix. Returns whether they are.
 
-    files: Blobs by path, of those that are here already.
+    files: those that are here already, Blobs by path.
     """
     try:
         workers = js.navigator.serviceWorker
@@ -83,7 +83,7 @@ async def keep(prefixes, files):
         registration = await workers.ready
         if await ask(registration.active, "keep", prefixes, files):
             return True
-        # A model that has come since is known to a newer version, which starts at the next visit.
+        # Only a newer version knows a model that has come since; it starts at the next visit.
         await settle(registration.update())
         if registration.installing:
             await event(
@@ -96,7 +96,7 @@ async def keep(prefixes, files):
 
 
 async def quicken():
-    """Have the engine's next start take less time, see `snapshot.mjs`; waits until all is done for that."""
+    """Speed up the engine's next start, see `snapshot.mjs`. Waits until the snapshot is made."""
     address = js.URL.new(SNAPSHOT_MAKER, js.document.baseURI).href
     worker = js.Worker.new(address, to_js({"type": "module"}))
 
@@ -107,7 +107,7 @@ async def quicken():
 
 
 async def ask(worker, kind, prefixes=(), files=None, patience=None):
-    """Send a request to a service worker and wait for its answer, true or false, or for `patience` seconds."""
+    """Send a request to a service worker, and wait for its answer, true or false, for `patience` seconds at most."""
     channel = js.MessageChannel.new()
     message = event(lambda listener: setattr(channel.port1, "onmessage", listener), patience)
     request = {"kind": kind, "prefixes": list(prefixes), "files": files or {}}
@@ -117,7 +117,7 @@ async def ask(worker, kind, prefixes=(), files=None, patience=None):
 
 
 def event(listen, patience=None):
-    """A promise of the event that the listener given to `listen` hears, or of None after `patience` seconds."""
+    """A promise of an event, or of None after `patience` seconds. listen: called with the listener to install."""
 
     def executor(resolve, reject):
         listen(resolve)

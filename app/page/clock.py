@@ -3,15 +3,15 @@
 import js
 
 LONGEST_TICK = 90
-"""Seconds between two looks at the clock that were still awake: browsers give a hidden page one a minute."""
+"""Longest time between two looks that counts as awake, in seconds: a hidden page gets one a minute."""
 
 awake = looked = 0.0
 
 
 def seconds():
-    """Seconds in which the page was awake: a computer that sleeps, or a page that is frozen, doesn't work.
+    """Seconds in which the page was awake. A sleeping computer or a frozen page doesn't count.
 
-    To be called often, as the pool does.
+    It must be called often; the pool does.
     """
     global awake, looked
     now = js.performance.now() / 1000

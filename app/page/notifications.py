@@ -1,4 +1,4 @@
-"""The page says that the work is done to a visitor who looks elsewhere: by a notification, by two notes."""
+"""Tells a visitor who looks elsewhere that the work is done: by a notification, by two notes."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from page.text.texts import tr
 
 
 class Notifications:
-    """One at the end of the work, where the visitor has asked for it and the browser allows it."""
+    """A notification at the end of the work, if the visitor wants it and the browser allows it."""
 
     def __init__(self):
         self.box, self.note = view.element("notify"), view.element("notify-note")
@@ -35,7 +35,7 @@ class Notifications:
         kind = js.Notification
         made = attempt(js.Reflect.construct, kind, to_js([title, options]), kind)
         if not await outcome(made):
-            # Phones want the service worker to show it.
+            # On phones only the service worker may show it.
             registration = await settle(js.navigator.serviceWorker.getRegistration())
             if registration:
                 registration.showNotification(title, options)

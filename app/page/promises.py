@@ -1,7 +1,6 @@
 """Promises that may be rejected, and functions that may throw.
 
-A task of this MicroPython that awaits a rejected promise is never woken, and what a function of JavaScript throws goes
-past every `except`.
+In this MicroPython, a task that awaits a rejected promise is never woken, and no `except` catches JavaScript's errors.
 """
 
 import asyncio
@@ -10,7 +9,7 @@ import js
 from pyscript.ffi import create_proxy, to_js
 
 PATIENCE = 5
-"""Seconds in which a browser's storage has to answer: it may never do."""
+"""Seconds that a browser's storage has to answer: some never do."""
 
 
 class RejectedError(Exception):
@@ -34,9 +33,9 @@ async def outcome(promise):
 
 
 async def in_time(work, seconds=PATIENCE):
-    """Await a coroutine for some seconds. Gives its result, or None where it takes longer; it goes on unheard.
+    """Await a coroutine for some seconds. Gives its result, or None where it takes longer; then it goes on unheard.
 
-    Not `asyncio.wait_for`: what is awaited at the top level of a program can't be woken by it.
+    `asyncio.wait_for` can't wake a program that awaits at its top level.
     """
     results = []
 
@@ -57,7 +56,7 @@ async def in_time(work, seconds=PATIENCE):
 
 
 def attempt(function, *arguments):
-    """A promise of what a function of JavaScript gives, rejected if it throws.
+    """A promise of the result of a JavaScript function, rejected if it throws.
 
     The function gets one argument more, undefined.
     """

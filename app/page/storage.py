@@ -1,4 +1,4 @@
-"""The origin's private file system, as far as the browser has one."""
+"""The origin's private file system, where the browser has one."""
 
 import js
 from pyscript.ffi import to_js
@@ -7,7 +7,7 @@ from page.promises import in_time, outcome
 
 
 async def folder(name):
-    """One of its folders, made if need be; None where there is none, as over plain http, or no answer."""
+    """One of its folders, made if need be. None where there is no such storage, as over plain http, or no answer."""
     storage = getattr(js.navigator, "storage", None)
     if not getattr(storage, "getDirectory", None):
         return None
@@ -20,7 +20,7 @@ async def made(storage, name):
 
 
 async def names(folder):
-    """Of what lies in a folder, as far as it can be read."""
+    """Names in a folder, as far as it can be read."""
     found, keys = [], folder.keys()
     while True:
         step = await outcome(keys.next())

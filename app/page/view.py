@@ -139,7 +139,7 @@ def capital(text):
 
 
 def after_paint(function):
-    """Call a function once all that is there now is on the screen."""
+    """Call a function once the page is painted as it is now."""
 
     def next_frame(time):
         requestAnimationFrame(create_proxy(lambda time: function()))

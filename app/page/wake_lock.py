@@ -22,7 +22,7 @@ class WakeLock:
             try:
                 lock = await settle(js.navigator.wakeLock.request("screen"))
             except RejectedError:
-                return  # a low battery, or the page isn't in front: asked again when it is
+                return  # the battery is low, or the page isn't in front; it is asked for again when it is
             if self.wanted and not self.lock:
                 self.lock = lock
                 view.on(lock, "release", self.lost)

@@ -1,4 +1,4 @@
-"""Official models made of picked or fetched checkpoints, for workers, and kept on the visitor's device."""
+"""Makes official models of picked or fetched checkpoints, in workers, and keeps them on the visitor's device."""
 
 import asyncio
 import io
@@ -23,8 +23,10 @@ UNFINISHED = ".unfinished"
 """Ends the name of the folder in which a model is being made."""
 PRESET = "web"
 CHUNK = 1 << 20
-HASHING = 0.1  # of the work
-DOWNLOADING = 0.8  # of the work where the files are downloaded first
+HASHING = 0.1
+"""Share of the work."""
+DOWNLOADING = 0.8
+"""Share of the work where the files are downloaded first."""
 
 
 class Picked(io.RawIOBase):
@@ -62,10 +64,10 @@ class Picked(io.RawIOBase):
 
 
 async def convert(files: Any, report: Callable[[float], None]) -> dict[str, object]:
-    """Make a model of an official one's checkpoints and keep it. Answers with its name.
+    """Convert an official model's checkpoints and keep the result. Answers with the model's name.
 
     files: Files that the visitor picked, in any order, under any name.
-    Raises ConvertError or CheckpointError, and leaves all as it was then.
+    Raises ConvertError or CheckpointError; then nothing has changed.
     """
     name, checkpoints = await recognised(list(files), report)
     official = OFFICIAL[name]
@@ -93,7 +95,7 @@ async def convert(files: Any, report: Callable[[float], None]) -> dict[str, obje
 
 
 async def put_in_place(unfinished: storage.Folder, manifest: Manifest) -> None:
-    """Move a model's files from the folder where it was made to its own, in place of one that was made before."""
+    """Move a model's files from the folder where it was made to its own, and replace an older one."""
     await storage.remove_model(manifest.name)
     folder = await storage.model_folder(manifest.name, create=True)
     for entry in manifest.files:
@@ -104,7 +106,7 @@ async def put_in_place(unfinished: storage.Folder, manifest: Manifest) -> None:
 
 @asynccontextmanager
 async def turn() -> AsyncIterator[None]:
-    """Pages make models one after the other; and while one does, none throws away what isn't finished."""
+    """Wait for this page's turn. Pages make models one at a time, and meanwhile none deletes unfinished ones."""
     loop = asyncio.get_running_loop()
     begun, over = loop.create_future(), loop.create_future()
 
@@ -121,9 +123,9 @@ async def turn() -> AsyncIterator[None]:
 
 
 async def download(name: str, report: Callable[[float], None]) -> dict[str, object]:
-    """Fetch an official model's checkpoints, and then do as `convert` does.
+    """Fetch an official model's checkpoints, and then `convert` them.
 
-    Raises WeightsError where they can't be had.
+    Raises WeightsError where they can't be fetched, and the errors of `convert`.
     """
     official = OFFICIAL[name]
     files = []
@@ -140,7 +142,7 @@ async def download(name: str, report: Callable[[float], None]) -> dict[str, obje
 async def recognised(
     files: list[Any], report: Callable[[float], None]
 ) -> tuple[str, dict[Checkpoint, Any]]:
-    """Which official model the files are of, and which of its checkpoints each is; they are known by their hashes."""
+    """The official model that the files are of, and its checkpoints' files, recognised by their hashes."""
     digests = {}
     for number, file in enumerate(files, 1):
         digests[await digest(file)] = file

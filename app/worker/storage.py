@@ -1,4 +1,4 @@
-"""The origin's private file system, for workers: the page has no quick way to write there."""
+"""The origin's private file system, for workers. The page itself has no fast way to write there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ Folder = Any
 
 @contextmanager
 def lent(data: bytes) -> Iterator[Any]:
-    """Python's own bytes as a Uint8Array, without a copy, for as long as the block lasts."""
+    """A Uint8Array of Python's own bytes, without a copy; it lasts as long as the block."""
     proxy = create_proxy(data)
     buffer = proxy.getBuffer("u8")
     try:
@@ -38,9 +38,9 @@ async def folder(*names: str, create: bool = False) -> Folder:
 
 
 async def write(place: Folder, name: str, *parts: Any) -> Any:
-    """Write a file into a folder and give it, a File. Raises OSError where there is no room for it, else JsException.
+    """Write a file into a folder, and return it, a File. Raises OSError where there is no room, else JsException.
 
-    parts: one after the other; each is bytes, or an array of uint8.
+    parts: bytes or arrays of uint8, written one after the other.
     """
     try:
         handle = await place.getFileHandle(name, create=True)

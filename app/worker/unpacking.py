@@ -11,8 +11,10 @@ from umx.format.safetensors import Tensor
 
 
 async def read(blob: Any, entry: WeightFile, manifest: Manifest) -> dict[str, Tensor]:
-    """As `packing.read_weights`, of a Blob; left to that where the browser lacks something, as it does on pages
-    without HTTPS, or the file isn't packed."""
+    """As `packing.read_weights`, for a Blob.
+
+    That function does it where the file isn't packed, or the browser lacks something, as on pages without HTTPS.
+    """
     start = (await blob.slice(0, len(GZIP_MAGIC)).arrayBuffer()).to_bytes()
     if start != GZIP_MAGIC or not hasattr(js, "DecompressionStream") or not subtle():
         return read_weights((await blob.arrayBuffer()).to_bytes(), entry, manifest)
@@ -27,7 +29,7 @@ def subtle() -> Any:
 
 
 async def unpacked(blob: Any, entry: WeightFile) -> Any:
-    """The unpacked bytes, a Uint8Array, at most one more than the manifest names. Raises WeightsError."""
+    """The unpacked bytes, a Uint8Array, at most one more than the manifest states. Raises WeightsError."""
     out, end = js.Uint8Array.new(entry.unpacked_size + 1), 0
     reader = blob.stream().pipeThrough(js.DecompressionStream.new("gzip")).getReader()
     try:

@@ -1,4 +1,4 @@
-"""What the headers of files say of their channels, where the media library doesn't. Pure Python, on MicroPython too."""
+"""Channels in the headers of files, where the media library doesn't read them. Pure Python, on MicroPython too."""
 
 from umx.signal.layout import WAV, by_count
 
@@ -12,7 +12,7 @@ AAC = by_count(
     "FC FL FR BL BR LFE",
     "FC FLC FRC FL FR BL BR LFE",
 )
-"""As AAC itself has them (ISO/IEC 14496-3, table 1.19)."""
+"""Layouts in AAC's own order (ISO/IEC 14496-3, table 1.19)."""
 
 
 def wav_mask(head):
@@ -30,12 +30,12 @@ def wav_mask(head):
 
 
 def number(some):
-    """Of little-endian bytes."""
+    """The number that little-endian bytes stand for."""
     return sum(byte << 8 * index for index, byte in enumerate(some))
 
 
 def aac_configuration(config):
-    """AAC's number for its channels in an AudioSpecificConfig; 0 if they are described elsewhere, or not at all."""
+    """The channel configuration in an AudioSpecificConfig of AAC; 0 if channels are described elsewhere, or nowhere."""
     bits = "".join("{:08b}".format(byte) for byte in config[:8])
     place = 11 if bits[:5] == "11111" else 5
     place += 28 if bits[place : place + 4] == "1111" else 4

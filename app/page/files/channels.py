@@ -1,4 +1,4 @@
-"""Which speakers the channels of a decoded file are for: what the file says, in the order that this browser keeps."""
+"""Which speakers the channels of a decoded file are for: by the file's headers, in this browser's order."""
 
 import js
 
@@ -22,7 +22,7 @@ Most decoders put channels into the order of WAV. Firefox's Vorbis decoder doesn
 async def layouts(file, source, track):
     """The layouts of a file's channels as they are decoded, by their count; empty where nobody knows.
 
-    source, track: of the file, as the media library reads it.
+    source, track: the file's, as the media library reads them.
     """
     try:
         codec = await settle(track.getCodec()) or ""
@@ -47,7 +47,7 @@ def masked(mask, channels):
 
 
 async def is_known(codec, track):
-    """Whether a codec's own layouts are meant."""
+    """Whether the codec's own layouts apply."""
     config = await settle(track.getDecoderConfig())
     description = getattr(config, "description", None)
     said = bytes(js.Uint8Array.new(description)) if description else b""

@@ -1,4 +1,4 @@
-"""A file that the visitor chose to 44.1 kHz stereo, by the browser's own decoders."""
+"""Decodes a file that the visitor chose to 44.1 kHz stereo, with the browser's own decoders."""
 
 import js
 from pyscript.ffi import create_proxy
@@ -15,14 +15,14 @@ LONG = 480
 """Seconds from which on a song is decoded piece by piece: the samples of eight minutes take 170 MB, and twice that
 while they are decoded."""
 A_GIGABYTE = 900
-"""Seconds of a song that is decoded as a whole, for each gigabyte of the device's memory: their samples take a third of
-it, and while it decodes, a browser holds them twice."""
+"""Seconds of a song that may be decoded as a whole, for each gigabyte of the device's memory. Their samples take a
+third of it, and a browser holds them twice while it decodes."""
 LONGEST = 7200
-"""The same on any device. Browsers have no buffer of more than 2 GB: a channel may take that at three hours."""
+"""The limit on any device. Browsers have no buffer of more than 2 GB, which a channel may take at three hours."""
 LARGEST = 1 << 30
-"""Bytes of a file that is read as a whole."""
+"""Bytes of a file that may be read as a whole."""
 PATIENCE = 5
-"""Seconds in which a browser's player must have found out how long a file is."""
+"""Seconds that a browser's player has to find out how long a file is."""
 
 
 async def decode(file):
@@ -67,10 +67,10 @@ def check_room(file, seconds):
 
 
 async def facts(file):
-    """About how many seconds a file lasts, 0 if nobody can tell; its channels' layouts, see `channels`; and whether it
-    has samples of more than two channels.
+    """A file's length in seconds, approximately, 0 if nobody can tell; its channels' layouts, see `channels`; whether
+    it has samples of more than two channels.
 
-    Those are decoded piece by piece, too: of five and of seven channels, Firefox's own reader of WAV files makes noise.
+    Such files are decoded piece by piece, too: Firefox's own reader of WAV files makes noise of five and of seven.
     """
     try:
         with await media_library.opened(file) as source:
@@ -83,11 +83,11 @@ async def facts(file):
             is_surround = await settle(track.getNumberOfChannels()) > CHANNELS
             return said, layouts, is_surround and codec.startswith("pcm-")
     except Exception:
-        return await played(file), {}, False  # what the library can't read
+        return await played(file), {}, False  # the library can't read it
 
 
 async def played(file):
-    """The same, as the browser's player has it."""
+    """A file's length in seconds by the browser's player, 0 if it can't tell."""
     if not file.slice(0, 1).size:
         return 0  # the player would log an error about an empty file
     player, url = js.document.createElement("audio"), js.URL.createObjectURL(file)
@@ -109,7 +109,7 @@ async def played(file):
 
 
 async def own_rate(file, sound):
-    """Samples a second of a file that was decoded to `sound`, and how many it has of each channel."""
+    """Sample rate of a file that was decoded to `sound`, and its number of samples a channel."""
     if isinstance(sound, stream.Stream):
         return sound.rate, sound.frames
     try:
@@ -122,5 +122,5 @@ async def own_rate(file, sound):
             own = await settle(context.decodeAudioData(await settle(file.arrayBuffer())))
             return rate, own.length
     except Exception:
-        pass  # what the library can't tell, or the browser can't play
+        pass  # the library can't tell, or the browser can't play it
     return SAMPLE_RATE, sound.length

@@ -18,11 +18,11 @@ from shared.facts import SAMPLE_RATE
 FORBIDDEN = '/\\:*?"<>|'
 """Characters that some file system forbids in names."""
 LONGEST = 220
-"""The most bytes of a title in a file's name; most systems allow 255 for the whole name."""
+"""Bytes of a title in a file's name, at most. Most systems allow 255 for the whole name."""
 
 
 def file_name(title, ending):
-    """A song's title and what follows, as the name of a file."""
+    """The name of a file: a song's title and an ending."""
     letters = ["_" if letter in FORBIDDEN or letter < " " else letter for letter in title]
     while len("".join(letters).encode()) > LONGEST:
         letters.pop()
@@ -30,7 +30,7 @@ def file_name(title, ending):
 
 
 async def prepare(song):
-    """Fetch what writing a song's files needs. Raises ValueError, before the work, where they can't be written."""
+    """Fetch everything that writing a song's files takes. Raises ValueError, before the work, if that can't be done."""
     form = FORMATS[song.format]
     if form.container == "Wav":
         wav.header(max(song.length, song.frames), form.kind)
@@ -43,30 +43,30 @@ async def prepare(song):
 
 
 def needs_library(song):
-    """Whether its files are anything but the kept samples behind a header."""
+    """Whether its files are more than the kept samples behind a header."""
     return Form(song).needs_library(song.kind)
 
 
 class Form:
-    """What a song's files are to be like now: it may change while one is written."""
+    """The form of a song's files at this moment; it may change while one is written."""
 
     def __init__(self, song):
         self.name, self.rate = song.format, song.rate
         self.length, self.frames = song.length, song.frames
 
     def needs_library(self, kind):
-        """Whether a file is anything but samples of a kind behind a header."""
+        """Whether a file is more than samples of a kind behind a header."""
         return self.name != kind or self.rate != SAMPLE_RATE
 
     def frames_of(self, length):
-        """How many samples a file of `length` samples at 44.1 kHz has."""
+        """Samples of a file that has `length` samples at 44.1 kHz."""
         return self.frames if length == self.length else int(length * self.rate / SAMPLE_RATE + 0.5)
 
 
 async def stem_files(song, on_progress):
     """(stem, file name, Blob) of every stem, in the order that people see.
 
-    on_progress is called with the fraction that is done, and may raise what ends the work.
+    on_progress is called with the fraction that is done. An exception that it raises ends the work.
     """
     stems, files, form = song.stems(), [], Form(song)
     for index, stem in enumerate(stems):
@@ -80,10 +80,10 @@ async def stem_files(song, on_progress):
 
 
 async def file_of(song, form, name, sound, on_progress):
-    """The name and the Blob of a file of some of a song's sound.
+    """The name and the Blob of a file with a part of a song's sound.
 
-    form: a Form; name: what it is of the song; sound: samples in Blobs, how many they are, and their kind, see
-    wav.FORMATS; on_progress: see `stem_files`.
+    form: a Form; name: the part's; sound: samples in Blobs, their number, and their kind, see wav.FORMATS; on_progress:
+    see `stem_files`.
     """
     parts, length, kind = sound
     said = tags.of_part(song.tags, song.title, name)
@@ -109,15 +109,15 @@ def wav_chunks(said):
 
 
 async def zipped(files):
-    """All files as one Blob, a zip that is streamed together."""
+    """All files as one Blob: a zip, which is streamed."""
     entries = [{"name": name, "input": blob} for _, name, blob in files]
     return await settle(client_zip.downloadZip(to_js(entries)).blob())
 
 
 async def into_folder(files):
-    """Write files into a folder that the visitor picks; whether one was picked. Raises RejectedError.
+    """Write files into a folder that the visitor picks. Returns whether one was picked. Raises RejectedError.
 
-    They are numbered where others of their names are there, as songs of one name are from the command line.
+    Files get a number where their names are taken, as the command line does it.
     """
     try:
         folder = await settle(js.showDirectoryPicker(to_js({"mode": "readwrite"})))
@@ -143,7 +143,7 @@ async def is_any_in(folder, names):
 
 
 def numbered(name, number):
-    """The name of a stem's file whose song is one of several of its name."""
+    """The name of a stem's file with a number behind the song's title."""
     title, ending = name.rsplit(" - ", 1)
     return "{} ({}) - {}".format(title, number, ending)
 
@@ -151,8 +151,8 @@ def numbered(name, number):
 async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1):
     """The sum of some stems as a file: its name, its Blob, and how many samples were too loud.
 
-    mix: by stem its gain and its place from -1, left, to 1, right. name: what it is of the song. loop: begin and end in
-    samples, of a part of the song. speed: 1 is the song's own. on_progress: see `stem_files`.
+    mix: by stem its gain, and its pan from -1, left, to 1, right. name: the mix's. loop: begin and end of a part of the
+    song, in samples. speed: 1 is the song's own. on_progress: see `stem_files`.
     Raises WorkerError, RejectedError or ValueError.
     """
     form, kind = Form(song), song.kind
@@ -164,7 +164,7 @@ async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1):
         if first < last:
             some = [part_of(blobs[stem], first, last, kind) for stem in mix]
             work.append(mixed_piece(pool, some, gains, pans, kind))
-    # All pieces are asked for at once, so that they come before the next batch of a song at work.
+    # All pieces are asked for at once, so that they get ahead of the next batch of a song at work.
     answers = await asyncio.gather(*work, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, Exception):
@@ -181,13 +181,13 @@ async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1):
 
 
 def part_of(blob, first, last, kind):
-    """A Blob of the samples from `first` to `last` of those in a Blob."""
+    """The samples from `first` to `last` in a Blob, as a Blob."""
     size = wav.frame_bytes(kind)
     return blob.slice(first * size, last * size)
 
 
 async def mixed_piece(pool, *mix):
-    """A Blob of the sum's samples, and how many were too loud, by whichever workers there are."""
+    """The sum's samples as a Blob, and how many were too loud. Asks again where workers are made anew."""
     while True:
         await pool.ready()
         try:

@@ -6,16 +6,16 @@ from pyscript.ffi import create_proxy
 from page.promises import settle
 
 ENDINGS = ("aac", "aif", "aiff", "caf", "flac", "m4a", "mka", "mp3", "oga", "ogg", "opus", "wav")
-"""Of files that may be songs though the browser has no type for them."""
+"""Endings of files that may be songs though the browser has no type for them."""
 
 
 def entries(transfer):
-    """What was dropped: Files, and FileSystemEntries of folders where the browser has them.
+    """Everything that was dropped: Files, and FileSystemEntries of folders where the browser has them.
 
-    It has to be asked for at once: it is gone after the event.
+    To be called within the event: afterwards it is gone.
     """
     items = [item for item in list(transfer.items) if item.kind == "file"]
-    # The entry of what is no file on disk, such as a mail's attachment, can't be read in every browser; the File can.
+    # Some browsers can't read the entry of what is no file on disk, such as a mail's attachment. The File works.
     return [folder_of(item) or item.getAsFile() for item in items] or list(transfer.files)
 
 
@@ -25,7 +25,7 @@ def folder_of(item):
 
 
 async def within(entries):
-    """All the Files; of those in folders, what looks like sound, in order of name. Raises RejectedError."""
+    """All the Files, and from folders those that look like sound, by name. Raises RejectedError."""
     found = []
     for entry in entries:
         if getattr(entry, "isDirectory", False):
@@ -55,7 +55,7 @@ async def children(folder):
 
 
 async def called_back(function):
-    """What a function gives to the first of its two callbacks; the second is for errors."""
+    """The argument of the first of a function's two callbacks; the second is for errors."""
     return await settle(
         js.Promise.new(create_proxy(lambda resolve, reject: function(resolve, reject)))
     )

@@ -10,9 +10,9 @@ from page.promises import settle
 from shared.facts import SAMPLE_RATE
 
 STRETCH = 2 * SAMPLE_RATE
-"""Samples, about, that are read at a time."""
+"""Samples that are read together, approximately."""
 MARGIN = 1024
-"""Samples beside a stretch that a change of the sample rate may look at."""
+"""Samples before and behind a stretch that resampling may take into account."""
 
 
 def wav_blob(parts, frames, kind, tags=()):
@@ -30,9 +30,9 @@ def array(some):
 async def encoded(parts, length, kind, name, rate, frames, tags, on_progress):
     """A file of a format by its name in `formats`, as a Blob.
 
-    parts: `length` samples of every channel in Blobs, of a kind in wav.FORMATS; rate, frames: samples a second of the
-    file, and how many it is to have; tags: as `tags` reads them. on_progress is called with the fraction that is done;
-    what it raises ends the work.
+    parts: `length` samples of every channel in Blobs, of a kind in wav.FORMATS. rate, frames: the file's sample rate
+    and number of samples. tags: as `tags` reads them. on_progress is called with the fraction that is done; an
+    exception that it raises ends the work.
     """
     form = FORMATS[name]
     on_progress(0)
@@ -68,7 +68,7 @@ async def encoded(parts, length, kind, name, rate, frames, tags, on_progress):
 
 
 def steps(rate):
-    """The fewest samples at 44.1 kHz that last as long as a whole number of those at another rate, and that number."""
+    """The fewest samples at 44.1 kHz that last as long as a whole number at another rate, and that number."""
     one, other = SAMPLE_RATE, rate
     while other:
         one, other = other, one % other
@@ -76,7 +76,7 @@ def steps(rate):
 
 
 def stretches(rate, frames):
-    """Where to read, where to write and how many samples to write, until there are `frames` of them."""
+    """Where to read, where to write, and how many samples to write, until `frames` are written."""
     step, new_step = steps(rate)
     many = max(1, STRETCH // step)
     for index in range(-(-frames // (many * new_step))):
@@ -93,9 +93,9 @@ async def as_kept(library, samples, first, count):
 
 
 async def resampled(samples, length, kind, begin, rate, count):
-    """`count` samples of each channel at another rate, from where those at 44.1 kHz are at `begin`: a Float32Array.
+    """`count` samples of each channel at another rate, from the one at 44.1 kHz numbered `begin` on: a Float32Array.
 
-    The browser's decoder does it, faster than a Python loop, and with the resampler that decodes songs.
+    The browser's decoder resamples, faster than a Python loop, and as it does when it decodes songs.
     """
     step, new_step = steps(rate)
     margin = 0 if rate == SAMPLE_RATE else -(-MARGIN // step)
@@ -111,13 +111,13 @@ async def resampled(samples, length, kind, begin, rate, count):
     skip = before * new_step
     planes = js.Float32Array.new(CHANNELS * count)
     for channel in range(CHANNELS):
-        # At the song's end the decoder may give a sample less; that one stays silent.
+        # At the song's end the decoder may give one sample less, which stays silent.
         planes.set(audio.getChannelData(channel).subarray(skip, skip + count), channel * count)
     return planes
 
 
 def sample(library, planes, first, rate, kind):
-    """A stretch as the library takes it: in as many bits as the file is to have."""
+    """A stretch in the library's form, with as many bits as the file has."""
     floats = library.AudioSample.new(described("f32-planar", planes, first, rate))
     if kind != "16":
         return floats
@@ -128,12 +128,14 @@ def sample(library, planes, first, rate, kind):
 
 
 def interleaved(library, planes, count):
-    """A Blob of the samples of every channel, of which `planes` are Float32Arrays, in turn: 32-bit floats."""
+    """A Blob of interleaved 32-bit floats. planes: a Float32Array for each channel."""
     joined = js.Float32Array.new(CHANNELS * count)
     for channel, plane in enumerate(planes):
         joined.set(plane, channel * count)
     floats = library.AudioSample.new(described("f32-planar", joined, 0, SAMPLE_RATE))
-    in_turn = js.Float32Array.new(joined.length)  # another: the library reads `joined` meanwhile
+    in_turn = js.Float32Array.new(
+        joined.length
+    )  # a separate array: the library reads `joined` meanwhile
     floats.copyTo(in_turn, to_js({"format": "f32", "planeIndex": 0}))
     floats.close()
     return js.Blob.new(to_js([in_turn]))

@@ -1,4 +1,4 @@
-"""The kinds of files that stems are saved as."""
+"""File formats that stems are saved in."""
 
 import js
 from pyscript.ffi import to_js
@@ -12,9 +12,9 @@ FLAC_RATES = MP3_RATES + (88200, 96000, 176400, 192000)
 
 class Format:
     def __init__(self, ending, kind, container, codec, rates=(), bitrate=None):
-        """kind: of its samples, and of those that are kept to make it of, see wav.FORMATS.
+        """kind: of its samples, and of those that are kept for it, see wav.FORMATS.
 
-        container, codec: by their names in the media library. rates: samples a second that it can have, if not any.
+        container, codec: their names in the media library. rates: the sample rates that it can have; () for any.
         bitrate: bits a second.
         """
         self.ending, self.kind = ending, kind
@@ -22,7 +22,7 @@ class Format:
         self.rates = rates
 
     def rate(self, wanted):
-        """Samples a second of its files, where one would have them `wanted`."""
+        """Sample rate of its files if `wanted` is asked for."""
         for rate in (wanted, SAMPLE_RATE):
             if not self.rates or rate in self.rates:
                 return rate
@@ -38,18 +38,18 @@ FORMATS = {
     "mp3": Format("mp3", "16", "Mp3", "mp3", MP3_RATES, 256000),
     "opus": Format("opus", "16", "Ogg", "opus", (48000,), 160000),
 }
-"""By the values of the page's menu."""
+"""Formats by the values of the page's menu."""
 KINDS = ("16", "24", "float")
-"""Of samples, from coarse to fine."""
+"""Kinds of samples, from coarse to fine."""
 
 
 def possible(kind):
-    """The formats that samples of a kind are fine enough for."""
+    """Formats for which samples of a kind are fine enough."""
     return [name for name, form in FORMATS.items() if KINDS.index(form.kind) <= KINDS.index(kind)]
 
 
 async def can_encode_opus():
-    """Whether the browser does; what other formats need comes with the page."""
+    """Whether the browser can encode Opus. The page itself brings everything for other formats."""
     encoder = getattr(js, "AudioEncoder", None)
     if not encoder:
         return False

@@ -1,13 +1,13 @@
 """Finds how many samples an encoder put before and behind a song, from the first bytes of the file.
 
-Browsers leave them out where they decode a whole file; of parts of a file, the page has to. Pure Python, on MicroPython
-too.
+Browsers drop them when they decode a whole file; the page must drop them from parts of a file. Pure Python, on
+MicroPython too.
 """
 
 HEAD = 1 << 12
-"""Bytes that suffice, if they begin where the tags end."""
+"""Bytes behind the tags that suffice."""
 ENCODERS = (b"LAME", b"Lavf", b"Lavc")
-"""Those that say how much it is, as FFmpeg has them."""
+"""Encoders that state the numbers, as in FFmpeg."""
 MP3_DECODER = 529
 """Samples by which every MP3 decoder is late."""
 
@@ -20,8 +20,7 @@ def tag_size(head):
 
 
 def mp3(head):
-    """Samples before and behind the song in an MP3 file, from its first frame, which is a Xing header or has nothing
-    to say."""
+    """Samples before and behind the song in an MP3 file, by its first frame; 0 and 0 if that is no Xing header."""
     place = max(head.find(b"Xing", 0, 64), head.find(b"Info", 0, 64))
     if place < 0 or len(head) < place + 8:
         return 0, 0
@@ -35,7 +34,7 @@ def mp3(head):
 
 
 def opus(head):
-    """Where in an Ogg file it says how many samples of Opus come before the song, and how many; None, 0 if nowhere."""
+    """Position of the field with the number of samples before an Opus song, and that number; None and 0 without one."""
     place = head.find(b"OpusHead")
     if place < 0 or len(head) < place + 12:
         return None, 0

@@ -14,11 +14,11 @@ ENCODERS = {
     "flac": ("app/vendor/flac-encoder/mediabunny-flac-encoder.min.js", "Flac"),
     "mp3": ("app/vendor/mp3-encoder/mediabunny-mp3-encoder.min.js", "Mp3"),
 }
-"""By codec: a script that lets the library encode it, and the word in the names that the script defines."""
+"""By codec: the script that enables the library to encode it, and the word in the names that the script defines."""
 
 
 async def library():
-    """The library's names. Raises RejectedError if it can't be fetched; the browser keeps what it has."""
+    """The library's module. Raises RejectedError if it can't be fetched. The browser loads it once."""
     modules = await settle(js_import(view.address(LIBRARY)))
     return modules[0]
 
@@ -43,7 +43,7 @@ class Opened:
 
 
 async def opened(file):
-    """A file that the visitor chose."""
+    """Open a file that the visitor chose."""
     media = await library()
     reading, options = js.Object.new(), js.Object.new()
     # Ignore read-ahead errors; errors in requested reads still reject.
@@ -64,7 +64,7 @@ async def bytes_of(blob):
 
 
 async def end_of(track):
-    """The second at which a track of a file ends; 0 if nothing of it can be read."""
+    """The second at which a track ends; 0 if nothing of it can be read."""
     media = await library()
     # Ask for the first frame first: in a FLAC file without any, the library looks for the last one for ever.
     first = await settle(media.EncodedPacketSink.new(track).getFirstPacket())
@@ -72,7 +72,7 @@ async def end_of(track):
 
 
 async def library_for(form):
-    """The library, once it can write a format. Raises RejectedError if what it needs can't be fetched."""
+    """The library, once it can write a format. Raises RejectedError if a script for that can't be fetched."""
     media = await library()
     if form.codec not in ENCODERS:
         return media

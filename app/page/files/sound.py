@@ -1,4 +1,4 @@
-"""Decoded sound: 44.1 kHz stereo in the browser's memory, and what batches are cut from."""
+"""Decoded sound: 44.1 kHz stereo in the browser's memory, from which batches are cut."""
 
 import js
 
@@ -44,11 +44,11 @@ class Sound:
         return self.audio, 0
 
     def close(self):
-        """Nothing is to be done: the samples go with what holds them."""
+        """Do nothing: the samples are freed with this object."""
 
 
 async def buffer(data):
-    """What the bytes of a file, in an ArrayBuffer, sound like: an AudioBuffer. Raises RejectedError."""
+    """The sound of a file's bytes, which are in an ArrayBuffer: an AudioBuffer. Raises RejectedError."""
     context = js.OfflineAudioContext.new(CHANNELS, 1, SAMPLE_RATE)
     return await settle(context.decodeAudioData(data))
 
@@ -56,7 +56,7 @@ async def buffer(data):
 async def to_stereo(audio, gains):
     """An AudioBuffer of two channels.
 
-    gains: of each channel in the left and in the right one, see `layout`.
+    gains: each channel's in the left and the right one, see `layout`.
     """
     if audio.numberOfChannels == CHANNELS:
         return audio

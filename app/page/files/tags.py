@@ -1,4 +1,4 @@
-"""What a file says of the song in it: title, artist, album, cover and so on."""
+"""Tags: a song's title, artist, album, cover and so on, as its file states them."""
 
 from page.files import media_library
 from page.promises import settle
@@ -6,7 +6,7 @@ from page.promises import settle
 TEXTS = ("title", "artist", "album", "albumArtist", "genre", "comment", "lyrics")
 NUMBERS = ("trackNumber", "tracksTotal", "discNumber", "discsTotal")
 LONGEST = 100000
-"""Letters of a text. Nobody sings more; what says more is broken."""
+"""Letters of a text. Longer ones are broken: nobody sings so much."""
 LARGEST_COVER = 10000000
 """Bytes."""
 
@@ -15,7 +15,7 @@ async def read(file):
     """The tags of a file by name, those of TEXTS as text, those of NUMBERS as numbers.
 
     Beside them "date", a Date, and "images", dicts of "data" (a Uint8Array), "mimeType" and "kind". Empty where the
-    file says nothing, and where it can't be read: what is wrong with it is for the decoder to tell.
+    file has none, and where it can't be read: the decoder says what is wrong with it.
     """
     try:
         with await media_library.opened(file) as source:
@@ -26,14 +26,14 @@ async def read(file):
 
 
 def of_part(tags, title, part):
-    """The tags of a file of a part of a song, for the media library; title: of a song whose file gives none."""
+    """Tags for a file with a part of a song, for the media library. title: the song's, if its file has none."""
     found = dict(tags)
     found["title"] = "{} ({})".format(tags.get("title", title), part)
     return found
 
 
 def as_texts(tags):
-    """By the names in `wav_tags`."""
+    """Tags as texts, by the names in `wav_tags`."""
     found = {name: tags[name] for name in TEXTS if name in tags}
     for name in ("track", "disc"):
         number, total = tags.get(name + "Number"), tags.get(name + "sTotal")

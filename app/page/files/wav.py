@@ -7,11 +7,11 @@ from shared.facts import SAMPLE_RATE
 
 CHANNELS = 2
 FORMATS = {"16": (1, 2), "24": (1, 3), "float": (3, 4)}
-"""The format's code (1 PCM, 3 IEEE float) and bytes a sample, by what people call it."""
+"""Code (1 PCM, 3 IEEE float) and bytes a sample of each kind of samples."""
 DATA = 8
-"""Bytes at the header's end that begin the samples; tags go before them."""
+"""Bytes at the header's end that announce the samples; tags go before them."""
 LARGEST = (1 << 32) - 61
-"""Bytes of samples that 32-bit lengths can tell: 6.8 hours of 16-bit samples."""
+"""Bytes of samples that fit 32-bit lengths: 6.8 hours of 16-bit samples."""
 
 
 def frame_bytes(kind):
@@ -23,7 +23,7 @@ def header(frames, kind, tags=0):
     """The bytes before `frames` frames of samples of a kind in FORMATS.
 
     tags: bytes of the chunks, see `wav_tags`, that the caller will put before the last DATA of these.
-    Raises ValueError for more than the format can hold.
+    Raises ValueError for more samples than the format can hold.
     """
     code, size = FORMATS[kind]
     frame = size * CHANNELS

@@ -1,7 +1,7 @@
 """A song's tags as chunks of a WAV file. Pure Python, on MicroPython too.
 
-They come twice: as ID3, and as RIFF's own list for programs that know no other. Nobody has said which letters that list
-is in beyond ASCII; most programs take UTF-8, and those that don't find the ID3 chunk first.
+They come twice: as ID3, and as RIFF's own list for programs that know no other. That list has no defined encoding
+beyond ASCII. Most programs take UTF-8, and those that don't find the ID3 chunk first.
 """
 
 import struct
@@ -16,10 +16,10 @@ TEXTS = (
     ("track", "TRCK", "ITRK"),
     ("disc", "TPOS", ""),
 )
-"""The names of each text: here, in ID3, in RIFF's list."""
+"""Names of each text: here, in ID3, in RIFF's list."""
 UTF_8 = b"\x03"
 COVERS = {"coverFront": 3, "coverBack": 4}
-"""What ID3 calls kinds of pictures; 0 is any other."""
+"""ID3's numbers for kinds of pictures; 0 is any other kind."""
 
 
 def chunk(name, content):
@@ -28,14 +28,14 @@ def chunk(name, content):
 
 
 def frame(name, begin, size=0):
-    """A frame of an ID3 tag, but for the `size` bytes that are to follow."""
+    """A frame of an ID3 tag without the last `size` bytes, which the caller adds."""
     return name.encode() + synchsafe(len(begin) + size) + b"\0\0" + begin
 
 
 def chunks(texts, covers=()):
-    """The bytes that go before a file's samples, in parts: between each and the next one goes a cover's data.
+    """The bytes before a file's samples, in parts: between two parts goes a cover's data.
 
-    texts: by the names in TEXTS; covers: their type, their kind as in COVERS, and their bytes' number.
+    texts: by the names in TEXTS; covers: each one's type, kind as in COVERS, and number of bytes.
     """
     parts, listed = [b""], b""
     for name, text_frame, item in TEXTS:
@@ -59,5 +59,5 @@ def chunks(texts, covers=()):
 
 
 def synchsafe(number):
-    """As ID3 writes lengths: in four bytes of seven bits."""
+    """A length in ID3's form: four bytes of seven bits."""
     return bytes([number >> shift & 127 for shift in (21, 14, 7, 0)])

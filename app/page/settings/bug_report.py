@@ -1,4 +1,4 @@
-"""What somebody who reports a bug is asked for, in a text to paste. It names no file and nothing of what is in them."""
+"""The text that visitors paste into a bug report. It names no file, and nothing of a file's content."""
 
 import js
 
@@ -31,7 +31,7 @@ def text(pool, jobs):
 
 
 async def copy(pool, jobs):
-    """To the clipboard, which pages over plain http don't have. Gives what there is to say about it."""
+    """Copy the report to the clipboard, which pages over plain http don't have. Gives the message to show."""
     try:
         await settle(js.navigator.clipboard.writeText(text(pool, jobs)))
     except (AttributeError, RejectedError):

@@ -1,4 +1,4 @@
-"""What to make of the songs that come next: which stems, as which files. Kept for the next visit."""
+"""Choices for the next songs: which stems, as which files. They are kept for the next visit."""
 
 import asyncio
 
@@ -11,11 +11,11 @@ from page.text.texts import tr
 
 USUAL = ("vocals", "drums", "bass", "melody")
 MORE = ("guitar", "piano")
-"""Stems that some models have; the usual ones are those of all."""
+"""Stems of some models, beside the usual ones, which all have."""
 
 
 def some_targets(text):
-    """Usual stems from their names with commas between; raises ValueError where there are none but for "none"."""
+    """Usual stems in a text with commas between them. Raises ValueError where there are none, except for "none"."""
     chosen = [target for target in USUAL if target in text.split(",")]
     if not chosen and text != "none":
         raise ValueError(text)
@@ -23,12 +23,12 @@ def some_targets(text):
 
 
 def some_more(text):
-    """The others, in the same way."""
+    """The other stems in such a text."""
     return [target for target in MORE if target in text.split(",")]
 
 
 def is_switched(box):
-    """Whether a box is not as the page has it at first."""
+    """Whether a box differs from the page's default."""
     return box.checked != box.defaultChecked
 
 
@@ -37,11 +37,11 @@ class Options:
         self.boxes = list(document.querySelectorAll("#options [name=target]"))
         self.format, self.sound = view.element("format"), view.element("chime")
         self.rate = view.element("keep-rate")
-        # What the visitor has chosen before this listened counts more than an earlier visit.
+        # Choices made before this listened count more than those of an earlier visit.
         boxes_early = any(is_switched(box) for box in self.boxes)
         format_early = not self.format.selectedOptions[0].defaultSelected
         chosen = list(settings.get("stems", some_targets, USUAL))
-        # A choice that was made where there were no more is what it was: these alone.
+        # A choice that was made when there were no other stems means these alone.
         chosen += settings.get("more-stems", some_more, MORE if len(chosen) == len(USUAL) else ())
         for box in self.boxes:
             if not boxes_early:
@@ -64,14 +64,14 @@ class Options:
         self.explain()
 
     async def offer(self):
-        """Only the formats that this browser can write."""
+        """Offer only formats that this browser can write."""
         if not await can_encode_opus():
             self.format.querySelector("[value=opus]").remove()
             if not self.format.value:
                 self.format.value = "16"
 
     def offer_stems(self, targets):
-        """Have a box for each of a model's stems; the usual ones are always there."""
+        """Show a box for each of a model's stems. The usual ones are always there."""
         for box in self.boxes:
             box.parentElement.hidden = box.value in MORE and box.value not in targets
         self.explain()
@@ -102,7 +102,7 @@ class Options:
         view.say(view.element("options-note"), text)
 
     def targets(self):
-        """The stems that are wanted: where nothing that is offered is left out, those of other models too."""
+        """The wanted stems. Where all offered ones are wanted, so are those of other models."""
         offered = self.offered()
         chosen = [box.value for box in offered if box.checked]
         return [box.value for box in self.boxes] if len(chosen) == len(offered) else chosen

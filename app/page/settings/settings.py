@@ -1,4 +1,4 @@
-"""What the visitor may set: in the page's address for one visit, such as ?workers=4, or kept from an earlier one."""
+"""Settings of the visitor: in the page's address for one visit, such as ?workers=4, or kept from an earlier one."""
 
 import asyncio
 
@@ -12,18 +12,18 @@ storage = None
 
 
 async def find():
-    """Find where the browser keeps settings, unless it refuses to. Must come before all else here."""
+    """Find where the browser keeps settings, unless it refuses. Must be called before anything else here."""
     global storage
     storage = await outcome(attempt(js.Reflect.get, js.window, "localStorage"))
 
 
 def get(name, parse, otherwise):
-    """The first that `parse` takes without ValueError: the address's value, the one that was kept, `otherwise`."""
+    """The address's value, the kept one, or `otherwise`: the first that `parse` takes without ValueError."""
     return first((asked(name), stored(name)), parse, otherwise)
 
 
 def first(texts, parse, otherwise):
-    """The first that `parse` takes without ValueError, else `otherwise`."""
+    """The first of `texts` that `parse` takes without ValueError, parsed; else `otherwise`."""
     for text in texts:
         if text:
             try:
@@ -34,7 +34,7 @@ def first(texts, parse, otherwise):
 
 
 def asked(name):
-    """What the page's address says."""
+    """A setting's value in the page's address."""
     return js.URLSearchParams.new(js.location.search).get(name)
 
 

@@ -1,4 +1,4 @@
-"""The visitor's language: chosen by the browser's, fetched, and put into what the page says already."""
+"""The visitor's language: chosen by the browser's languages, fetched, and put in place of the page's English."""
 
 import json
 
@@ -21,7 +21,7 @@ def wanted():
 
 
 async def speak():
-    """Have the page speak the visitor's language, as far as it can be fetched."""
+    """Have the page speak the visitor's language, if that can be fetched."""
     name = wanted()
     if name == "en":
         return
@@ -39,7 +39,7 @@ async def speak():
 
 
 def translate(root):
-    """Put the texts and the attributes of all that is in an element into the visitor's language."""
+    """Translate the texts and attributes of an element and of everything in it."""
     walker = js.document.createTreeWalker(root, TEXT_NODES)
     while walker.nextNode():
         node = walker.currentNode

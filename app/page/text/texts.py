@@ -1,6 +1,6 @@
-"""The page's texts in the visitor's language. The sources have them in English, which also stands in for any other.
+"""The page's texts in the visitor's language. The sources have them in English, which stands in for a missing one.
 
-The others are in languages/, one file a language, by the English text, and errors by their codes. Pure Python, on
+Translations are in languages/, one file a language: by the English text, and for errors by their codes. Pure Python, on
 MicroPython too.
 """
 
@@ -9,7 +9,7 @@ translations = {}
 
 
 def tr(text):
-    """A text of the page in the visitor's language; to be called with the English one, which may hold {}."""
+    """A text of the page in the visitor's language. text: the English one, which may hold {}."""
     return translations.get(text, text)
 
 

@@ -1,4 +1,4 @@
-"""The page's half of a worker that runs the engine: asks it, watches it, ends it."""
+"""The page's half of a worker that runs the engine: it asks, watches and ends the worker."""
 
 import js
 from pyscript.ffi import create_proxy, to_js
@@ -35,7 +35,7 @@ class Worker:
         self.worker, self.urls = worker_urls.started(SCRIPT, options)
         self.resolve = self.listener = None
         self.ended = self.started = False
-        self.heap = self.least = 0  # bytes of it: now, and when the model was loaded
+        self.heap = self.least = 0  # bytes: now, and when the model was loaded
         self.heard = 0.0  # when it was asked, or has last said something
         self.worker.addEventListener("message", create_proxy(self.hear))
         self.worker.addEventListener("error", create_proxy(self.fail))
@@ -79,9 +79,9 @@ class Worker:
         return reply
 
     async def load(self, url, files, listener=None):
-        """Have it load a model, in place of the one that it has.
+        """Have the worker load a model in place of the one that it has.
 
-        files: those of the model that needn't be fetched, Blobs by name.
+        files: the model's files that needn't be fetched, Blobs by name.
         Gives the model's manifest, the name of the engine and how songs are cut for the model, see `models.Cutting`.
         Raises as `ask` does.
         """
@@ -104,7 +104,7 @@ class Worker:
             self.listener(event.data)
 
     async def trouble(self):
-        """Why it doesn't start, in words; "" if that isn't known."""
+        """The reason why it doesn't start, in words; "" if that isn't known."""
         config = self.options["config"]
         # Joined by +: this MicroPython has no stars in lists.
         files = [self.options["version"], SNAPSHOT, SCRIPT] + config["packages"][1:]
@@ -120,7 +120,7 @@ class Worker:
         )
 
     def tick(self):
-        """Stop a worker that is silent for too long, a sleeping computer aside. Called once a second."""
+        """Stop a worker that is silent for too long; the computer's sleep doesn't count. Called once a second."""
         if self.resolve and self.silence() > PATIENCE:
             self.stop(tr("no answer for {} minutes").format(PATIENCE // 60))
 
@@ -138,7 +138,7 @@ class Worker:
             resolve(reply)
 
     def end(self):
-        """Stop at once, whatever it is computing; once is enough."""
+        """Stop at once, whatever it is computing. May be called again."""
         if self.ended:
             return
         self.ended = True
@@ -154,7 +154,7 @@ class Worker:
 
 
 def worker_options():
-    """What PyScript needs to know to start a worker."""
+    """PyScript's options for starting a worker."""
     config = {
         "packages": ["numpy", view.address("app/vendor/umx/" + WHEEL)],
         "files": {view.address("app/" + path): "./" + path for path in FILES},
@@ -170,11 +170,13 @@ def cores():
 
 
 def memory():
-    """The device's, in GB, as far as the browser says."""
+    """The device's memory in GB, as far as the browser says."""
     return getattr(js.navigator, "deviceMemory", None) or 4
 
 
 def default_size(most=8):
-    """One worker a core, within what the device's memory allows; most: how many may have the model, as far as it is
-    known: see `model_choice.most_workers`."""
+    """Number of workers: one a core, as far as the device's memory allows.
+
+    most: how many may have the model, if it is known, see `model_choice.most_workers`.
+    """
     return max(1, min(cores(), int(memory()), most, 8))

@@ -13,29 +13,29 @@ class Cancelled(Exception):  # noqa: N818 (not an error)
 
 
 class WorkerError(Exception):
-    """What a worker says went wrong."""
+    """An error that a worker tells of."""
 
 
 class WorkerStoppedError(WorkerError):
-    """A worker that died, or has said nothing for too long. Another may do what it was asked."""
+    """A worker that died, or was silent for too long. Another worker may succeed."""
 
 
 class OutOfMemoryError(WorkerError):
-    """A worker that found no memory. Fewer of them may do what it was asked."""
+    """A worker that found no memory. Fewer workers may succeed."""
 
 
 TRIES = 3
 """How often a request is made before it is given up."""
 SLOW_START = 15
-"""Seconds without a sign of life after which the page looks for what keeps a worker from starting, again and again."""
+"""Seconds without a sign of life after which the page looks why a worker doesn't start; then it looks again."""
 GROWN = 300_000_000
-"""Bytes by which a worker's heap may have grown. A batch takes less than half of that, with the largest model, too."""
+"""Bytes by which a worker's heap may grow. A batch takes less than half of it, even with the largest model."""
 LONGEST_START = 300
-"""Seconds in which a worker must have started, if all of its files can be had."""
+"""Seconds that a worker has to start, where all of its files can be fetched."""
 
 
 def can_be_spared(error):
-    """Whether others may do what a worker has failed at."""
+    """Whether other workers may succeed where one has failed."""
     return isinstance(error, (WorkerStoppedError, OutOfMemoryError))
 
 
@@ -49,9 +49,9 @@ class Pool:
         once a second.
         """
         self.size, self.make, self.model_url = size, make, model_url
-        self.files = {}  # of the model, Blobs by name: those that workers needn't fetch
+        self.files = {}  # the model's files that workers needn't fetch, Blobs by name
         self.on_change, self.seconds = on_change, seconds
-        # Called with the reason where the model can't be loaded; says whether another one is, in its place.
+        # Called with the reason where the model can't be loaded; returns whether another one takes its place.
         self.on_failure = lambda reason: False
         self.workers = []
         self.queue = []
@@ -102,7 +102,7 @@ class Pool:
     def change(self, model_url, files):
         """Between songs: have the workers load another model.
 
-        They stay, unless they are at something, or another number of them is wanted by now.
+        Workers stay, unless they are busy, or another number of them is wanted by now.
         """
         self.model_url, self.files = model_url, files
         if self.model and len(self.idle) == len(self.workers) and self.size == self.made:
@@ -144,7 +144,7 @@ class Pool:
 
     async def ready(self):
         """Wait until the model is loaded. Raises WorkerError if it can't be."""
-        while not self.settled.is_set():  # it may be made anew before this is noticed
+        while not self.settled.is_set():  # the workers may be made anew before this wakes
             await self.settled.wait()
         if self.failure:
             raise WorkerError(tr("The engine could not start: {}").format(self.failure))
@@ -184,7 +184,7 @@ class Pool:
     def renew(self):
         """Between songs: have as many workers as are wanted by now.
 
-        Have fresh ones in place of those whose heaps have grown far beyond what they need.
+        Replace workers whose heaps have grown far beyond their need.
         """
         if self.size != self.made:
             self.start()
@@ -199,13 +199,13 @@ class Pool:
         self.workers.remove(worker)
 
     def release(self, worker):
-        """Let a worker do what waits."""
+        """Give a worker the next request that waits."""
         self.idle.append(worker)
         if self.queue:
             self.queue.pop(0).set()
 
     async def add(self, workers):
-        """One more worker, which begins as soon as it has loaded the model."""
+        """Add a worker, which begins as soon as it has loaded the model."""
         if workers is not self.workers:
             return  # started anew meanwhile
         worker = self.make()

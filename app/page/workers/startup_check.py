@@ -11,7 +11,7 @@ PACKAGES = ("pyodide", "numpy")
 
 
 async def trouble(addresses):
-    """Why some file can't be fetched, in words; "" if all can. addresses: files beside the runtime's."""
+    """The reason why a file can't be fetched, in words; "" if all can. addresses: files beside the runtime's."""
     try:
         lock = await settle((await got(LOCK)).json())
         runtime = [
