@@ -311,10 +311,11 @@ def test_from_a_title_to_its_karaoke_file_are_at_most_eight_tabs(
     one = card(page, "one")
     title, skip = page.get_by_role("button", name="one", exact=True), one.locator(".skip")
     title.focus()
-    place = title.bounding_box()
+    height = (one.bounding_box() or {})["height"]
     tabs = presses_of_tab(page, "To the files")
     expect(skip).to_be_in_viewport(ratio=1)
     assert skip.evaluate("node => getComputedStyle(node).clipPath") == "none"
+    assert (one.bounding_box() or {})["height"] == height
     check(page, "on the way to the files")
     page.keyboard.press("Enter")
     expect(one.locator(".format")).to_be_focused()
@@ -326,9 +327,7 @@ def test_from_a_title_to_its_karaoke_file_are_at_most_eight_tabs(
     assert waiting.value.suggested_filename == "one - karaoke.wav"
     assert read(tmp_path / "karaoke.wav").shape == (RATE, 2)
     assert tabs <= 8
-    # It takes no place, and is not there where there are no files.
-    title.focus()
-    assert title.bounding_box() == place
+    # It is not there where there are no files.
     title.press("Enter")
     page.keyboard.press("Tab")
     expect(one.locator(".zip")).to_be_focused()
@@ -354,7 +353,7 @@ def test_axe_finds_nothing_in_any_language(visit: Callable) -> None:
         expect(page.locator("html")).to_have_attribute("lang", language)
         expect(page.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
         page.get_by_role("button", name="song", exact=True).click()
-        for summary in page.locator("summary").all():
+        for summary in page.locator("summary:visible").all():
             summary.click()
         for width in (1280, 320):
             page.set_viewport_size({"width": width, "height": 800})
