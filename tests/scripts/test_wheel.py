@@ -40,8 +40,7 @@ def test_another_version_takes_its_place(tmp_path: Path, monkeypatch: pytest.Mon
         (copy / "umx" / "version.py").write_text(changed)
         wheel.build_wheel(tmp_path / "vendor")
     names = {path.name for path in (tmp_path / "vendor").iterdir()}
-    copied = {Path(name).parts[0] for name in wheel.FOR_THE_PAGE}
-    assert names == {"umx-7.8.9-py3-none-any.whl", *copied}
+    assert names == {"umx-7.8.9-py3-none-any.whl", *(Path(n).parts[0] for n in wheel.FOR_THE_PAGE)}
     with zipfile.ZipFile(tmp_path / "vendor" / "umx-7.8.9-py3-none-any.whl") as archive:
         assert "umx-7.8.9.dist-info/METADATA" in archive.namelist()
 
