@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RATE = 44100
 RUNS = 3
 PREFIX = "/bench/"
-PATIENCE = 3_600_000  # milliseconds
+PATIENCE_MS = 3_600_000
 ENDED = "[data-state=done], [data-state=failed], [data-state=cancelled]"
 """A card whose song is no longer at work."""
 FLAGS = [
@@ -271,7 +271,7 @@ def in_browser(
 def settled(page: "Page", state: str) -> None:
     """Wait for the page's state. Where that is an error, ends the script with the page's own words."""
     root = page.locator(f"html:is([data-state={state}], [data-state=error])")
-    root.wait_for(timeout=PATIENCE)
+    root.wait_for(timeout=PATIENCE_MS)
     if root.get_attribute("data-state") == "error":
         told = page.locator("#error:visible, .card[data-state=failed] .status")
         sys.exit("\n".join(told.all_inner_texts()))
@@ -286,7 +286,7 @@ def ready_after(page: "Page", url: str) -> float:
 
 def kept(page: "Page") -> None:
     """Wait until the device has everything that later visits need."""
-    page.wait_for_function("performance.getEntriesByName('umx:kept').length", timeout=PATIENCE)
+    page.wait_for_function("performance.getEntriesByName('umx:kept').length", timeout=PATIENCE_MS)
 
 
 def engines(page: "Page") -> "list[Worker]":
@@ -316,7 +316,7 @@ def separate(page: "Page", path: Path) -> dict[str, float]:
         "before => document.querySelectorAll('.card').length > before", arg=before
     )
     card = page.locator(".card").first  # the newest
-    card.and_(page.locator(ENDED)).wait_for(timeout=PATIENCE)
+    card.and_(page.locator(ENDED)).wait_for(timeout=PATIENCE_MS)
     if card.get_attribute("data-state") != "done":
         sys.exit(f"{path.name} could not be separated: {card.locator('.status').inner_text()}")
     begin, first, done = (

@@ -257,7 +257,7 @@ def visit(browser: "Browser", size: str, **options: str) -> "Page":
         **options,  # type: ignore[arg-type]
     )
     context.on("weberror", lambda error: COMPLAINTS.append(str(error.error)))
-    context.set_default_timeout(bench.PATIENCE)  # on a machine with other work, too
+    context.set_default_timeout(bench.PATIENCE_MS)  # on a machine with other work, too
     page = context.new_page()
     if size == "phone":
         page.add_init_script(NO_FOLDERS)

@@ -109,7 +109,7 @@ class Visit:
 
     def wait(self) -> None:
         """Wait until every song is done."""
-        self.page.locator("html:not([data-state=running])").wait_for(timeout=bench.PATIENCE)
+        self.page.locator("html:not([data-state=running])").wait_for(timeout=bench.PATIENCE_MS)
         for card in self.page.locator(".card:not([data-state=done])").all():
             raise RuntimeError(card.locator(".status").inner_text())
 
@@ -174,7 +174,7 @@ def queue(visit: Visit, make: Make) -> int:
 def cancels(visit: Visit, make: Make) -> None:
     for _ in range(10):
         visit.drop(make(240))
-        visit.page.locator(".card .status", has_text="%").wait_for(timeout=bench.PATIENCE)
+        visit.page.locator(".card .status", has_text="%").wait_for(timeout=bench.PATIENCE_MS)
         visit.page.locator(".card .cancel").click()
         visit.clear()
     visit.drop(make(15))
