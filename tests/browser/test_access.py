@@ -384,6 +384,27 @@ def test_a_phone_on_its_side(visit: Callable) -> None:
             expect(song.locator(reached).first).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.parametrize("locale", ["de-DE", "ja-JP"])
+def test_a_card_on_the_smallest_phone(visit: Callable, locale: str) -> None:
+    size = {"width": 320, "height": 640}
+    page, _ = visit("?workers=1", is_mobile=True, has_touch=True, viewport=size, locale=locale)
+    drop(page, ("song.wav", wav(compose(2))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    song.locator(".more").tap()
+    for slider in (".volume", ".pan"):
+        box = song.locator(slider).first.bounding_box()
+        assert box and box["width"] > 2 * 22.4, "no way to go for the thumb"
+    # What is told has the card's width, and what plays leaves room for the mixer.
+    cut = "node => node.scrollWidth > node.clientWidth"
+    assert not any(button.evaluate(cut) for button in song.locator("button:visible").all())
+    inner = song.bounding_box()
+    told, transport = (song.locator(part).bounding_box() for part in (".told", ".transport"))
+    assert inner and told and transport
+    assert told["width"] > 0.85 * inner["width"]
+    assert transport["height"] < 640 / 5
+
+
 def test_a_card_on_a_phone(visit: Callable) -> None:
     page, _ = visit("?workers=1", has_touch=True, viewport={"width": 390, "height": 844})
     drop(page, ("song.wav", wav(compose(2))))
@@ -398,6 +419,9 @@ def test_a_card_on_a_phone(visit: Callable) -> None:
     more.tap()
     expect(pan).to_be_visible()
     assert page.evaluate(TOO_SMALL) == []
+    for slider in (pan, song.get_by_label("Volume of bass")):
+        box = slider.bounding_box()
+        assert box and box["width"] > 2 * 22.4, "no way to go for the thumb"
     box = song.bounding_box()
     assert box and box["height"] == pytest.approx(height, abs=1)
     for summary in page.locator("summary").all():
