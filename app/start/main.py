@@ -1,4 +1,4 @@
-"""The page's main program: connects the file chooser, the pool and the songs to what the visitor sees."""
+"""The page's main program: connects the file chooser, the pool, the songs and the visible page."""
 
 import asyncio
 
@@ -44,7 +44,7 @@ def at_hand(file):
 
 
 def decoder(find, keeps_rate):
-    """A song's source. find: async, gives its file; raises ValueError where that may succeed another time."""
+    """A song's source. find: async, gives its file. Raises ValueError where another attempt may succeed."""
 
     async def source():
         file = await find()
@@ -58,13 +58,13 @@ def decoder(find, keeps_rate):
 
 
 def wanted_size(model=None):
-    """How many workers there are to be: as the visitor has set it, else as many as suit the device and the model."""
+    """Wanted number of workers: the visitor's setting, else as many as suit the device and the model."""
     most = (most_workers(model, memory()),) if model else ()
     return settings.get("workers", settings.workers, default_size(*most))
 
 
 class Page:
-    """Songs can be dropped at once; they wait for the engine."""
+    """The page as a whole. Songs can be dropped at once; they wait for the engine."""
 
     def __init__(self, model, chosen, is_fixed):
         """model: the address of the model to begin with, relative to the page's.
@@ -99,7 +99,7 @@ class Page:
             view.element("demo"), lambda: self.add([self.song(tr(demo.TITLE), demo.file)])
         )
         view.element("demo").disabled = False
-        view.element("no-start").hidden = True  # whatever went wrong before wasn't needed
+        view.element("no-start").hidden = True  # errors before this point did no harm
         view.on_click(view.element("report"), lambda: asyncio.create_task(self.report()))
 
     # The engine
@@ -129,7 +129,7 @@ class Page:
         return bool(other)
 
     async def make_offline(self, path):
-        """Have the page and its model work offline, now that the engine has all that it needs of the network."""
+        """Have the page and its model kept for visits without a network, now that the engine has all of its files."""
         prefixes = list(offline.ENGINE_FILES.get(self.pool.engine, ()))
         if not path.startswith(MODEL_SCHEME):
             prefixes.append(path)
@@ -238,13 +238,13 @@ class Page:
         self.take(found)
 
     def take(self, chosen):
-        """Songs and checkpoints."""
+        """Take chosen files: songs and checkpoints."""
         self.menu.convert([file for file in chosen if menu.is_checkpoint(file)])
         songs = [file for file in chosen if not menu.is_checkpoint(file)]
         self.add([self.song_of(file.name, at_hand(file)) for file in songs])
 
     def add(self, songs):
-        """Queue songs, and have the first of them seen."""
+        """Queue songs, and scroll to the first of them."""
         jobs = [self.queue.add(song) for song in songs]
         for job in jobs[:1]:
             job.card.reveal()

@@ -1,4 +1,4 @@
-"""The keys and panels by which a device controls what plays, and what they show of it."""
+"""A device's media keys and panels: they control playback and show it."""
 
 import asyncio
 
@@ -13,11 +13,11 @@ from page.songs.life import DONE, RUNNING
 from shared.facts import SAMPLE_RATE
 
 BEGINNING = 3  # seconds of a song in which "previous" means the song before
-SILENCE = 10  # seconds; browsers take what is shorter for a mere signal
+SILENCE = 10  # seconds; browsers take shorter sounds for mere signals
 
 
 def offset(details):
-    """How far to jump, in seconds: devices may leave it to the page."""
+    """Seconds to jump; devices may leave the choice to the page."""
     return getattr(details, "seekOffset", None) or JUMP
 
 

@@ -1,11 +1,11 @@
-"""What is heard of a song's stems, and which part of it is repeated. Pure Python, on MicroPython too."""
+"""The mix: which stems of a song are heard and how, and which part is repeated. Pure Python, on MicroPython too."""
 
 from shared.facts import SAMPLE_RATE
 
 LOUDEST = 1.5
 """The highest volume."""
 NEUTRAL = (1, 0)
-"""The gain and the pan of a stem as it is."""
+"""Gain and pan of an unchanged stem."""
 
 SHORTEST_LOOP = int(0.5 * SAMPLE_RATE)  # samples
 PRESETS = (
@@ -23,7 +23,7 @@ WITHOUT = {"karaoke": "vocals", "drumless": "drums", "guitarless": "guitar"}
 
 
 def heard_in(preset, stems):
-    """The stems that a preset has one hear; none with the original, which is heard instead of them."""
+    """Stems that are heard with a preset; none with "original", which is heard instead."""
     if preset == "original":
         return []
     only, without = ONLY.get(preset), WITHOUT.get(preset)
@@ -31,29 +31,29 @@ def heard_in(preset, stems):
 
 
 def recipe_of(preset, stems):
-    """What a file of a preset is made of, see `Mix.recipe`."""
+    """The recipe of a preset's file, see `Mix.recipe`."""
     return dict.fromkeys(heard_in(preset, stems), NEUTRAL)
 
 
 def presets_with_files(stems):
-    """The presets that files are made of beside the stems and karaoke; what is one stem alone has its file already."""
+    """Presets with files of their own, beside stems and karaoke. A preset of one stem has that stem's file."""
     without = [name for name in PRESETS if name in WITHOUT and name != "karaoke"]
     return [name for name in without if WITHOUT[name] in stems and len(stems) > 2]
 
 
 def moment(sample):
-    """A place in the song, as a file's name may have it: 1.05 is a minute and five seconds."""
+    """A time in the song for a file's name: 1.05 is a minute and five seconds."""
     minutes, seconds = divmod(sample // SAMPLE_RATE, 60)
     return "{}.{:02d}".format(minutes, seconds)
 
 
 def is_loop(one, other):
-    """Whether there is enough between two samples to be repeated."""
+    """Whether two samples are far enough apart for a loop."""
     return abs(other - one) >= SHORTEST_LOOP
 
 
 def number(value, low, high, otherwise):
-    """What was kept, if it is a number in a range."""
+    """A kept value, if it is a number in a range."""
     fits = isinstance(value, (int, float)) and low <= value <= high
     return value if fits else otherwise
 
@@ -66,16 +66,18 @@ class Mix:
 
     def __init__(self):
         self.stems = []
-        self.has_original = self.is_original = False  # whether it can be heard, and is heard
+        self.has_original = self.is_original = (
+            False  # whether the original can be heard, and whether it is
+        )
         self.solos, self.mutes = set(), set()
         self.volumes, self.pans = {}, {}  # 1 is as loud as it is; from -1, left, to 1, right
         self.loop = None  # begin and end, in samples
-        self.loop_begin = None  # of a loop whose end isn't chosen yet
+        self.loop_begin = None  # begin of a loop whose end isn't chosen yet, in samples
 
     # What is heard
 
     def lay_out(self, stems, has_original):
-        """Have these stems. Those that were there keep their settings, and a preset stays chosen if they have it."""
+        """Take these stems. Those that were there keep their settings; a preset stays chosen if it is offered."""
         chosen = self.chosen()[:1]
         self.stems, self.has_original = list(stems), has_original
         self.solos = {stem for stem in self.stems if stem in self.solos}
@@ -91,14 +93,14 @@ class Mix:
             self.choose("everything")
 
     def is_offered(self, preset):
-        """Whether there is something to hear in a preset that isn't heard in another."""
+        """Whether a preset makes sense for these stems, and sounds different from everything."""
         if preset == "original":
             return self.has_original
         heard = heard_in(preset, self.stems)
         return preset == "everything" or 0 < len(heard) < len(self.stems)
 
     def choose(self, preset):
-        """Hear a preset; everything is heard as it is, whatever volumes and pans were."""
+        """Hear a preset. "everything" resets volumes and pans, too."""
         self.hear(preset)
         if preset == "everything":
             for stem in self.stems:
@@ -111,7 +113,7 @@ class Mix:
             self.solos, self.mutes = set(), {stem for stem in self.stems if stem not in heard}
 
     def chosen(self):
-        """The presets that have one hear what is heard now: everything only as it is."""
+        """Presets that sound like the mix now. "everything" is one of them only with neutral volumes and pans."""
         if self.is_original:
             return ["original"]
         heard, is_neutral = self.heard(), self.is_neutral()
@@ -120,7 +122,7 @@ class Mix:
         return [name for name in names if is_neutral or name != "everything"]
 
     def is_neutral(self):
-        """Whether all that is heard is as loud as it is, and in its place."""
+        """Whether the stems that are heard have neutral volumes and pans."""
         return all(some == NEUTRAL for some in self.recipe().values())
 
     def toggle_solo(self, stem):
@@ -132,7 +134,7 @@ class Mix:
         self.is_original = False
 
     def gains(self):
-        """By stem; 0 for those that aren't heard, as none is with the original."""
+        """Gains by stem; 0 for silent ones, which all are with the original."""
         gains = {}
         for stem in self.stems:
             heard = stem in self.solos if self.solos else stem not in self.mutes
@@ -145,14 +147,14 @@ class Mix:
         return [stem for stem in self.stems if gains[stem]]
 
     def recipe(self):
-        """What a file of what is heard is made of: by stem its gain and its pan. Nothing for the original."""
+        """Ingredients of the mix's file: gain and pan by stem. Empty for the original."""
         gains = self.gains()
         return {stem: (gains[stem], self.pans[stem]) for stem in self.heard()}
 
     def file_part(self, loop=None, speed=1):
-        """What a file of what is heard is of the song, for its name: "karaoke", "drums + bass 0.42-1.07 80%".
+        """The part of the song in the mix's file, for its name: "karaoke", "drums + bass 0.42-1.07 80%".
 
-        A preset names it only if its stems are as loud as they are and in their places.
+        It is a preset's name only with neutral volumes and pans.
         """
         chosen = self.chosen()
         parts = [chosen[0] if chosen and self.is_neutral() else " + ".join(self.heard())]
@@ -165,7 +167,7 @@ class Mix:
     # What is repeated
 
     def mark(self, sample):
-        """Begin a loop there, or end the one that was begun; or repeat nothing any more."""
+        """Begin a loop at a sample, or end it there. If there is a loop, remove it."""
         if self.loop:
             self.loop = None
         elif self.loop_begin is None:
@@ -174,12 +176,12 @@ class Mix:
             self.repeat(self.loop_begin, sample)
 
     def repeat(self, one, other):
-        """Loop between two samples, in either order; nothing, where there is too little between them."""
+        """Loop between two samples, in either order. Samples that are too close make no loop."""
         self.loop = (min(one, other), max(one, other)) if is_loop(one, other) else None
         self.loop_begin = None
 
     def with_edge(self, edge, sample):
-        """The loop with its begin (0) or its end (1) moved to a sample, as far as enough is left to be repeated."""
+        """The loop with its begin (0) or its end (1) moved to a sample, but no shorter than SHORTEST_LOOP."""
         begin, end = self.loop
         if edge:
             return begin, max(sample, begin + SHORTEST_LOOP)
@@ -197,7 +199,7 @@ class Mix:
     # What is kept with a song
 
     def facts(self):
-        """All that the visitor has set, as JSON can hold it."""
+        """The visitor's settings, in a form for JSON."""
         return {
             "solos": sorted(self.solos),
             "mutes": sorted(self.mutes),
@@ -207,7 +209,7 @@ class Mix:
         }
 
     def restore(self, facts, length):
-        """Set what `facts` gave for these stems, as far as it makes sense. length: of the song, in samples."""
+        """Take over settings from `facts`, as far as they make sense. length: the song's, in samples."""
 
         def found(name, kind):
             value = facts.get(name) if isinstance(facts, dict) else None

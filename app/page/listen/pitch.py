@@ -18,11 +18,11 @@ SCRIPT = "app/vendor/signalsmith-stretch/SignalsmithStretch.mjs"
 LONGEST = 20 * 60 * SAMPLE_RATE
 """Samples of a file at another speed: the browser renders it in one go, in 8 bytes a sample."""
 LATEST = SAMPLE_RATE
-"""Samples by which a shifter may be late; it is late by a fraction of that."""
+"""Largest latency of a shifter, in samples. Real ones are a fraction of it."""
 
 
 def is_possible():
-    """Browsers have audio worklets only over https, or from the computer itself."""
+    """Whether the browser has audio worklets: only over https, or from the computer itself."""
     return bool(getattr(js.window, "AudioWorkletNode", None))
 
 

@@ -1,4 +1,4 @@
-"""The keyboard: what a key does when no control takes it."""
+"""The keyboard: what each key does, such as Space, if no focused control takes it."""
 
 import js
 
@@ -9,11 +9,11 @@ from page.settings import settings
 PRESSED = (" ", "Enter")
 MOVED = ("ArrowLeft", "ArrowRight", "Home")
 KEPT = {"checkbox": PRESSED, "file": PRESSED, "radio": PRESSED + MOVED, "range": MOVED}
-"""The keys that inputs understand themselves, by their type; those of other types understand all."""
+"""Keys that inputs handle themselves, by type. Inputs of other types handle all."""
 
 
 def keeps(control, key):
-    """Whether a focused control understands a key itself."""
+    """Whether a focused control handles a key itself."""
     if control.tagName == "INPUT" and control.type in KEPT:
         return key in KEPT[control.type]
     if control.tagName in ("INPUT", "SELECT"):
@@ -54,7 +54,7 @@ class Shortcuts:
             event.preventDefault()
 
     def control(self, mixer, key):
-        """Whether the key means something to the mixer, which has done it then."""
+        """Have the mixer do what a key stands for. Returns whether it stands for anything."""
         if key == " ":
             mixer.play_or_pause()
         elif key == "ArrowLeft":

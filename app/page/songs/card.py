@@ -1,4 +1,4 @@
-"""One song as the visitor sees it: its title, how far it is and what can be done about it; below, mixer and files."""
+"""One song as the visitor sees it: title, progress and controls; below them mixer and files."""
 
 import js
 from pyscript.ffi import to_js
@@ -45,25 +45,25 @@ class Card:
     def reveal(self):
         """Scroll to the card, unless its head is in sight.
 
-        It is painted first: in one frame with its coming, what it pushes away would be seen to move.
+        The card is painted first. Otherwise the cards that it pushes away would be seen to jump.
         """
         view.after_paint(self.scroll)
 
     def scroll(self):
         head = self.node.querySelector(".head").getBoundingClientRect()
         if head.top < 0 or head.bottom > js.innerHeight:
-            # The nearest edge of a card that is taller than the window, and above it, would be its lower one.
+            # "nearest" would show the lower edge of a tall card above the window.
             self.node.scrollIntoView(to_js({"block": "start" if head.top < 0 else "nearest"}))
 
     def say_by(self, tags):
-        """Whose song it is and where it is from, as its file says; see `tags`."""
+        """Show artist and album, from the file's tags."""
         parts = [tags[name] for name in ("artist", "album") if name in tags]
         view.say(self.by, ", ".join(parts))
         self.by.title = self.by.textContent  # where there is room for some of it only
 
     def show(self, state, text, can_retry=True):
-        """Lay out what goes with a song's state, see `life`; can_retry: whether one that has ended may do better."""
-        focused = js.document.activeElement  # what is hidden has no focus
+        """Show the controls of a song's state, see `life`. can_retry: whether another attempt may succeed."""
+        focused = js.document.activeElement  # a hidden control loses the focus
         self.node.dataset.state = state
         self.text = text
         self.rest()
@@ -78,23 +78,23 @@ class Card:
             view.focus(self.title)
 
     def removed(self, event):
-        """Before it is: the visitor goes on from the next one."""
-        if event.detail > 1:  # a double click, whose first has had another card come here
+        """Before the card is removed, move the focus to the next one."""
+        if event.detail > 1:  # the second click of a double one: another card lies here by now
             event.stopImmediatePropagation()
             return
         near = self.node.nextElementSibling or self.node.previousElementSibling
         view.focus(near.querySelector(".title") if near else view.element("file"))
 
     def progress(self, fraction, text):
-        """Show a fraction of the work, once it is more than nothing, and what there is to say of it."""
+        """Show a text, and the fraction of the work that is done, if it is more than nothing."""
         if fraction < 0.01:
-            self.bar.removeAttribute("value")  # it moves by itself then
+            self.bar.removeAttribute("value")  # then it moves by itself
         else:
             self.bar.value = fraction
         view.say(self.status, text)
 
     def show_text(self, text):
-        """What goes with the song's state, when that has more to say."""
+        """Show a text in place of the state's."""
         self.text = text
         self.rest()
 
@@ -111,17 +111,17 @@ class Card:
         self.way.hidden = not label
 
     def rest(self):
-        """Say what goes with the song's state, after the progress of something."""
+        """Show the state's text again, after the progress of something."""
         view.say(self.status, self.text)
 
     def offer(self, formats):
-        """Have the menu of formats hold some of the page's, by their names in `formats`."""
+        """Put some of the page's formats into the menu. formats: their names in `formats`."""
         for option in view.element("format").options:
             if option.value in formats:
                 self.format.append(option.cloneNode(True))
 
     def open(self, yes):
-        """Show mixer and files, or only what stays of a song that is done."""
+        """Show or hide mixer and files."""
         self.node.classList.toggle("open", yes)
         self.title.setAttribute("aria-expanded", "true" if yes else "false")
         self.mixer.hidden = self.downloads.hidden = not yes
@@ -140,9 +140,9 @@ class Card:
             control.disabled = not can or (is_mixing and not control.matches(":focus"))
 
     def expect(self, stems, parts):
-        """Lay out the places of files that are not there yet, so that nothing moves when they are.
+        """Lay out places for files that will come, so that nothing moves then.
 
-        parts: the presets that are files too, made when they are asked for.
+        parts: presets that have files, too, which are made on demand.
         """
         self.files.replaceChildren()
         self.links = {}
@@ -179,7 +179,7 @@ class Card:
         """Have the browser download a Blob under a name."""
         if self.last in self.urls:
             self.urls.remove(self.last)
-            js.URL.revokeObjectURL(self.last)  # every zip is as large as the song's files
+            js.URL.revokeObjectURL(self.last)  # a zip is as large as the song's files
         self.last = self.url(blob)
         link = js.document.createElement("a")
         link.href, link.download = self.last, name
@@ -200,7 +200,7 @@ class Card:
         view.say(self.speed, tr("Done in {:.0f} s, {:.1f} × real time.").format(spent, speed))
 
     def clear(self):
-        """Let go of the files."""
+        """Remove the files."""
         for link in self.links.values():
             link.setAttribute("aria-disabled", "true")
             for name in ("href", "download", "title"):

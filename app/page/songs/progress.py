@@ -1,10 +1,10 @@
-"""From events to a percentage and a time left. Pure Python, on MicroPython too."""
+"""Percentage and time left, from events. Pure Python, on MicroPython too."""
 
 from page.text.texts import tr
 
 
 class Progress:
-    """How far the equal parts of the work are, of which several may be under way at once."""
+    """Progress of work in equal parts, several of which may be under way at once."""
 
     def __init__(self, parts):
         self.fractions = [0.0] * parts
@@ -12,7 +12,7 @@ class Progress:
         self.at_once = 1
 
     def update(self, part, fraction, now):
-        """To be called with a fraction of 0 when a part begins."""
+        """Note a part's fraction. To be called with 0 when a part begins."""
         if not fraction:
             self.begun[part] = now
         self.fractions[part], self.told[part] = fraction, now
@@ -25,19 +25,19 @@ class Progress:
         return sum(self.fractions) / len(self.fractions)
 
     def seconds_left(self, now):
-        """None as long as too little is done to tell; right at any time, not only when something is told."""
+        """Seconds until the end, at any time, not only after an update. None while too little is done to tell."""
         done = sum(self.fractions)
         if self.fraction() < 0.02:
             return None
         busy = sum(self.told[part] - self.begun[part] for part in self.begun)
         whole = busy / done * len(self.fractions)
-        # What is under way has gone on since it was last heard of.
+        # Parts under way have gone on since their last update.
         spent = busy + sum(now - self.told[part] for part in self.under_way())
         return max(0, whole - spent) / self.at_once
 
 
 def spoken(seconds):
-    """A time left as people say it: "about 2 min 10 s"."""
+    """A time left in words: "about 2 min 10 s"."""
     if seconds is None:
         return tr("estimating the time left")
     seconds = int(seconds + 0.5)

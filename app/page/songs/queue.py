@@ -1,4 +1,4 @@
-"""Songs that were dropped, one after the other through the pool."""
+"""The songs of the page, separated one after the other by the pool."""
 
 import asyncio
 
@@ -41,7 +41,7 @@ class Queue(Order):
     async def restore(self, song):
         """Add a song that was finished on an earlier visit. Its controls work once its files are written."""
         job = self.job(song)
-        view.element("songs").append(job.card.node)  # seen while its files are written
+        view.element("songs").append(job.card.node)  # the card is shown while its files are written
         await job.restore()
         self.insert(job, len(self.jobs))
 
@@ -134,12 +134,12 @@ class Queue(Order):
             self.open(None if job.is_open else job)
 
     def mixer(self):
-        """That of the open job, if there is something to hear, else None."""
+        """The open job's mixer, if there is something to hear, else None."""
         job = self.opened()
         return job.mixer if job and job.mixer.is_ready() else None
 
     def listening(self):
-        """Whether the visitor hears something, which a new song is not to interrupt."""
+        """Whether the visitor hears something, which a new song must not interrupt."""
         job = self.opened()
         return bool(job and job.is_heard())
 
@@ -169,8 +169,11 @@ class Queue(Order):
         self.start()
 
     def other_way(self, job):
-        """Switch a waiting song between now and the better model; separate a finished one again; try one that found no
-        memory with less."""
+        """Do what the card offers beside its state's controls.
+
+        A waiting song goes on without the better model, or waits for it. A finished one is separated again. One that
+        found no memory is tried with a smaller model.
+        """
         if job.song.state == WAITING:
             job.wish = not job.waits
             self.start()
@@ -192,7 +195,7 @@ class Queue(Order):
         self.start()
 
     def replace(self, job):
-        """After a song was separated again, remove the job before, unless something would be lost."""
+        """After a song was separated again, remove the older job, unless something would be lost."""
         old = job.before
         if not old or old not in self.jobs:
             return
@@ -225,9 +228,9 @@ class Queue(Order):
                 self.drop(job)
 
     def remove(self, job, by_key):
-        """Take a song off the list. What has stems can be had back for some seconds.
+        """Take a song off the list. If it has stems, that can be undone for some seconds.
 
-        by_key: whether the visitor uses the keyboard, and would not find the button for that otherwise.
+        by_key: whether the visitor uses the keyboard, and needs the focus on the button for that.
         """
         if job.song.state != DONE:
             self.undo.complete()
@@ -267,5 +270,5 @@ class Queue(Order):
         self.on_change()
 
     def focus(self):
-        """Focus the first song, or what songs are chosen by."""
+        """Focus the first song, or without songs the file chooser."""
         view.focus(self.jobs[0].card.title if self.jobs else view.element("file"))

@@ -25,19 +25,19 @@ from shared.facts import SAMPLE_RATE, SONGS_FOLDER
 LIST = "song.json"
 FORMAT = 1
 SEPARATOR = "."
-"""Between a page's name and the number of its song."""
+"""Stands between a page's name and the number of its song."""
 DOOMED = "removed"
-"""The setting that names the folder of a song that is removed unless the visitor takes that back."""
+"""The setting with the folder of a song that will be removed unless the visitor undoes it."""
 MIX = "mix "
-"""Before a song's folder, in the name of what is set of it."""
+"""Prefix of a song's folder in the name of its settings."""
 OWN = "own "
-"""Before the name of a song's own file, in its folder."""
+"""Prefix of the name of a song's own file, in its folder."""
 LARGEST = 300000000
-"""Bytes of such a file that is kept."""
+"""Bytes of an own file that is kept, at most."""
 PATIENCE = 60
-"""Seconds that a new song waits until those that are there have been read."""
+"""Seconds that a new song waits for the kept ones to be read."""
 TRIES = 20
-"""Attempts to remove a folder: a worker that was ended holds its file for a moment longer."""
+"""Attempts to remove a folder: an ended worker holds its file for a moment longer."""
 
 
 class SongLibrary:
@@ -160,7 +160,7 @@ class SongLibrary:
                 await outcome(place.removeEntry(name))
 
     def ask_to_last(self):
-        """Ask the browser to keep the songs, once a visit: some browsers ask the visitor then."""
+        """Ask the browser to keep the songs, once a visit, since some browsers ask the visitor then."""
         if not self.has_asked:
             self.has_asked = True
             asyncio.create_task(outcome(js.navigator.storage.persist()))
@@ -177,22 +177,22 @@ class SongLibrary:
         self.channel.postMessage(name)
 
     def doom(self, folder):
-        """Have the next visit remove a song, if this one ends before it does, or before `spare` is called."""
+        """Have the next visit remove a song, unless `spare` is called or this visit does it before."""
         settings.store(DOOMED, folder)
 
     def spare(self):
         settings.forget(DOOMED)
 
     def keep_settings(self, song, facts):
-        """Keep what the visitor has set of a kept song, see `Mixer.facts`."""
+        """Keep the visitor's settings of a kept song, see `Mixer.facts`."""
         settings.store(MIX + song.folder, json.dumps(facts))
 
     def settings_of(self, song):
-        """What was kept by `keep_settings`; None if there is nothing."""
+        """Settings from `keep_settings`; None if there are none."""
         try:
             return json.loads(settings.stored(MIX + song.folder) or "null")
         except ValueError:
-            return None  # not of this page
+            return None  # they aren't this page's
 
     def in_words(self, songs):
         """Say which of these songs are kept, and whether new ones will be."""
@@ -235,7 +235,7 @@ async def done(promise):
 
 
 async def hold():
-    """A name for this page, by which others see that it is there: a lock that goes with the page."""
+    """A name for this page. A lock of that name, which goes with the page, shows others that it is open."""
     name = js.crypto.randomUUID()
 
     def executor(resolve, reject):
@@ -288,7 +288,7 @@ def made_with(model):
 
 
 async def packed(cover):
-    """A picture as what JSON can hold, its data as a data URL."""
+    """A picture in a form for JSON, its data as a data URL."""
     reader = js.FileReader.new()
 
     def executor(resolve, reject):
@@ -357,7 +357,7 @@ def in_memory(handle):
 
 
 async def read(root, name):
-    """A kept Song; None if it isn't there as a whole."""
+    """A kept Song; None if it isn't whole."""
     place = await outcome(root.getDirectoryHandle(name))
     text = place and await listed(place)
     if getattr(text, "format", None) != FORMAT:

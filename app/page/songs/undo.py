@@ -1,4 +1,4 @@
-"""Takes back the last removal, for some seconds; it is final after that, and once something else is removed."""
+"""Undoes the last removal, for some seconds. It is final after that, and once something else is removed."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ class Undo:
         self.focus = focus
         self.node, self.button = view.element("removed"), view.element("undo")
         self.text = view.element("removed-title")
-        self.pending = None  # what takes the removal back, and what completes it
+        self.pending = None  # functions: one undoes the removal, one completes it
         view.on_click(self.button, self.take_back)
 
     def offer(self, title, take_back, complete):
