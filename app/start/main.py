@@ -280,7 +280,7 @@ class Page:
         if self.pool.model:
             self.introduce(self.pool.model)
             self.options.offer_stems(targets_of(self.pool.model))
-            self.queue.offer_again(self.menu.in_use())
+            self.queue.offer_ways()
             self.advance()
         if state != "running":
             view.tab_title()

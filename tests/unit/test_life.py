@@ -2,7 +2,20 @@
 
 import pytest
 
-from page.songs.life import AT_WORK, CONTROLS, ENDED, SILENT, TO_DO, WAITING, controls
+from page.songs.life import (
+    AGAIN,
+    AT_WORK,
+    CONTROLS,
+    ENDED,
+    GO_ON,
+    LIGHTER,
+    SILENT,
+    TO_DO,
+    WAIT,
+    WAITING,
+    controls,
+    other_way,
+)
 
 EVERY = (*TO_DO, *ENDED)
 
@@ -42,3 +55,23 @@ def test_what_would_fail_again_is_not_tried_again() -> None:
 def test_all_that_is_not_shown_is_hidden(state: str) -> None:
     """A card is told of every control, so that none is left from the state before."""
     assert controls(state).keys() == controls("waiting").keys()
+
+
+NEITHER = {"is_coming": False, "waits": False, "can_be_better": False, "can_be_lighter": False}
+EVERYTHING = {"is_coming": True, "waits": True, "can_be_better": True, "can_be_lighter": True}
+
+
+@pytest.mark.parametrize("state", EVERY)
+def test_no_other_way_is_offered_where_there_is_none(state: str) -> None:
+    assert other_way(state, **NEITHER) is None
+
+
+def test_a_waiting_song_may_go_on_without_the_better_model_or_wait_for_it() -> None:
+    assert other_way("waiting", **NEITHER | {"is_coming": True, "waits": True}) == GO_ON
+    assert other_way("waiting", **NEITHER | {"is_coming": True}) == WAIT
+
+
+def test_each_state_has_its_own_way() -> None:
+    ways = {state: other_way(state, **EVERYTHING) for state in EVERY}
+    offered = {"waiting": GO_ON, "done": AGAIN, "failed": LIGHTER}
+    assert ways == dict.fromkeys(EVERY) | offered

@@ -16,7 +16,21 @@ from page.models.model_choice import coming_in_words, is_better, short, waits
 from page.promises import RejectedError
 from page.settings.options import USUAL
 from page.songs.card import Card
-from page.songs.life import CANCELLED, DECODING, DONE, ENDED, FAILED, RUNNING, SILENT, WAITING
+from page.songs.life import (
+    AGAIN,
+    CANCELLED,
+    DECODING,
+    DONE,
+    ENDED,
+    FAILED,
+    GO_ON,
+    LIGHTER,
+    RUNNING,
+    SILENT,
+    WAIT,
+    WAITING,
+    other_way,
+)
 from page.songs.progress import Progress, spoken
 from page.songs.song import in_order, targets_of, waveforms
 from page.songs.song_library import megabytes
@@ -45,6 +59,8 @@ class Job:
         self.models = models
         self.wish = None  # whether the visitor wants it to wait for a better model
         self.waits = False  # whether it does
+        self.way = None  # that the card offers, see `life.other_way`
+        self.found_no_memory = False  # whether the last attempt failed for that
         self.origin = None  # the control by which the keyboard has started it
         self.copied = None  # the task that writes the song's own file to the device
         self.before = None  # the job that this one replaces once it is done, with a better model
@@ -117,8 +133,8 @@ class Job:
                 elif song.state != CANCELLED:
                     # What can't be decoded won't be another time.
                     self.fail(in_words(error), not isinstance(error, DecodeError))
-                    if isinstance(error, OutOfMemoryError):
-                        self.offer_lighter()
+                    self.found_no_memory = isinstance(error, OutOfMemoryError)
+                    self.offer_way()
         if not self.is_open:
             song.release()
         # Python doesn't know how much browser memory its proxies hold, so it would collect late.
@@ -147,7 +163,7 @@ class Job:
         return not (awaited and waits(self.wish, awaited[1], awaited[2]))
 
     def say_wait(self):
-        """Say what a waiting song waits for, and offer the other choice."""
+        """Say what a waiting song waits for, and offer the other way."""
         self.waits = not self.may_go()
         model, left, _ = self.models.awaited() or (None, None, 0)
         text = tr("Waiting")
@@ -155,29 +171,35 @@ class Job:
             # The fraction is shown elsewhere; a phone has two lines for this.
             coming = coming_in_words(model.size if left is None else 0, left)
             text = tr("Waiting for {} ({})").format(short(model.title), coming)
+        self.card.show_text(text)
+        self.offer_way()
+
+    def offer_way(self):
+        """Offer another way to separate the song, if there is one, see `life.other_way`."""
+        song, models = self.song, self.models
+        coming = (models.awaited() or (None,))[0]
+        lighter = models.lighter() if self.found_no_memory else None
+        can_be_better = (
+            song.source
+            and song.model
+            and not self.is_made_again
+            and is_better(models.in_use(), song.model)
+        )
+        self.way = other_way(
+            song.state, bool(coming), self.waits, bool(can_be_better), bool(lighter)
+        )
+        if self.way == GO_ON:
             self.card.offer_way(tr("Don't wait"), tr("Don't wait: {}"))
-        elif model:
-            label = tr("Wait for {}").format(short(model.title))
+        elif self.way == WAIT:
+            label = tr("Wait for {}").format(short(coming.title))
+            self.card.offer_way(label, label + ": {}")
+        elif self.way == AGAIN:
+            self.card.offer_way(tr("Again, better"), tr("Again, better: {}"))
+        elif self.way == LIGHTER:
+            label = tr("Again with {}").format(short(lighter.title))
             self.card.offer_way(label, label + ": {}")
         else:
             self.card.offer_way()
-        self.card.show_text(text)
-
-    def offer_again(self, model):
-        """Offer to separate a finished song again, where the model is better than the song's own."""
-        song = self.song
-        can = song.state == DONE and song.source and song.model and is_better(model, song.model)
-        if can and not self.is_made_again:
-            self.card.offer_way(tr("Again, better"), tr("Again, better: {}"))
-        elif song.state not in (WAITING, FAILED):
-            self.card.offer_way()
-
-    def offer_lighter(self):
-        """Offer a model that needs less memory, where there is one."""
-        model = self.models.lighter()
-        if model:
-            label = tr("Again with {}").format(short(model.title))
-            self.card.offer_way(label, label + ": {}")
 
     def check(self):
         """Raise Cancelled if the song was cancelled meanwhile, even if it waits again by now."""

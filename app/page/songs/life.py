@@ -26,3 +26,23 @@ def controls(state, can_retry=True):
     """
     shown = [name for name in CONTROLS[state] if can_retry or name != "retry"]
     return {name: name in shown for names in CONTROLS.values() for name in names}
+
+
+GO_ON, WAIT, AGAIN, LIGHTER = "go on", "wait", "again", "lighter"
+"""Other ways to separate a song: now, later with the model that comes, again with a better one, or with a smaller."""
+
+
+def other_way(state, is_coming, waits, can_be_better, can_be_lighter):
+    """The way that a card offers beside its controls, or None.
+
+    is_coming: whether a better model is on its way; waits: whether the song waits for it; can_be_better: whether the
+    model in use would make better stems than the song's; can_be_lighter: whether the song found no memory, and another
+    model needs less.
+    """
+    if state == WAITING and is_coming:
+        return GO_ON if waits else WAIT
+    if state == DONE and can_be_better:
+        return AGAIN
+    if state == FAILED and can_be_lighter:
+        return LIGHTER
+    return None

@@ -7,7 +7,18 @@ import js
 from page import view
 from page.listen.media_keys import MediaKeys
 from page.songs.job import Job, in_words
-from page.songs.life import CANCELLED, DONE, ENDED, FAILED, RUNNING, SILENT, WAITING
+from page.songs.life import (
+    AGAIN,
+    CANCELLED,
+    DONE,
+    ENDED,
+    GO_ON,
+    LIGHTER,
+    RUNNING,
+    SILENT,
+    WAIT,
+    WAITING,
+)
 from page.songs.order import Order, may_replace
 from page.songs.song import Song
 from page.songs.undo import Undo
@@ -171,15 +182,14 @@ class Queue(Order):
     def other_way(self, job):
         """Do what the card offers beside its state's controls.
 
-        A waiting song goes on without the better model, or waits for it. A finished one is separated again. One that
-        found no memory is tried with a smaller model.
+        See `life.other_way`. A song that found no memory is tried again with a smaller model.
         """
-        if job.song.state == WAITING:
-            job.wish = not job.waits
+        if job.way in (GO_ON, WAIT):
+            job.wish = job.way == WAIT
             self.start()
-        elif job.song.state == DONE:
+        elif job.way == AGAIN:
             self.again(job)
-        elif job.song.state == FAILED:
+        elif job.way == LIGHTER:
             self.models.choose(self.models.lighter().name)
             self.retry(job)
 
@@ -208,9 +218,9 @@ class Queue(Order):
             if was_open:
                 self.open(job)
 
-    def offer_again(self, model):
+    def offer_ways(self):
         for job in self.jobs:
-            job.offer_again(model)
+            job.offer_way()
 
     def earlier(self, job):
         """Have a waiting job done before the one that waits before it."""
