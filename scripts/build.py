@@ -18,6 +18,7 @@ from scripts.common.environment import ROOT
 from scripts.common.index import check, models, write_index
 from scripts.common.wheel import build_wheel
 from scripts.vendor import run, vendor
+from shared.facts import SITE_CACHE
 
 SITE = ROOT / "dist"
 PARTS = ("index.html", "app", "weights")
@@ -101,13 +102,14 @@ def publish(site: Path) -> None:
 
 
 def service_worker(folder: Path) -> str:
-    """The service worker of the site in `folder`: our script, after a list of all files with the hashes they may have.
+    """The service worker of the site in `folder`: our script, after a list of all files with their possible hashes.
 
     It lies at the root of the site, because a service worker is in charge of what lies beside and below it.
     """
     files = {path.relative_to(folder).as_posix(): hashes(path) for path in site_files(folder)}
     script = (ROOT / "app" / "offline" / SERVICE_WORKER).read_text()
-    return f"const FILES = {json.dumps(files, indent=1)};\n\n{script}"
+    cache = json.dumps(SITE_CACHE)
+    return f"const FILES = {json.dumps(files, indent=1)};\nconst SITE_CACHE = {cache};\n\n{script}"
 
 
 def site_files(folder: Path) -> list[Path]:

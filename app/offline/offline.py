@@ -10,10 +10,10 @@ import js
 from pyscript.ffi import create_proxy, to_js
 
 from page.promises import in_time, settle
+from shared.facts import SITE_CACHE
 from umx.names import MANIFEST
 
 SCRIPT = "service-worker.js"
-CACHE = "umx at "  # as in the service worker, which can't import it
 SNAPSHOT_MAKER = "app/offline/snapshot-maker.mjs"
 ENGINE_FILES = {"openblas": ("app/vendor/pyodide/openblas-",)}
 """Files that only one engine needs, by the beginnings of their paths."""
@@ -68,7 +68,7 @@ async def has(folder):
 async def kept(path):
     """The service worker's copy of a path, or None."""
     where = js.URL.new(".", js.document.baseURI).href
-    options = to_js({"cacheName": CACHE + where, "ignoreSearch": True})
+    options = to_js({"cacheName": SITE_CACHE + where, "ignoreSearch": True})
     return await settle(js.caches.match(where + path, options))
 
 

@@ -1,6 +1,7 @@
 // Keeps the site on the visitor's device, so that it works without a network from the second visit on.
 //
-// scripts/build.py puts the list before this text: `const FILES = {path: [sha256, …], …}`. Only bytes of a listed hash
+// scripts/build.py puts two facts before this text: the list, `const FILES = {path: [sha256, …], …}`, and the beginning
+// of the cache's name, `const SITE_CACHE`, which the page knows from shared/facts.py. Only bytes of a listed hash
 // are ever kept. Another version of the site has another list, so it is another service worker, which browsers install
 // beside this one and start when no page of this version is open any more: never within a job.
 //
@@ -9,7 +10,7 @@
 "use strict";
 
 const SCOPE = self.registration.scope;
-const CACHE = "umx at " + SCOPE; // other sites may share the origin
+const CACHE = SITE_CACHE + SCOPE;
 const INDEX = "weights/index.json";
 const PATIENCE_MS = 2000; // for the network's index
 
