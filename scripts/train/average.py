@@ -3,8 +3,8 @@
     python3 -m scripts.train.average INTO FOLDER FOLDER…
 
 writes INTO/<target>.pth, the mean of the weights in <target>.pth of the folders: copies of WORK/model made on the way,
-the one of step 0 among them. Where longer training fits the songs ever better and unknown ones no more, the mean serves
-these better than any of its parts (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
+the one of step 0 among them. Once longer training improves known songs and no unknown ones, the mean is better on the
+unknown ones than any of its parts (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A song on paper: key, tempo, sections, chords, and what every player plays. No sound here.
+"""A song on paper: key, tempo, sections, chords, and every player's notes. Nothing here makes sound.
 
 Time is counted in bars and sixteenths; `Song.time` turns them into seconds. A Note's pitch is a MIDI number.
 """
@@ -35,7 +35,7 @@ PROGRESSIONS = {
     "dorian": ["0303", "0630", "0236", "0103"],
     "mixolydian": ["0630", "0363", "0063", "0634"],
 }
-# How likely a hit is on each sixteenth of a bar, x surely, o often, + now and then, - seldom.
+# Probability of a hit on each sixteenth of a bar: x surely, o often, + now and then, - seldom.
 CHANCE = {"x": 1.0, "o": 0.7, "+": 0.45, "-": 0.25, ".": 0.0}
 GROOVES = {
     "rock": {"kick": "x.....-.x-o.....", "snare": "....x..-....x..-", "hat": "x.x.x.x.x.x.x.x."},
@@ -106,7 +106,7 @@ class Song:
 
     style: str
     step: float  # seconds a sixteenth
-    swing: float  # of a sixteenth, by which every second one comes late
+    swing: float  # fraction of a sixteenth by which every second one is late
     key: int  # MIDI number of the tonic
     mode: str
     sections: list[str]  # a bar each
@@ -324,7 +324,7 @@ def accompaniment(r: Rng, song: Song, manner: str, centre: int) -> list[Note]:
 
 
 def melody(r: Rng, song: Song, centre: int) -> list[list[Note]]:
-    """What the singer sings, phrase by phrase, around a MIDI number; chord tones on the strong beats."""
+    """The singer's phrases around a MIDI number, with chord tones on the strong beats."""
     on = playing(r, intro=0.25, verse=0.93, chorus=0.97, bridge=0.7, **{"break": 0.4})
     home = round((centre - song.key) / 12 * 7)
     leaps = r.integers(-2, 3, 24)
@@ -343,7 +343,7 @@ def melody(r: Rng, song: Song, centre: int) -> list[list[Note]]:
                 int(lengths[place % 24]) if r.random() < 0.85 else int(r.choice([1, 2, 3, 4, 8]))
             )
             if length == 1 and song.step < 0.12:
-                length = 2  # nobody sings faster
+                length = 2  # the fastest that anybody sings
             if i + length >= end - 2:
                 length = max(length, int(r.choice([4, 6, 8])))
             degree = int(

@@ -38,7 +38,7 @@ CLOSE, SPARSE = 512, 4  # there is little power above 5.5 kHz: one bin of four w
 
 
 class Batch(NamedTuple):
-    """What the networks hear, and what a loss needs to know of it in some of the bins."""
+    """The networks' input, and in some of the bins the figures that the loss needs."""
 
     heard: Tensor  # magnitudes of the mixture, bfloat16 (frames, size, 2, MAX_BIN)
     bins: Tensor  # those that are judged: all below CLOSE, a quarter of the others at twice their level
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
 
 
 class Songs:
-    """The songs of a folder, read where they are needed; `look` finds those that came later.
+    """The songs of a folder, read when they are needed; `look` finds new ones.
 
     recorded: a folder that holds `stems` and `backing`, as `scripts.train.recorded` writes them.
     Raises FileNotFoundError where there are no songs.
@@ -69,7 +69,7 @@ class Songs:
             raise FileNotFoundError(f"{self.folder} has no songs; run scripts.train.render first.")
 
     def batches(self, size: int, frames: int) -> Iterator[Batch]:
-        """Without end: stems as they were mixed, then the same stems each from another song, SHUFFLES times."""
+        """Yield batches for ever: stems as mixed, then SHUFFLES times the same stems, each from another song."""
         while True:
             crops, backed = zip(
                 *(self.example((frames - 1) * HOP) for _ in range(size)), strict=True
@@ -81,7 +81,7 @@ class Songs:
                 yield self.mixed(*self.shuffled(spectra, known))
 
     def shuffled(self, spectra: Tensor, known: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Every stem from another example; where `other` is backing, no drums and bass: it has its own."""
+        """Take every stem from another example. Backing as `other` has its own drums and bass, so those are silent."""
         r, size = self.r, len(spectra)
         orders = [r.permutation(size) for _ in TARGETS]
         stems = torch.stack([spectra[order, i] for i, order in enumerate(orders)], dim=1)
@@ -93,8 +93,10 @@ class Songs:
         return stems, known
 
     def example(self, samples: int) -> tuple[np.ndarray, bool]:
-        """Stems, some of them recorded, float32 (4, 2, samples), and whether they are a voice over backing instead,
-        which then takes the place of other."""
+        """Stems, some of them recorded, float32 (4, 2, samples), and whether they are a voice over backing.
+
+        Backing stands in the place of other.
+        """
         r = self.r
         stems = self.crop(self.songs, samples)
         for i, recorded in self.stems.items():
@@ -115,7 +117,7 @@ class Songs:
     def stem(
         self, recorded: Sequence[np.ndarray], samples: int, speed: tuple[float, float] = SPEED
     ) -> np.ndarray:
-        """A piece of a recorded stem, at LOUDNESS, and mostly not of its rests: float32 (2, samples)."""
+        """A piece of a recorded stem at LOUDNESS, seldom of its rests: float32 (2, samples)."""
         for _ in range(TRIES):
             crop = self.crop(recorded, samples, speed)
             level = rms(crop)
@@ -126,9 +128,11 @@ class Songs:
     def crop(
         self, arrays: Sequence[np.ndarray], samples: int, speed: tuple[float, float] = SPEED
     ) -> np.ndarray:
-        """A piece of one of the arrays, faster or slower than it was, which makes other voices and drums of those in
-        it: float32 (…, samples). Long recordings are drawn more often, by the root of their length, so that a few of
-        them don't drown all others; what is too short is followed by silence."""
+        """A piece of one of the arrays, faster or slower, so that it has other voices and drums: float32 (…, samples).
+
+        Long recordings are drawn more often, by the root of their length, so that a few of them don't drown the others.
+        Short ones are followed by silence.
+        """
         r = self.r
         weights = np.sqrt([array.shape[-1] for array in arrays])
         array = arrays[int(r.choice(len(arrays), p=weights / weights.sum()))]
@@ -169,7 +173,7 @@ class Songs:
         return Batch(heard, bins, magnitude(mixture), magnitude(stems), products, judged)
 
     def levels(self, size: int, targets: int) -> Tensor:
-        """Gains (size, targets, 1), some of them nothing."""
+        """Gains (size, targets, 1), some of them 0."""
         r = self.r
         decibels = r.normal(0, BALANCE, (size, targets))
         decibels[:, BASS] += (r.random(size) < SUNKEN) * r.uniform(*SUB, size)
@@ -199,7 +203,7 @@ class Songs:
         return torch.from_numpy(10 ** (decibels / 20)).float().reshape(*shape, MAX_BIN)
 
     def codec(self, size: int) -> Tensor:
-        """Now and then nothing above 10 to 16 kHz, as lossy codecs leave it: (size, 1, MAX_BIN)."""
+        """Masks (size, 1, MAX_BIN), some of which cut off at 10 to 16 kHz, as lossy codecs do."""
         edge = np.where(self.r.random(size) < 0.15, self.r.integers(930, MAX_BIN, size), MAX_BIN)
         return torch.from_numpy(np.arange(MAX_BIN) < edge[:, None]).float()[:, None]
 
@@ -221,11 +225,11 @@ def spectrogram(audio: Tensor) -> Tensor:
 
 
 def scaled(spectra: Tensor, gains: Tensor) -> Tensor:
-    """Complex spectra (…, bins) times real gains; torch's own takes the gains for complex, and twice as long."""
+    """Complex spectra (…, bins) times real gains. torch's product makes the gains complex, and takes twice as long."""
     pairs = gains.repeat_interleave(2, dim=-1).unflatten(-1, (-1, 2))
     return torch.view_as_complex(torch.view_as_real(spectra) * pairs)
 
 
 def magnitude(spectra: Tensor) -> Tensor:
-    """The absolute value; torch's own guards against overflow, and takes five times as long."""
+    """Absolute values. torch's function guards against overflow, and takes five times as long."""
     return (spectra.real.square() + spectra.imag.square()).sqrt_()

@@ -21,7 +21,7 @@ FONTS = {
     "black-pearl": "sf2/Black_Pearl_4_LV2.sf2",
     "red-zeppelin": "sf2/Red_Zeppelin_4_LV2.sf2",
 }
-GENERAL = ("fluid", "musescore", "timgm6mb")  # those with every instrument
+GENERAL = ("fluid", "musescore", "timgm6mb")  # fonts with every instrument
 DRUM_FONTS = ("black-pearl", "red-zeppelin")
 SUFFIXES = (".wav", ".flac", ".aiff", ".ogg", ".mp3")
 DAMAGED = ("kick04.ogg",)  # of lmms
@@ -58,7 +58,7 @@ LOUDNESS = {
 }  # fmt: skip
 
 SAMPLED = {
-    # Folder and pattern of an instrument's samples, and by how many octaves their names are wrong
+    # Folder and pattern of an instrument's samples, and the octaves by which their names are wrong
     "growlybass": ("karoryfer.growlybass/sustain/*", -1),
     "double-bass": ("dsmolken.double-bass/pizz/*", 0),
     "emilyguitar": ("karoryfer.emilyguitar/notes/*", 0),
@@ -87,7 +87,7 @@ Kit = dict[str, list[tuple[float, Audio]]]  # piece: (strength, sound) of every 
 
 
 class Fonts:
-    """The sound fonts, each loaded when it is first played."""
+    """Sound fonts, each loaded when it is first played."""
 
     def __init__(self, sources: Path, names: list[str]):
         self.folder = sources / "usr/share/sounds"
@@ -234,7 +234,7 @@ def oscillator(r: Rng, frequency: Audio, kind: str, detune: float = 0, voices: i
 
 
 def _corner(phase: Audio, step: Audio) -> Audio:
-    """What to take from a saw's jump so that it aliases less (polyBLEP)."""
+    """Correction of a saw's jump against aliasing (polyBLEP)."""
     after, before = phase / step, (phase - 1) / step
     return np.where(
         phase < step,
@@ -353,7 +353,7 @@ def sounds(folder: Path, pattern: str) -> list[Path]:
 
 
 def trim(x: Audio, seconds: float = 2.5) -> Audio | None:
-    """A drum hit without the silence around it, its peak at 1; None where there is nothing."""
+    """A drum hit without the silence around it, its peak at 1; None for silence."""
     x = x[:, : int(seconds * RATE)]
     peak = np.abs(x).max(axis=0)
     if peak.max(initial=0) < 1e-4:
@@ -367,7 +367,7 @@ def trim(x: Audio, seconds: float = 2.5) -> Audio | None:
 
 
 def sampled_kits(sources: Path, fonts: Fonts) -> dict[str, Kit]:
-    """The drum kits that are no part of a general font, by name; some lack a kick or a snare."""
+    """Drum kits outside the general fonts, by name; some lack a kick or a snare."""
     found: dict[str, Kit] = {font: font_kit(fonts, font, 0, 0) for font in DRUM_FONTS}
     folders = {kit: f"usr/share/hydrogen/data/drumkits/{kit}" for kit in KITS}
     folders |= {"sonic-pi": "usr/share/sonic-pi/samples", "lmms": "usr/share/lmms/samples/drums"}
@@ -400,7 +400,7 @@ def font_kit(fonts: Fonts, font: str, bank: int, program: int) -> Kit:
 
 
 def add_hit(kit: Kit, name: str, strength: float, sound: Audio) -> None:
-    """Add a sample to the piece that it is by its name; nothing where it is none, or silent."""
+    """Add a sample to the piece that its name states. Silent ones, and names without a piece, are ignored."""
     piece = name if name in LOUDNESS else piece_of(name)
     trimmed = trim(sound)
     if piece and trimmed is not None:
@@ -408,13 +408,13 @@ def add_hit(kit: Kit, name: str, strength: float, sound: Audio) -> None:
 
 
 def piece_of(name: str) -> str | None:
-    """Which piece of a kit a sample is, by its file name."""
+    """The piece of a kit that a sample's file name states, or None."""
     name = name.lower()
     return next((piece for piece, pattern in FILE_NAMES if re.search(pattern, name)), None)
 
 
 def strength_of(name: str) -> float:
-    """How hard a sample was hit, 0 to 1, by its file name."""
+    """Strength of a hit, 0 to 1, by the sample's file name."""
     for word, strength in (
         ("softest", 0.3),
         ("soft", 0.45),

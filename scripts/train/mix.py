@@ -1,4 +1,4 @@
-"""What a mixing desk does. Signals are float32 (2, samples) at 44.1 kHz; levels in dB."""
+"""A mixing desk's tools. Signals are float32 (2, samples) at 44.1 kHz, levels in dB."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def loudness(x: Audio) -> float:
 
 
 def level(x: Audio, target: float = LEVEL) -> Audio:
-    """Bring to a loudness; silence stays silence."""
+    """Bring a signal to a loudness. Silence stays silence."""
     now = loudness(x)
     return x * np.float32(target / now) if now > 1e-6 else x
 
@@ -68,7 +68,7 @@ def equalise(x: Audio, *sections: Audio) -> Audio:
 
 
 def pan(x: Audio, position: float) -> Audio:
-    """-1 left, 0 centre, 1 right, at constant power."""
+    """Pan at constant power: -1 left, 0 centre, 1 right."""
     angle = (position + 1) * np.pi / 4
     return x * np.float32(np.sqrt(2)) * np.array([[np.cos(angle)], [np.sin(angle)]], np.float32)
 
@@ -173,7 +173,7 @@ def master(r: Rng, stems: Audio) -> Audio:
         mixture = stems.sum(axis=0)
         attack, release = r.uniform(0.005, 0.03), r.uniform(0.08, 0.3)
         stems *= compression(mixture, r.uniform(-6, 0), r.uniform(1.3, 3), attack, release)
-    # Half the songs as loud as records since the nineties.
+    # Half the songs are as loud as records since the nineties.
     target = r.uniform(0.1, 0.18) if r.random() < 0.5 else r.uniform(0.18, 0.32)
     mixture = stems.sum(axis=0)
     stems *= np.float32(target / max(loudness(mixture), 1e-6))

@@ -37,7 +37,7 @@ class OpenUnmix(nn.Module):
             fixed.requires_grad_(False)
 
     def hidden(self, mixture: Tensor) -> Tensor:
-        """What the last layer sees, (frames, batch, hidden), for magnitudes (frames, batch, 2, MAX_BIN)."""
+        """Input of the last layer, (frames, batch, hidden), for magnitudes (frames, batch, 2, MAX_BIN)."""
         weight, bias = _folded(self.fc1, self.bn1)
         weight = weight * self.input_scale.tile(CHANNELS)
         bias = bias + weight @ self.input_mean.tile(CHANNELS)
@@ -101,7 +101,7 @@ def _per_row(key: str) -> bool:
 
 
 def _rows() -> Tensor:
-    """Where the bins that are trained stand among the official outputs."""
+    """Positions of the trained bins among the official outputs."""
     return torch.cat([torch.arange(MAX_BIN) + channel * BINS for channel in range(CHANNELS)])
 
 

@@ -2,7 +2,7 @@
 
     python3 -m scripts.train.recorded WORK SONGS
 
-reads what `sources` names from the folder SONGS and from WORK/sources, and writes int16 arrays:
+reads the recordings of `sources` from the folder SONGS and from WORK/sources, and writes int16 arrays:
 
   WORK/songs/<song>-<number>.npy  (4, 2, samples)  pieces of whole songs, mixed and mastered anew
   WORK/stems/<target>/<name>.npy  (2, samples)     single stems, all at one loudness
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def read(songs: Path, recording: Recording) -> dict[str, Audio]:
-    """The stems that sound, float32 (2, samples) each and all of one length."""
+    """The stems that aren't silent, float32 (2, samples), all of one length."""
     tracks = {
         target: [instruments.read(found) for path in paths for found in files(songs, path)]
         for target, paths in recording.stems.items()
@@ -74,12 +74,12 @@ def read(songs: Path, recording: Recording) -> dict[str, Audio]:
 
 
 def there(songs: Path, recording: Recording) -> bool:
-    """Whether all files of a recording are."""
+    """Whether all files of a recording exist."""
     return all(files(songs, path) for paths in recording.stems.values() for path in paths)
 
 
 def files(songs: Path, path: str) -> list[Path]:
-    """The file at a path without its suffix; nothing where there is none."""
+    """Files at a path without its suffix: one, or none."""
     return instruments.sounds(songs, f"{path}.*")[:1]
 
 
@@ -99,7 +99,7 @@ def repeated(loop: Audio) -> Audio:
 
 
 def amplified(r: Rng, path: Path) -> list[Audio]:
-    """A guitar's direct signal through some amplifiers."""
+    """A guitar's direct signal, played through some amplifiers."""
     take = instruments.read(path)
     return [mix.level(instruments.amplifier(r, take, drive), LOUDNESS) for drive in DRIVES]
 

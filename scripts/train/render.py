@@ -45,7 +45,7 @@ BASSES = (32, 33, 33, 34, 34, 35, 36, 37, 38, 39)
 
 @dataclass
 class Studio:
-    """Everything that sounds."""
+    """All instruments, voices and kits."""
 
     fonts: Fonts
     kits: dict[str, Kit]
@@ -54,7 +54,7 @@ class Studio:
 
     @classmethod
     def open(cls, work: Path, held_out: bool, recorded: Path | None = None) -> "Studio":
-        """The sounds for training, or those kept for validation.
+        """Open the sounds for training, or those that are kept for validation.
 
         recorded: the folder of recorded songs, in which there are sampled instruments for training.
         """
@@ -70,7 +70,7 @@ class Studio:
         if recorded and not held_out:
             folder = recorded / "instruments"
             sampled = {name: Sampled(folder, name) for name in instruments.SAMPLED}
-            # Twice, so that there is a dry one and one with much of the room.
+            # Each is drawn twice: one is dry, one has much of the room.
             kits |= {
                 f"muldjord-{i}": instruments.gizmo_kit(np.random.default_rng(i), folder)
                 for i in range(2)

@@ -3,8 +3,8 @@
     python3 -m scripts.train.sources WORK [SONGS]
 
 brings the Debian packages into WORK/sources, without root, and the repositories of recordings into SONGS. The PyPI
-packages are in requirements.txt. What is free only under the GPL (several drum kits, KDE's recorded letters) is not
-trained on: what it means for weights is an open question.
+packages are in requirements.txt. Sounds under the GPL alone (several drum kits, KDE's recorded letters) are not trained
+on: its meaning for weights is an open question.
 """
 
 import argparse
@@ -18,7 +18,7 @@ GITHUB = "https://github.com"
 
 
 class Source(NamedTuple):
-    """A package, its licence, what it is good for."""
+    """A package, its licence and its use."""
 
     package: str
     licence: str
