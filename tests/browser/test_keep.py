@@ -329,7 +329,7 @@ def test_a_song_at_work_is_left_to_its_page(context: BrowserContext) -> None:
 # Whether a song's own file lies on the device as a whole.
 OWN_FILE = """async size => {
   const root = await navigator.storage.getDirectory();
-  for await (const song of (await root.getDirectoryHandle("umx songs")).values())
+  for await (const song of (await root.getDirectoryHandle("umx songs", { create: true })).values())
     for await (const entry of song.values())
       if (entry.name.startsWith("own ") && (await entry.getFile()).size === size) return true;
 }"""
