@@ -18,6 +18,12 @@ from songs import PATIENCE, expect_state
 from scripts.build import SERVICE_WORKER, build, service_worker
 from scripts.common.index import write_index
 
+STAND_IN = Path(__file__).parent / "stand_in"
+ENGINE = "**/app/worker/stand-in.js"
+"""The address of the stand-in for the engine."""
+TURN = "**/app/worker/turn"
+"""What the stand-in asks for late in each batch of a song."""
+
 
 def require(is_there: object, purpose: str, *packages: str) -> None:
     """Skip the test unless something is there, naming Debian packages that bring it; fail where all must be tested."""
@@ -38,6 +44,15 @@ def build_site(folder: Path) -> Path:
     write_index(site / "weights")
     (site / SERVICE_WORKER).write_text(service_worker(site))
     return site
+
+
+def put_stand_in(site: Path) -> None:
+    """Give a site the stand-in for the engine, see README.md beside this file."""
+    shutil.copy(STAND_IN / "stand-in.js", site / "app" / "worker")
+    shutil.copy(STAND_IN / "worker_urls.py", site / "app" / "shims")
+    (site / "app" / "worker" / "turn").touch()
+    (site / "app" / "offline" / "snapshot-maker.mjs").write_text("postMessage('over');\n")
+    (site / SERVICE_WORKER).write_text(service_worker(site))
 
 
 @contextmanager
@@ -114,6 +129,25 @@ class Hold:
         held, self.held = self.held or [], None
         for route in held:
             route.continue_()
+
+    def let_one_go(self, page: Page) -> None:
+        """Wait until something is held back, and let it go alone."""
+        assert self.held is not None
+        while not self.held:
+            page.evaluate("new Promise(requestAnimationFrame)")
+        self.held.pop(0).continue_()
+
+
+@contextmanager
+def at_work(page: Page) -> Iterator[Hold]:
+    """Songs that come in it begin to be separated by the stand-in, and stay at work until `release`."""
+    hold = Hold(TURN)
+    hold(page)
+    try:
+        yield hold
+    finally:
+        hold.release()
+        page.unroute(TURN)
 
 
 # Measures the milliseconds from the next click until an expression is true of the page.

@@ -6,10 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from pages import ENGINE, at_work
 from playwright.sync_api import Page, expect
 from songs import PATIENCE, RATE, SONG, card, compose, drop, expect_state, read, wav
 
 from page.text.texts import LANGUAGES
+
+
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
 
 
 def check(page: Page, state: str) -> None:
@@ -46,11 +52,13 @@ def test_axe_finds_nothing_in_any_state(page: Page, width: int) -> None:
     is_for_phones_too(page)
     for summary in page.locator("summary").all():
         summary.click()
-    drop(page, ("song.wav", wav(SONG)), ("no song.wav", b"no"))
-    song = card(page, "song")
-    expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)
-    check(page, "running")
-    is_for_phones_too(page)
+    with at_work(page) as work:
+        drop(page, ("song.wav", wav(SONG)), ("no song.wav", b"no"))
+        song = card(page, "song")
+        work.let_one_go(page)
+        expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)
+        check(page, "running")
+        is_for_phones_too(page)
     expect_state(page, "error")
     check(page, "done, and an error")
     song.get_by_role("button", name="Solo drums").click()
@@ -70,7 +78,7 @@ def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path
     """Of songs that wait, are cancelled, too loud, or kept; of a model that is being made."""
 
     def prepare(page: Page) -> None:
-        page.route("**/app/worker/worker.py", lambda route: None)
+        page.route(ENGINE, lambda route: None)
 
     size = {"width": width, "height": 800}
     page, _ = visit("?workers=1", prepare, locale="de-DE", viewport=size)
@@ -83,7 +91,7 @@ def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path
         page.get_by_role("button", name=f"{title} abbrechen").click()
     check(page, "cancelled")
     is_for_phones_too(page)
-    page.unroute("**/app/worker/worker.py")
+    page.unroute(ENGINE)
     page.reload()
     drop(page, ("laut.wav", loud))
     expect_state(page, "done")
@@ -95,7 +103,7 @@ def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path
     expect_state(page, "ready")
     page.locator(".title").click()
     check(page, "kept")
-    page.route("**/app/worker/worker.py", lambda route: None)
+    page.route(ENGINE, lambda route: None)
     drop(page, ("vocals.pth", b""))
     expect(page.locator("#cancel-conversion")).to_be_visible()
     check(page, "conversion")
@@ -266,29 +274,31 @@ def test_who_starts_a_song_by_keyboard_goes_on_with_play(visit: Callable) -> Non
     # But not who is elsewhere by then, nor who has dropped it.
     for control in ("#demo", "#help-button"):
         page.locator(control).focus()
-        drop(page, (f"{control[1:]}.wav", wav(compose(1))))
-        page.locator("#help-button").focus()
+        with at_work(page):
+            drop(page, (f"{control[1:]}.wav", wav(compose(1))))
+            page.locator("#help-button").focus()
         song = card(page, control[1:])
         expect(song).to_have_attribute("data-state", "done", timeout=PATIENCE)
         expect(page.locator("#help-button")).to_be_focused()
 
 
 def test_focus_stays_where_the_visitor_is(page: Page) -> None:
-    long = wav(np.tile(SONG, (6, 1)))
-    drop(page, ("one.wav", long), ("two.wav", long))
-    two = page.get_by_role("button", name="two", exact=True)
-    page.get_by_role("button", name="Cancel two").press("Enter")
-    expect(two).to_be_focused()
-    page.get_by_role("button", name="Retry two").press("Enter")
-    expect(two).to_be_focused()
-    for title in ("two", "one"):
-        page.get_by_role("button", name=f"Cancel {title}").click()
-    page.get_by_role("button", name="Remove one").press("Enter")
-    expect(two).to_be_focused()
-    page.get_by_role("button", name="Remove two").press("Enter")
-    expect(page.locator("#file")).to_be_focused()
-    drop(page, ("short.wav", wav(compose(3))))
-    page.get_by_role("button", name="Cancel short").focus()
+    with at_work(page):
+        drop(page, ("one.wav", wav(compose(2))), ("two.wav", wav(compose(2))))
+        two = page.get_by_role("button", name="two", exact=True)
+        page.get_by_role("button", name="Cancel two").press("Enter")
+        expect(two).to_be_focused()
+        page.get_by_role("button", name="Retry two").press("Enter")
+        expect(two).to_be_focused()
+        for title in ("two", "one"):
+            page.get_by_role("button", name=f"Cancel {title}").click()
+        page.get_by_role("button", name="Remove one").press("Enter")
+        expect(two).to_be_focused()
+        page.get_by_role("button", name="Remove two").press("Enter")
+        expect(page.locator("#file")).to_be_focused()
+    with at_work(page):
+        drop(page, ("short.wav", wav(compose(3))))
+        page.get_by_role("button", name="Cancel short").focus()
     expect_state(page, "done")
     expect(page.get_by_role("button", name="short", exact=True)).to_be_focused()
 
@@ -346,7 +356,7 @@ def test_axe_finds_nothing_in_any_language(visit: Callable) -> None:
     drop(page, ("song.wav", wav(compose(1))))
     expect_state(page, "done")
     expect(page.locator("#kept")).to_contain_text("1 song")
-    page.route("**/worker.py", lambda route: None)  # the engine isn't needed
+    page.route(ENGINE, lambda route: None)  # the engine isn't needed
     for language in ("en", *LANGUAGES):
         page.evaluate('language => localStorage.setItem("a test\'s language", language)', language)
         page.reload()

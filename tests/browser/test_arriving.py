@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pages import build_site, serving, stems
+from pages import put_stand_in, serving, stems
 from playwright.sync_api import Browser, Page, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 from test_best_model import expect_made_with
@@ -29,9 +29,10 @@ COMING = {"name": "umxl", "title": "UMX-L", "licence": "none", "size": 1, "quali
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(built: Path, tmp_path: Path) -> Path:
     """A site that has no service worker of its own, so that its server lists the files."""
-    site = build_site(tmp_path / "site")
+    site = shutil.copytree(built, tmp_path / "site")
+    put_stand_in(site)
     (site / SERVICE_WORKER).unlink()
     return site
 

@@ -3,13 +3,14 @@
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from pages import Hold, build_site, expect_all_kept, serving, stems
+from pages import Hold, build_site, expect_all_kept, put_stand_in, serving, stems
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from songs import PATIENCE, RATE, card, compose, drop, expect_state, snr, wav
 
@@ -100,8 +101,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
+def real(site: Path) -> Iterator[str]:
     with serving(server(site)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def address(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    copy = shutil.copytree(site, tmp_path_factory.mktemp("stand-in") / "site")
+    put_stand_in(copy)
+    with serving(server(copy)) as url:
         yield url
 
 
@@ -132,6 +141,7 @@ def asked_for(page: Page) -> list[str]:
     return asked
 
 
+@pytest.mark.engine
 def test_the_small_model_stands_in_and_its_song_is_made_again_better(
     visit: Visit, site: Path
 ) -> None:

@@ -55,6 +55,11 @@ asyncio.create_task(tell())
 """
 
 
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
+
+
 def tones(channels: int, rate: int = RATE) -> Sound:
     """Another one in each channel."""
     times = np.arange(int(SECONDS * rate)) / rate

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import watched
-from pages import stems
+from pages import ENGINE, stems
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
 from songs import DROP_ENTRY, PATIENCE, RATE, Sound, card, compose, drop, expect_state, snr, wav
 
@@ -66,6 +66,11 @@ LACKING = {
 }
 
 
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
+
+
 def without(page: Page, lines: str) -> None:
     """Have some lines run before those of the page and of its workers."""
     lines = f"{{ {lines} }};\n"
@@ -89,6 +94,7 @@ def check(found: dict[str, bytes], song: bytes) -> None:
     assert len(found) == 5
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("lines", LACKING.values(), ids=LACKING)
 def test_works_without(lines: str, visit: Callable) -> None:
     page, complaints = visit("?workers=1", lambda page: without(page, lines))
@@ -107,7 +113,7 @@ def test_works_without(lines: str, visit: Callable) -> None:
 def context_of(
     browser_type: BrowserType,
     browser_type_launch_args: dict[str, Any],
-    address: str,
+    real: str,
     tmp_path: Path,
 ) -> Callable[..., Any]:
     """A browser of its own, with more arguments or other preferences, and its one context."""
@@ -123,7 +129,7 @@ def context_of(
         }
         context = browser_type.launch_persistent_context(tmp_path, **launch, **options)
         try:
-            with watched(context, address) as complaints:
+            with watched(context, real) as complaints:
                 yield context, complaints
         finally:
             context.close()
@@ -131,11 +137,11 @@ def context_of(
     return context_of
 
 
-def test_storage_that_the_visitor_forbids(context_of: Callable[..., Any], address: str) -> None:
+def test_storage_that_the_visitor_forbids(context_of: Callable[..., Any], real: str) -> None:
     content = {"default_content_setting_values": {"cookies": 2}}
     with context_of(preferences={"profile": content}) as (context, complaints):
         page = context.new_page()
-        page.goto(address + "?workers=1")
+        page.goto(real + "?workers=1")
         expect_state(page, "ready")
         refused = page.evaluate(
             "() => { try { return String(localStorage); } catch (error) { return error.name; } }"
@@ -161,10 +167,10 @@ blas.OpenBlas.__init__ = refuse
 """
 
 
-def test_openblas_without_simd(context_of: Callable[..., Any], address: str) -> None:
-    with context_of(WITHOUT_SIMD) as (context, _):
+def test_openblas_without_simd(context_of: Callable[..., Any], real: str) -> None:
+    with context_of(WITHOUT_SIMD, service_workers="block") as (context, _):
         page = context.new_page()
-        page.goto(address + "?workers=1")
+        page.goto(real + "?workers=1")
         expect_state(page, "ready")
         expect(page.locator("#details")).to_contain_text(
             "Engine: OpenBLAS (slower: this browser's SIMD can't be used)"
@@ -173,12 +179,12 @@ def test_openblas_without_simd(context_of: Callable[..., Any], address: str) -> 
         check(stems(card(page, "song")), SONG)
 
 
-def test_numpy_without_simd_and_openblas(context_of: Callable[..., Any], address: str) -> None:
+def test_numpy_without_simd_and_openblas(context_of: Callable[..., Any], real: str) -> None:
     worker = (ROOT / "app" / "worker" / "worker.py").read_text() + NO_OPENBLAS
     with context_of(WITHOUT_SIMD, service_workers="block") as (context, _):
         context.route("**/app/worker/worker.py", lambda route: route.fulfill(body=worker))
         page = context.new_page()
-        page.goto(address + "?workers=1")
+        page.goto(real + "?workers=1")
         expect_state(page, "ready")
         expect(page.locator("#details")).to_contain_text(
             "Engine: plain numpy (very slow: neither SIMD nor OpenBLAS can be used here)"
@@ -187,14 +193,12 @@ def test_numpy_without_simd_and_openblas(context_of: Callable[..., Any], address
         check(stems(card(page, "song")), SHORT)
 
 
-def test_openblas_that_is_not_there_is_told_of(
-    context_of: Callable[..., Any], address: str
-) -> None:
+def test_openblas_that_is_not_there_is_told_of(context_of: Callable[..., Any], real: str) -> None:
     """As when the network goes: plain numpy would take hours where a second try takes seconds."""
     with context_of(WITHOUT_SIMD, service_workers="block") as (context, complaints):
         context.route("**/openblas-*.zip", lambda route: route.fulfill(status=404))
         page = context.new_page()
-        page.goto(address + "?workers=1")
+        page.goto(real + "?workers=1")
         expect_state(page, "error")
         expect(page.locator("#error")).to_contain_text("OpenBLAS can't be fetched")
         complaints.clear()
@@ -203,11 +207,12 @@ def test_openblas_that_is_not_there_is_told_of(
         expect_state(page, "ready")
 
 
-def test_memory_that_really_ends(context_of: Callable[..., Any], address: str) -> None:
+def test_memory_that_really_ends(context_of: Callable[..., Any], real: str) -> None:
     """A worker gets 94 MB, enough for a segment that is short."""
-    with context_of("--js-flags=--wasm-max-mem-pages=1500") as (context, _):
+    limit = "--js-flags=--wasm-max-mem-pages=1500"
+    with context_of(limit, service_workers="block") as (context, _):
         page = context.new_page()
-        page.goto(address + "?workers=1")
+        page.goto(real + "?workers=1")
         expect_state(page, "ready")
         drop(page, ("long.wav", SONG), ("short.wav", wav(compose(1))))
         expect(card(page, "long").locator(".status")).to_contain_text(
@@ -244,6 +249,7 @@ js.probed = bool(pyodide_js._module._PyEM_CountArgsPtr)
 """What Pyodide calls through where its probe was made, and has worked."""
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("agent", [next(iter(AGENTS)), list(AGENTS)[5]], ids=["iPad", "Chromium"])
 def test_webkit_is_spared_the_probe_that_crashes_ipads(agent: str, visit: Callable) -> None:
     def prepare(page: Page) -> None:
@@ -260,7 +266,7 @@ def test_webkit_is_spared_the_probe_that_crashes_ipads(agent: str, visit: Callab
 
 def test_every_webkit_is_known(visit: Callable) -> None:
     def prepare(page: Page) -> None:
-        page.route("**/interpreter.mjs", lambda route: None)
+        page.route(ENGINE, lambda route: None)
 
     page, _ = visit("?workers=1", prepare)
     for number, (agent, is_webkit) in enumerate(AGENTS.items()):
@@ -300,12 +306,13 @@ def test_workers_for_a_device(
                 if value
                 else f"delete Navigator.prototype.{name};"
             )
-        page.route("**/interpreter.mjs", lambda route: None)  # it is enough to see the number
+        page.route(ENGINE, lambda route: None)  # it is enough to see the number
 
     page, _ = visit("", prepare)
     expect(page.locator("#workers")).to_have_value(str(workers), timeout=PATIENCE)
 
 
+@pytest.mark.engine
 def test_as_many_workers_as_are_wanted(visit: Callable) -> None:
     """From the next song on, if one is at work, and at the next visit too."""
     page, _ = visit("")

@@ -1,12 +1,13 @@
 """Faults on the way: workers that die, hang or find no memory; a tab that sleeps; a page that was left."""
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import Hold, stems
+from pages import ENGINE, STAND_IN, Hold, at_work, stems
 from playwright.sync_api import Page, Route, Worker, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
@@ -42,6 +43,44 @@ def act(stage):
     js.BroadcastChannel.new("hangs").postMessage(stage)
     while True:
         pass
+"""
+
+# The same of the stand-in.
+DIE_TOO = """
+const act = (stage) => {
+  setTimeout(() => { throw new Error(`killed by a test in ${stage}`); });
+  return new Promise(() => {});
+};
+"""
+HANG_TOO = """
+const act = (stage) => {
+  new BroadcastChannel("hangs").postMessage(stage);
+  for (;;);
+};
+"""
+FAIL_TOO = """
+const act = (stage) => { throw new Error("broken by a test in " + stage); };
+"""
+ACT_TOO = """
+const actInTurn = (stage) => {
+  const request = new XMLHttpRequest();
+  request.open("GET", "turns/" + stage, false);
+  request.send();
+  return request.responseText === "now" && act(stage);
+};
+const postPieceOnly = postPiece;
+let pieces = 0;
+postPiece = async (...given) => {
+  if (++pieces === 2 && STAGES.includes("piece")) await actInTurn("piece");
+  return postPieceOnly(...given);
+};
+for (const stage of STAGES.filter((name) => name in REQUESTS)) {
+  const before = REQUESTS[stage];
+  REQUESTS[stage] = async (content) => {
+    await actInTurn(stage);
+    return before(content);
+  };
+}
 """
 
 SHOW_WHAT_HANGS = """new BroadcastChannel("hangs").onmessage = event => {
@@ -110,6 +149,24 @@ STAGES = {
 
 def sabotage(page: Page, action: str, *stages: str, times: int = 1) -> None:
     """Have what the page asks of its workers go wrong at some stages, the first so many times each."""
+
+    def fulfill(route: Route) -> None:
+        ask = ASK.format(turns=route.request.url.replace("worker.py", "turns/"))
+        route.fulfill(body="".join([WORKER, action, ask, *[STAGES[stage] for stage in stages]]))
+
+    page.route("**/app/worker/worker.py", fulfill)
+    take_turns(page, stages, times)
+
+
+def sabotage_stand_in(page: Page, action: str, *stages: str, times: int = 1) -> None:
+    """As `sabotage`, of the stand-in for the engine."""
+    script = (STAND_IN / "stand-in.js").read_text() + action
+    script += ACT_TOO.replace("STAGES", json.dumps(stages))
+    page.route(ENGINE, lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    take_turns(page, stages, times)
+
+
+def take_turns(page: Page, stages: Sequence[str], times: int) -> None:
     left = dict.fromkeys(stages, times)
 
     def answer(route: Route) -> None:
@@ -117,16 +174,23 @@ def sabotage(page: Page, action: str, *stages: str, times: int = 1) -> None:
         left[stage] -= 1
         route.fulfill(body="now" if left[stage] >= 0 else "not now")
 
-    def fulfill(route: Route) -> None:
-        ask = ASK.format(turns=route.request.url.replace("worker.py", "turns/"))
-        route.fulfill(body="".join([WORKER, action, ask, *[STAGES[stage] for stage in stages]]))
-
-    page.route("**/app/worker/worker.py", fulfill)
     page.route("**/turns/*", answer)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(shared: tuple[Page, list[str]]) -> dict:
+def address(stand_in: str) -> str:
+    return stand_in
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shared_real: tuple[Page, list[str]]) -> dict:
+    page, _ = shared_real
+    drop(page, SONG)
+    return stems(card(page, "song"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed_stand_in(shared: tuple[Page, list[str]]) -> dict:
     page, _ = shared
     drop(page, SONG)
     return stems(card(page, "song"))
@@ -142,25 +206,37 @@ UNLISTED = """async () => {
 }"""
 
 
-def test_workers_that_die_are_replaced(undisturbed: dict, visit: Callable) -> None:
+def test_workers_that_die_are_replaced(undisturbed_stand_in: dict, visit: Callable) -> None:
     """At every stage of one job."""
-    page, complaints = visit("?workers=2", lambda page: sabotage(page, DIE, *STAGES))
+    page, complaints = visit("?workers=2", lambda page: sabotage_stand_in(page, DIE_TOO, *STAGES))
     expect_state(page, "ready")
     drop(page, SONG)
-    assert stems(card(page, "song")) == undisturbed
+    assert stems(card(page, "song")) == undisturbed_stand_in
     expect(page.locator("#kept")).to_contain_text("1 song")
     assert page.evaluate(UNLISTED) == ["song.json"]
-    (worker,) = engines(page)
-    assert 0 < worker.evaluate("performance.getEntriesByType('measure').length") <= 10
     with page.expect_download(timeout=PATIENCE):
         page.locator(".mix").click()
     assert "".join(complaints).count("killed by a test") == len(STAGES)
     complaints.clear()
 
 
+@pytest.mark.engine
+def test_an_engine_that_dies_is_replaced(undisturbed: dict, visit: Callable) -> None:
+    page, complaints = visit("?workers=2", lambda page: sabotage(page, DIE, "separate", "piece"))
+    expect_state(page, "ready")
+    drop(page, SONG)
+    assert stems(card(page, "song")) == undisturbed
+    expect(page.locator("#kept")).to_contain_text("1 song")
+    assert page.evaluate(UNLISTED) == ["song.json"]
+    worker = engines(page)[-1]
+    assert 0 < worker.evaluate("performance.getEntriesByType('measure').length") <= 10
+    assert "".join(complaints).count("killed by a test") == 2
+    complaints.clear()
+
+
 def test_workers_that_die_again_and_again_are_given_up(visit: Callable) -> None:
     page, complaints = visit(
-        "?workers=1", lambda page: sabotage(page, DIE, "separate", times=TRIES)
+        "?workers=1", lambda page: sabotage_stand_in(page, DIE_TOO, "separate", times=TRIES)
     )
     expect_state(page, "ready")
     drop(page, SONG)
@@ -173,35 +249,43 @@ def test_workers_that_die_again_and_again_are_given_up(visit: Callable) -> None:
     expect(song.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
 
 
-def test_workers_that_hang_are_replaced(undisturbed: dict, visit: Callable) -> None:
-    """At every stage, but not for what the computer has slept, which is no part of the time that work has taken."""
-    made: list[Worker] = []
+class Hanging:
+    """Workers that hang: `visit(query, hanging)`."""
 
-    def prepare(page: Page) -> None:
+    def __init__(self, sabotage: Callable[[Page], None]):
+        self.sabotage = sabotage
+        self.made: list[Worker] = []
+
+    def __call__(self, page: Page) -> None:
         page.clock.install()
-        page.on("worker", lambda worker: made.append(worker))
+        page.on("worker", lambda worker: self.made.append(worker))
         page.add_init_script(SHOW_WHAT_HANGS)
         page.add_init_script(COUNT_ANSWERS)
-        sabotage(page, HANG, *STAGES)
+        self.sabotage(page)
 
-    def hang(stage: str) -> None:
+    def expect(self, page: Page, stage: str) -> None:
+        """Wait until one hangs, and let the time go by after which it is given up."""
         expect(page.locator("html")).to_have_attribute("data-hangs", stage, timeout=PATIENCE)
-        count = len(made)
+        count = len(self.made)
         page.clock.fast_forward("10:00:00")
-        assert len(made) == count
+        assert len(self.made) == count
         # As a hidden page counts them.
         for _ in range(15):
             page.clock.fast_forward("01:00")
 
-    page, _ = visit("?workers=2", prepare)
+
+def test_workers_that_hang_are_replaced(undisturbed_stand_in: dict, visit: Callable) -> None:
+    """At every stage, but not for what the computer has slept, which is no part of the time that work has taken."""
+    hanging = Hanging(lambda page: sabotage_stand_in(page, HANG_TOO, *STAGES))
+    page, _ = visit("?workers=2", hanging)
     # The other one is through: it would be given up for the time that goes by, too.
     expect(page.locator("html")).to_have_attribute("data-answers", "1", timeout=PATIENCE)
-    hang("load")
+    hanging.expect(page, "load")
     expect_state(page, "ready")
     drop(page, SONG)
     for stage in list(STAGES)[1:-1]:
-        hang(stage)
-    assert stems(card(page, "song")) == undisturbed
+        hanging.expect(page, stage)
+    assert stems(card(page, "song")) == undisturbed_stand_in
     # Folded away, so it has no inner text.
     reached = card(page, "song").locator(".speed-reached").text_content() or ""
     spent = re.match(r"Done in (\d+) s", reached)
@@ -209,33 +293,42 @@ def test_workers_that_hang_are_replaced(undisturbed: dict, visit: Callable) -> N
     assert int(spent[1]) < 7000
     with page.expect_download(timeout=PATIENCE):
         page.locator(".mix").click()
-        hang("mix")
+        hanging.expect(page, "mix")
 
 
-FAIL = """
-def act(stage):
-    raise ValueError("broken by a test in " + stage)
-"""
+@pytest.mark.engine
+def test_an_engine_that_hangs_is_replaced(undisturbed: dict, visit: Callable) -> None:
+    hanging = Hanging(lambda page: sabotage(page, HANG, "separate"))
+    page, _ = visit("?workers=1", hanging)
+    expect_state(page, "ready")
+    drop(page, SONG)
+    hanging.expect(page, "separate")
+    assert stems(card(page, "song")) == undisturbed
 
 
 def test_a_mix_that_fails_is_told_of_and_costs_no_song_at_work(visit: Callable) -> None:
-    page, _ = visit("?workers=2", lambda page: sabotage(page, FAIL, "mix"))
+    page, _ = visit("?workers=2", lambda page: sabotage_stand_in(page, FAIL_TOO, "mix"))
     expect_state(page, "ready")
     drop(page, ("short.wav", wav(compose(2))))
     short, long = card(page, "short"), card(page, "long")
     expect(short).to_have_attribute("data-state", "done", timeout=PATIENCE)
-    drop(page, ("long.wav", LONG))
-    expect(long.locator(".status")).to_contain_text("%", timeout=PATIENCE)
-    short.locator(".title").click()
-    short.locator(".mix").click()
-    expect(short.locator(".status")).to_have_text(
-        "The file could not be written: broken by a test in mix", timeout=PATIENCE
-    )
-    with page.expect_download(timeout=PATIENCE):
+    with at_work(page) as work:
+        drop(page, ("long.wav", LONG))
+        expect(long.locator(".status")).to_contain_text("%", timeout=PATIENCE)
+        short.locator(".title").click()
         short.locator(".mix").click()
+        # One worker is left for it.
+        work.let_one_go(page)
+        expect(short.locator(".status")).to_have_text(
+            "The file could not be written: broken by a test in mix", timeout=PATIENCE
+        )
+        with page.expect_download(timeout=PATIENCE):
+            short.locator(".mix").click()
+            work.let_one_go(page)
     expect(long.locator(".status")).to_contain_text("Ready", timeout=PATIENCE)
 
 
+@pytest.mark.engine
 def test_what_is_cancelled_and_wanted_again_at_once_is_done_again(page: Page) -> None:
     """And it says how the work has ended, although another was cancelled meanwhile."""
     drop(page, ("long.wav", LONG), ("other.wav", wav(compose(2))))
@@ -304,7 +397,7 @@ def test_songs_have_their_turn_after_a_fault_in_the_page(visit: Callable) -> Non
 
 
 def test_file_that_is_gone_or_has_changed_is_told_of(visit: Callable, tmp_path: Path) -> None:
-    hold = Hold("**/app/worker/worker.py")
+    hold = Hold(ENGINE)
     page, _ = visit("?workers=1", hold)
     names = ("first", "gone", "changed", "fine")
     for name in names:
@@ -344,6 +437,7 @@ def act(stage):
 """
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("action", "stage"),
     [
@@ -364,6 +458,7 @@ def test_less_memory_than_hoped_for(
     assert stems(card(page, "song")) == undisturbed
 
 
+@pytest.mark.engine
 def test_no_memory_at_all_is_said(visit: Callable) -> None:
     page, _ = visit("?workers=1", lambda page: sabotage(page, FIND_NO_MEMORY, "separate", times=10))
     expect_state(page, "ready")
@@ -385,6 +480,7 @@ WakeLock.prototype.request = async function (kind) {
 """
 
 
+@pytest.mark.engine
 def test_tab_that_is_frozen_goes_on_later(undisturbed: dict, visit: Callable) -> None:
     page, _ = visit("?workers=2", lambda page: page.add_init_script(COUNT_LOCKS))
     expect_state(page, "ready")

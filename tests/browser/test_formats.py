@@ -30,6 +30,11 @@ from songs import (
 )
 
 
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
+
+
 def tagged(sound: Sound, kind: str, **said: str) -> bytes:
     """A song as a file of a kind that libsndfile writes, with tags."""
     file = io.BytesIO()

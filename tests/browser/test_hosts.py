@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from asking import asking, load
 from pages import build_site, expect_all_kept, serving
 from playwright.sync_api import Browser, Page, expect
 from songs import PATIENCE, expect_state
@@ -43,6 +44,12 @@ WATCH = """([file, bytes, patience]) => {
   });
 }"""
 
+# Begins to load the model with the worker that a test asks.
+BEGIN = """() => {
+  const url = new URL("weights/umx-mini/", document.baseURI).href;
+  window.loading = ask("load", { url, files: null }).then((messages) => messages.at(-1).kind);
+}"""
+
 
 class Host(server.Handler, Handler):
     """Answers honestly but for the vocals' weights."""
@@ -74,9 +81,12 @@ def host(site: Path) -> Iterator[Server]:
 def visit(browser: Browser, host: Server) -> Iterator[Callable[..., Page]]:
     contexts = []
 
-    def visit(query: str = "") -> Page:
-        contexts.append(browser.new_context())
+    def visit(query: str = "", service_workers: str = "block", error_page: str = "") -> Page:
+        """error_page: the pattern of what an error page comes in place of."""
+        contexts.append(browser.new_context(service_workers=service_workers))
         page = contexts[-1].new_page()
+        if error_page:
+            page.route(error_page, lambda route: route.fulfill(body=ERROR_PAGE))
         page.goto(f"http://localhost:{host.server_port}/?workers=1{query}")
         return page
 
@@ -90,56 +100,80 @@ def half(site: Path) -> int:
     return (site / "weights" / "umx-mini" / FILE).stat().st_size // 2
 
 
-@pytest.mark.parametrize(
-    ("answers", "goes_on"),
-    [
-        (["cut"], True),
-        (["cut", "no ranges"], True),
-        (["cut", "another range"], True),
-        (["cut", "false range"], True),
-        (["encoded cut"], False),
-    ],
-    ids=lambda value: ", ".join(value) if isinstance(value, list) else "",
-)
+def expect_resumed(host: Server, half: int) -> None:
+    """The second request was for what the first had not brought."""
+    assert host.ranges[0] is None
+    begin = int(str(host.ranges[1]).removeprefix("bytes=").removesuffix("-"))
+    # What the browser has taken in but not given yet is lost with the connection.
+    assert 0.9 * half < begin <= half
+
+
+@pytest.mark.parametrize("answer", ["cut", "encoded cut"])
 def test_weights_come_though_the_connection_breaks(
-    visit: Callable[..., Page], host: Server, half: int, answers: list[str], goes_on: bool
+    visit: Callable[..., Page], host: Server, half: int, answer: str
 ) -> None:
-    host.answers = list(answers)
+    host.answers = [answer]
     host.may_cut.clear()
     page = visit()
     # All but an eighth of the model, which is the last three tenths of getting ready; what is unpacked on its way
     # counts as all of it early.
-    said = "96%" if goes_on else "100%"
+    said = "96%" if answer == "cut" else "100%"
     expect(page.locator("#engine")).to_contain_text(said, timeout=PATIENCE)
     host.may_cut.set()
     expect_state(page, "ready")
-    assert host.ranges[0] is None
-    if goes_on:
-        begin = int(str(host.ranges[1]).removeprefix("bytes=").removesuffix("-"))
-        # What the browser has taken in but not given yet is lost with the connection.
-        assert 0.9 * half < begin <= half
+    if answer == "cut":
+        expect_resumed(host, half)
     else:
-        assert host.ranges[1] is None
+        assert host.ranges[:2] == [None, None]
+    assert not host.answers
+
+
+@pytest.fixture(scope="module")
+def worker(browser: Browser, site: Path) -> Iterator[tuple[Page, Server]]:
+    """A page with a worker to ask, and its host."""
+    http = Server({}, partial(Host, directory=str(site)))
+    with (
+        serving(http),
+        asking(browser, f"http://localhost:{http.server_port}/") as page,
+    ):
+        yield page, http
+
+
+@pytest.mark.parametrize("answer", ["no ranges", "another range", "false range"])
+def test_weights_come_whatever_answers_the_rest(
+    worker: tuple[Page, Server], half: int, answer: str
+) -> None:
+    page, host = worker
+    host.answers, host.ranges = ["cut", answer], []
+    host.may_cut.clear()
+    page.evaluate(BEGIN)
+    page.wait_for_function("messages.at(-1)?.fraction > 0.96", timeout=PATIENCE)
+    host.may_cut.set()
+    assert page.evaluate("loading") == "answer"
+    expect_resumed(host, half)
     assert not host.answers
 
 
 @pytest.mark.parametrize("place", [0, 1, -1])
 def test_weights_come_wherever_the_connection_breaks(
-    visit: Callable[..., Page], host: Server, place: int
+    worker: tuple[Page, Server], place: int
 ) -> None:
-    host.answers = [f"cut at {place}"]
-    expect_state(visit(), "ready")
+    page, host = worker
+    host.answers, host.ranges = [f"cut at {place}"], []
+    assert load(page)[-1]["kind"] == "answer"
     assert not host.answers
     assert len(host.ranges) == 2
 
 
-def test_weights_come_packed_on_their_way(visit: Callable[..., Page], host: Server) -> None:
-    host.answers = ["encoded"] * 9
-    expect_state(visit(), "ready")
+def test_weights_come_packed_on_their_way(worker: tuple[Page, Server]) -> None:
+    page, host = worker
+    host.answers, host.ranges = ["encoded"], []
+    assert load(page)[-1]["kind"] == "answer"
+    assert host.ranges == [None]
 
 
 def test_a_service_worker_goes_on_too(visit: Callable[..., Page], host: Server, half: int) -> None:
-    page = visit()
+    page = visit(service_workers="allow")
     expect(page.locator("#offline")).to_be_visible(timeout=PATIENCE)
     (worker,) = page.context.service_workers
     # The page's own request passes through as it is.
@@ -157,9 +191,6 @@ def test_a_service_worker_goes_on_too(visit: Callable[..., Page], host: Server, 
 def test_an_error_page_with_status_200_is_told_of_by_the_files_name(
     visit: Callable[..., Page], name: str
 ) -> None:
-    page = visit("&model=none")
-    expect_state(page, "error")
-    page.route(f"**/{name}", lambda route: route.fulfill(body=ERROR_PAGE))
-    page.goto(page.url.replace("none", "umx-mini"))
+    page = visit("&model=umx-mini", error_page=f"**/{name}")
     expect_state(page, "error")
     expect(page.locator("#error")).to_contain_text(f"{name} is not there: a web page came instead")

@@ -86,9 +86,11 @@ def site(
 
 
 @contextmanager
-def opened(browser: Browser, site: str, worker: str = "", workers: int = 1) -> Iterator[Page]:
+def opened(
+    browser: Browser, site: str, worker: str = "", workers: int = 1, service_workers: str = "block"
+) -> Iterator[Page]:
     """The page with its menu open. worker: the source of its workers, in place of their own."""
-    context = browser.new_context(service_workers="block" if worker else "allow")
+    context = browser.new_context(service_workers=service_workers)
     page = context.new_page()
     if worker:
         page.route("**/app/worker/worker.py", lambda route: route.fulfill(body=worker))
@@ -102,6 +104,13 @@ def opened(browser: Browser, site: str, worker: str = "", workers: int = 1) -> I
 @pytest.fixture
 def page(browser: Browser, site: str) -> Iterator[Page]:
     with opened(browser, site) as page:
+        yield page
+
+
+@pytest.fixture
+def kept_page(browser: Browser, site: str) -> Iterator[Page]:
+    """A page that is kept for visits without a network."""
+    with opened(browser, site, service_workers="allow") as page:
         yield page
 
 
@@ -150,8 +159,9 @@ def expect_stems(found: dict[str, bytes], right: dict[str, np.ndarray]) -> None:
 
 
 def test_a_file_that_is_dropped_becomes_the_model_and_stays(
-    page: Page, files: dict[str, Path], tmp_path: Path
+    kept_page: Page, files: dict[str, Path], tmp_path: Path
 ) -> None:
+    page = kept_page
     block = page.locator("#htdemucs-official")
     expect(block).to_contain_text("only for scientific purposes")
     page.locator("#file").set_input_files(files["htdemucs"])

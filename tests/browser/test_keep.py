@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import opened, stems, wait_until
+from pages import ENGINE, TURN, Hold, at_work, opened, stems, wait_until
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from recordings import BLOCK, place, showing
 from songs import (
@@ -52,11 +52,16 @@ def expect_paths(page: Page, count: int) -> None:
     wait_for_paths(page, f"=== {count}")
 
 
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
+
+
 @pytest.fixture
-def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
+def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
     """A browser that keeps what pages keep, for one test."""
     context = browser.new_context(
-        base_url=address,
+        base_url=url,
         service_workers="block",
         bypass_csp=True,  # the tests look from within
     )
@@ -294,10 +299,11 @@ def test_a_kept_song_that_no_wav_file_can_hold_is_there_with_all_others(
 
 def test_nothing_is_kept_of_a_song_that_is_cancelled(context: BrowserContext) -> None:
     page = opened(context)
-    drop(page, ("long.wav", LONG))
-    wait_for_paths(page, "> 1")
-    card(page, "long").get_by_role("button", name="Cancel long").click()
-    expect_paths(page, 0)
+    with at_work(page):
+        drop(page, ("long.wav", LONG))
+        wait_for_paths(page, "> 1")
+        card(page, "long").get_by_role("button", name="Cancel long").click()
+        expect_paths(page, 0)
     card(page, "long").get_by_role("button", name="Retry long").click()
     expect(card(page, "long").locator("a[download]")).to_have_count(5, timeout=PATIENCE)
     page.reload()
@@ -306,11 +312,12 @@ def test_nothing_is_kept_of_a_song_that_is_cancelled(context: BrowserContext) ->
 
 def test_a_song_at_work_is_left_to_its_page(context: BrowserContext) -> None:
     page = opened(context)
-    drop(page, ("long.wav", LONG))
-    wait_for_paths(page, "> 1")
-    other = opened(context)
-    expect(other.locator("#kept")).to_contain_text("Finished songs are kept")
-    expect(other.locator(".card")).to_have_count(0)
+    with at_work(page):
+        drop(page, ("long.wav", LONG))
+        wait_for_paths(page, "> 1")
+        other = opened(context)
+        expect(other.locator("#kept")).to_contain_text("Finished songs are kept")
+        expect(other.locator(".card")).to_have_count(0)
     before = stems(card(page, "long"))
     other.reload()
     assert stems(card(other, "long")) == before
@@ -335,6 +342,7 @@ OWN_FILE = """async size => {
 def test_a_song_whose_page_was_closed_is_offered_again(context: BrowserContext) -> None:
     page, other = opened(context), opened(context)
     for lost in (page, other):
+        Hold(TURN)(lost)
         drop(lost, ("lost.wav", LONG))
         wait_until(lost, OWN_FILE, len(LONG))
         lost.close(run_before_unload=False)
@@ -357,7 +365,7 @@ def test_songs_that_waited_when_the_page_was_closed_are_offered_again(
     context: BrowserContext,
 ) -> None:
     """In their order, but for one that was cancelled; each is read from the device when its turn comes."""
-    context.route("**/worker.py", lambda route: None)  # no engine is ready
+    context.route(ENGINE, lambda route: None)  # no engine is ready
     page = context.new_page()
     page.goto("?workers=1")
     songs = {f"{number}.wav": wav(compose(number)) for number in (1, 2, 3, 4)}
@@ -368,7 +376,7 @@ def test_songs_that_waited_when_the_page_was_closed_are_offered_again(
     page.get_by_role("button", name="Remove 2").click()
     expect_paths(page, 6)  # folders, files
     page.close(run_before_unload=False)
-    context.unroute("**/worker.py")
+    context.unroute(ENGINE)
     page = opened(context)
     expect(page.locator(".card .title")).to_have_text(["1", "3", "4"], timeout=PATIENCE)
     expect(page.locator(".status")).to_have_text(3 * ["Interrupted: the page was closed"])
@@ -389,14 +397,14 @@ def test_songs_that_waited_when_the_page_was_closed_are_offered_again(
 def test_what_is_offered_again_in_two_pages_is_gone_where_it_is_not_begun(
     context: BrowserContext,
 ) -> None:
-    context.route("**/worker.py", lambda route: None)
+    context.route(ENGINE, lambda route: None)
     page = context.new_page()
     page.goto("?workers=1")
     content = wav(SHORT)
     drop(page, ("song.wav", content))
     wait_until(page, OWN_FILE, len(content))
     page.close(run_before_unload=False)
-    context.unroute("**/worker.py")
+    context.unroute(ENGINE)
     page, other = opened(context), opened(context)
     expect(card(other, "song").locator(".status")).to_contain_text("Interrupted")
     page.get_by_role("button", name="Retry song").click()
@@ -460,10 +468,11 @@ def test_what_to_hear_may_be_chosen_before_there_is_something_to_hear(
 ) -> None:
     page = context.new_page()
     page.goto("?workers=1")
-    drop(page, ("song.wav", wav(SHORT)))
-    song = card(page, "song")
-    karaoke = song.get_by_role("button", name="Karaoke", exact=True)
-    karaoke.click(timeout=PATIENCE)
+    with at_work(page):
+        drop(page, ("song.wav", wav(SHORT)))
+        song = card(page, "song")
+        karaoke = song.get_by_role("button", name="Karaoke", exact=True)
+        karaoke.click(timeout=PATIENCE)
     expect(song).to_have_attribute("data-state", "done", timeout=PATIENCE)
     expect(karaoke).to_have_attribute("aria-pressed", "true")
 
@@ -483,6 +492,7 @@ def test_keep_nothing(context: BrowserContext) -> None:
     expect(page.locator(".card")).to_have_count(0)
 
 
+@pytest.mark.engine
 def test_a_disk_that_fills_up_costs_no_song(context: BrowserContext) -> None:
     page = opened(context)
     expected = separated(page, "enough", wav(compose(40)))
@@ -515,6 +525,7 @@ js.eval('''
 """
 
 
+@pytest.mark.engine
 def test_a_disk_without_room_for_another_name_costs_no_song(visit: Callable) -> None:
     storage = (ROOT / "app" / "worker" / "storage.py").read_text() + NO_ROOM
 

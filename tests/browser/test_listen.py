@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from pages import at_work
 from playwright.sync_api import Locator, Page, Route, expect
 from recordings import BLOCK, RECORD, blocks_that_are_of, listen, showing
 from songs import (
@@ -31,9 +32,14 @@ import umx
 
 
 @pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
+
+
+@pytest.fixture(scope="module")
 def recording(browser, address) -> Page:
     """A page that keeps what it plays, with SONG separated."""
-    context = browser.new_context()
+    context = browser.new_context(service_workers="block")
     page = context.new_page()
     page.add_init_script(RECORD)
     page.goto(address + "?workers=2")
@@ -475,27 +481,30 @@ def test_what_is_set_while_a_song_waits_stays(visit: Callable) -> None:
 
 
 def test_playback_starts_before_the_work_is_done(page: Page) -> None:
-    drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
-    song = card(page, "long")
-    # At once: it begins to be heard as soon as the first stems are there.
-    song.get_by_role("button", name="Play", exact=True).click(timeout=PATIENCE)
-    expect(song.get_by_role("button", name="Pause", exact=True)).to_be_visible()
-    expect(song.locator(".clock")).not_to_have_text("0:00", timeout=PATIENCE)
-    expect(page.locator("html")).to_have_attribute("data-state", "running")
+    with at_work(page):
+        drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
+        song = card(page, "long")
+        # At once: it begins to be heard as soon as the first stems are there.
+        song.get_by_role("button", name="Play", exact=True).click(timeout=PATIENCE)
+        expect(song.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+        expect(song.locator(".clock")).not_to_have_text("0:00", timeout=PATIENCE)
+        expect(page.locator("html")).to_have_attribute("data-state", "running")
 
 
 def test_playback_waits_at_the_edge_of_what_is_there_and_goes_on(page: Page) -> None:
-    drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
-    song = card(page, "long")
-    expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)
-    song.locator(".seek").fill("230")
-    song.locator(".play").click()
-    waiting = re.compile("waiting")
-    expect(song.locator(".play")).to_have_class(waiting)
-    expect(song.get_by_role("button", name="Pause")).to_be_visible()
-    expect(song.locator(".clock")).to_have_text("3:50")
-    expect(song.locator(".play")).not_to_have_class(waiting, timeout=PATIENCE)
-    expect(song.locator(".clock")).to_have_text("3:51", timeout=PATIENCE)
+    with at_work(page) as work:
+        drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
+        song = card(page, "long")
+        expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)
+        song.locator(".seek").fill("230")
+        song.locator(".play").click()
+        waiting = re.compile("waiting")
+        expect(song.locator(".play")).to_have_class(waiting)
+        expect(song.get_by_role("button", name="Pause")).to_be_visible()
+        expect(song.locator(".clock")).to_have_text("3:50")
+        work.release()
+        expect(song.locator(".play")).not_to_have_class(waiting, timeout=PATIENCE)
+        expect(song.locator(".clock")).to_have_text("3:51", timeout=PATIENCE)
 
 
 def choose(page: Page, stems: list[str], kind: str) -> None:
@@ -508,6 +517,7 @@ def files(song: Locator) -> list[str]:
     return [str(link.get_attribute("data-stem")) for link in song.locator("a[download]").all()]
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("chosen", "made", "lanes", "kind", "subtype"),
     [
@@ -548,6 +558,7 @@ def test_some_stems_and_what_they_leave(
         assert np.abs(sounds["vocals"] + sounds["karaoke"] - mixture).max() < 1e-4
 
 
+@pytest.mark.engine
 def test_demo_song_kept_awake_with_a_sound_and_a_warning(visit: Callable, tmp_path: Path) -> None:
     def prepare(page: Page) -> None:
         page.add_init_script(RECORD)

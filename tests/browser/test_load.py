@@ -73,19 +73,26 @@ def mix(page: Page) -> None:
 
 
 @pytest.fixture(scope="module")
-def counted(browser: Browser, address: str) -> Iterator[Page]:
+def address(stand_in: str) -> str:
+    return stand_in
+
+
+@pytest.fixture
+def counted(browser: Browser, url: str) -> Iterator[Page]:
     """A page whose Blob URLs are counted."""
-    context = browser.new_context()
-    with watched(context, address):
+    context = browser.new_context(service_workers="block")
+    with watched(context, url):
         page = context.new_page()
         page.add_init_script(COUNT_URLS)
-        page.goto(address + "?workers=1")
+        page.goto(url + "?workers=1")
         expect_state(page, "ready")
         yield page
         context.close()
 
 
-@pytest.mark.parametrize("act", [separate, cancel, listen, mix])
+@pytest.mark.parametrize(
+    "act", [separate, listen, mix, pytest.param(cancel, marks=pytest.mark.engine)]
+)
 def test_nothing_is_left_of_songs_that_are_gone(act: Callable[[Page], None], counted: Page) -> None:
     act(counted)
     levels = [held(counted)]
@@ -113,6 +120,7 @@ REQUESTS["separate"] = separate_and_grow
 """
 
 
+@pytest.mark.engine
 def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
     """The first; the second, which hasn't, stays."""
     made: list[str] = []
@@ -137,6 +145,7 @@ def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
     assert len(made) == 2
 
 
+@pytest.mark.engine
 def test_a_removed_card_is_collected_with_nothing_done_after(page: Page) -> None:
     drop(page, ("no song.wav", b""))
     expect(page.locator(".card")).to_have_attribute("data-state", "failed")

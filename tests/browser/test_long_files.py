@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import watched
 from corpus import FILMS, encoded, films, formats
+from pages import at_work
 from playwright.sync_api import Browser, Locator, Page, expect
 from recordings import RECORD, blocks_that_are_of, listen
 from songs import PATIENCE, RATE, SONG, card, drop, expect_state, options, wav
@@ -57,6 +58,11 @@ COMPARE = """async (card, content) => {
   }
   return [whole.length, stems[0].length, 10 * Math.log10(signal / noise)];
 }"""
+
+
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +126,11 @@ def test_long_films_and_what_is_cut_off(visit: Callable) -> None:
 def test_file_that_goes_away(streaming: Page, tmp_path: Path) -> None:
     path = tmp_path / "gone.wav"
     path.write_bytes(wav(np.tile(SONG, (12, 1))))
-    streaming.set_input_files("#file", path)
-    song = card(streaming, "gone")
-    expect(song).to_have_attribute("data-state", "running", timeout=PATIENCE)
-    os.truncate(path, 0)  # what is open would still be there if it were removed
+    with at_work(streaming):
+        streaming.set_input_files("#file", path)
+        song = card(streaming, "gone")
+        expect(song).to_have_attribute("data-state", "running", timeout=PATIENCE)
+        os.truncate(path, 0)  # what is open would still be there if it were removed
     expect(song).to_have_attribute("data-state", "failed", timeout=PATIENCE)
     expect(song.locator(".status")).to_have_text(
         "“gone.wav” is gone, or has changed since it was chosen: choose it again."

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import umxl
-from pages import expect_all_kept, serving, within_a_second
+from pages import put_stand_in, serving, within_a_second
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
@@ -86,7 +86,12 @@ def archive(checkpoints: list[Path]) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def site(
+def address(stand_in: str) -> str:
+    return stand_in
+
+
+@pytest.fixture(scope="module")
+def real_site(
     tmp_path_factory: pytest.TempPathFactory, checkpoints: list[Path], archive: Server
 ) -> Iterator[str]:
     """A site that may fetch from the archive, in which those networks are UMX-L."""
@@ -95,9 +100,21 @@ def site(
         yield url
 
 
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, checkpoints: list[Path], archive: Server
+) -> Iterator[str]:
+    """The same with the stand-in, which leaves it to the engine to make models."""
+    folder = umxl.build_site(tmp_path_factory.mktemp("built"), checkpoints, archive.url)
+    put_stand_in(folder)
+    with serving(server(folder)) as url:
+        yield url
+
+
 @contextmanager
-def opened(browser: Browser, site: str) -> Iterator[Page]:
-    context = browser.new_context()
+def opened(browser: Browser, site: str, service_workers: str = "block") -> Iterator[Page]:
+    """The page with its menu open. service_workers: whether what is kept for visits without a network is allowed."""
+    context = browser.new_context(service_workers=service_workers)
     page = context.new_page()
     page.goto(site + "?workers=1")
     open_menu(page)
@@ -109,6 +126,20 @@ def opened(browser: Browser, site: str) -> Iterator[Page]:
 def page(browser: Browser, site: str) -> Iterator[Page]:
     """The page with its menu open."""
     with opened(browser, site) as page:
+        yield page
+
+
+@pytest.fixture
+def real_page(browser: Browser, real_site: str) -> Iterator[Page]:
+    """The same with the engine."""
+    with opened(browser, real_site) as page:
+        yield page
+
+
+@pytest.fixture
+def kept_page(browser: Browser, real_site: str) -> Iterator[Page]:
+    """The same with the engine, kept for visits without a network."""
+    with opened(browser, real_site, "allow") as page:
         yield page
 
 
@@ -166,6 +197,7 @@ def test_where_no_better_model_is_the_page_says_what_one_costs(visit: Callable) 
     expect(page.get_by_role("link", name="Download its four files")).to_be_visible()
 
 
+@pytest.mark.engine
 def test_a_model_for_another_sample_rate_is_refused_in_words(visit: Callable) -> None:
     def change(route: Route) -> None:
         route.fulfill(json=route.fetch().json() | {"sample_rate": 48000})
@@ -175,7 +207,10 @@ def test_a_model_for_another_sample_rate_is_refused_in_words(visit: Callable) ->
     expect(page.locator("#error")).to_contain_text("for 48000 Hz; the page works at 44100 Hz")
 
 
-def test_umxl_is_made_kept_used_offline_and_deleted(page: Page, checkpoints: list[Path]) -> None:
+def test_umxl_is_made_kept_used_offline_and_deleted(
+    kept_page: Page, checkpoints: list[Path]
+) -> None:
+    page = kept_page
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose the four files of UMX-L").click()
     chooser.value.set_files(checkpoints[::-1])
@@ -224,7 +259,10 @@ DAMAGE = """async () => {
 }"""
 
 
-def test_a_kept_model_that_is_damaged_is_done_without(page: Page, checkpoints: list[Path]) -> None:
+def test_a_kept_model_that_is_damaged_is_done_without(
+    real_page: Page, checkpoints: list[Path]
+) -> None:
+    page = real_page
     pick(page, checkpoints)
     expect_conversion(page, "kept on this device")
     expect(page.locator("#model")).to_contain_text("UMX-L", timeout=PATIENCE)
@@ -253,9 +291,10 @@ def test_files_that_lack_or_are_others_are_named_and_leave_nothing(
 
 
 def test_checkpoints_may_be_dropped_while_a_song_is_at_work(
-    page: Page, checkpoints: list[Path]
+    real_page: Page, checkpoints: list[Path]
 ) -> None:
     """They are converted, and the song goes on with the model that it began with; the next one takes the new one."""
+    page = real_page
     drop(page, ("long.wav", wav(np.tile(compose(4), (75, 1)))))
     expect_state(page, "running")
     contents = {path.name: b64encode(path.read_bytes()).decode() for path in checkpoints}
@@ -374,7 +413,6 @@ def test_a_full_disk_costs_no_model_that_is_there(page: Page, checkpoints: list[
     expect_conversion(page, "kept on this device")
     kept = page.evaluate(KEPT)
     assert len(kept) == 1 + len(checkpoints) + 1
-    expect_all_kept(page)
     used = page.evaluate("navigator.storage.estimate().then(estimate => estimate.usage)")
     session = page.context.new_cdp_session(page)
     quota = {"origin": page.evaluate("origin"), "quotaSize": used + 100_000}

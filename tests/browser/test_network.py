@@ -2,10 +2,12 @@
 
 import gzip
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from asking import asking, load
+from pages import ENGINE
+from playwright.sync_api import Browser, Page, Route, expect
 from songs import PATIENCE, compose, drop, expect_state, wav
 
 from scripts.common.environment import ROOT
@@ -21,6 +23,11 @@ WRONG = {
     "unpacked and damaged": gzip.decompress(VOCALS)[:-4] + b"abcd",
     "empty": b"",
 }
+
+
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
 
 
 def answer_wrongly(page: Page, body: bytes, count: float) -> None:
@@ -41,6 +48,7 @@ def try_again(page: Page) -> None:
     expect(page.locator("html")).not_to_have_attribute("data-state", "error")
 
 
+@pytest.mark.engine
 def test_damaged_weights_are_fetched_again(visit: Callable) -> None:
     page, _ = visit(prepare=lambda page: answer_wrongly(page, WRONG["truncated"], 1))
     expect_state(page, "ready")
@@ -48,18 +56,33 @@ def test_damaged_weights_are_fetched_again(visit: Callable) -> None:
     expect_state(page, "done")
 
 
+@pytest.mark.engine
 def test_weights_that_stay_damaged_are_told_of(visit: Callable) -> None:
-    """By each try anew, whatever came the last time."""
-    bodies = list(WRONG.values())
-    page, _ = visit(prepare=lambda page: answer_wrongly(page, bodies.pop(0), 2))
-    for left in range(len(WRONG))[::-1]:
-        expect_state(page, "error")
-        expect(page.locator("#error")).to_contain_text("vocals.safetensors.gz")
-        if left:
-            answer_wrongly(page, bodies.pop(0), 2)
-        try_again(page)
+    page, _ = visit(prepare=lambda page: answer_wrongly(page, WRONG["one bit"], 2))
+    expect_state(page, "error")
+    expect(page.locator("#error")).to_contain_text("vocals.safetensors.gz")
+    try_again(page)
     expect_state(page, "ready")
     expect(page.locator("#error")).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def engine(browser: Browser, real: str) -> Iterator[Page]:
+    """A page with a worker to ask."""
+    with asking(browser, real) as page:
+        yield page
+
+
+@pytest.mark.parametrize("body", WRONG.values(), ids=WRONG)
+def test_whatever_comes_in_place_of_weights_is_refused(body: bytes, engine: Page) -> None:
+    """And the same worker loads them when they come."""
+    answer_wrongly(engine, body, 2)
+    refusal, success = load(engine)[-1], load(engine)[-1]
+    engine.unroute("**/vocals.safetensors.gz")
+    assert refusal["kind"] == "error"
+    assert "vocals.safetensors.gz" in refusal["message"]
+    assert refusal["code"].startswith("weights.")
+    assert success["kind"] == "answer"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +107,7 @@ def test_page_that_cannot_start_says_so(path: str, how: str, visit: Callable) ->
             route.fulfill(status=404)
 
     def prepare(page: Page) -> None:
-        page.route("**/interpreter.mjs", lambda route: None)  # nothing needs the engine
+        page.route(ENGINE, lambda route: None)  # nothing needs the engine
         page.route(f"**/{path}", answer)
 
     page, complaints = visit("", prepare)
@@ -143,6 +166,7 @@ FETCHED = (
 """What the engine needs."""
 
 
+@pytest.mark.engine
 def test_network_that_goes_on_the_way(visit: Callable) -> None:
     """At any file, and is back at the next try, but for another file."""
     missing = list(FETCHED)

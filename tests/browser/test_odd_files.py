@@ -29,6 +29,11 @@ DROP = """([name, content]) => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
+
+
 def ended(page: Page, cases: list[Case]) -> dict[str, Locator]:
     """The cards of files that are dropped together, once all of them have ended."""
     drop(page, *[(case.name, case.content) for case in cases])
@@ -73,6 +78,7 @@ def test_films(page: Page) -> None:
     check(page, list(films(made)))
 
 
+@pytest.mark.engine
 def test_whatever_is_in_the_samples(page: Page) -> None:
     cards = check(page, list(signals()))
     for stem in stems(cards["silence.wav"]).values():

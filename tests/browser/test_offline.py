@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pages import build_site, expect_all_kept, serving, stems
+from conftest import needs_engine
+from pages import expect_all_kept, put_stand_in, serving, stems
 from playwright.sync_api import Browser, BrowserContext, BrowserType, Page, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
@@ -52,8 +53,12 @@ REGISTER = """async () => {
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
-    return build_site(tmp_path / "site")
+def site(request: pytest.FixtureRequest, built: Path, tmp_path: Path) -> Path:
+    """A site of the test's own, with the stand-in for the engine unless it is marked otherwise."""
+    site = shutil.copytree(built, tmp_path / "site")
+    if not needs_engine(request):
+        put_stand_in(site)
+    return site
 
 
 @pytest.fixture
@@ -118,6 +123,7 @@ def begin_and_cancel(page: Page) -> None:
     expect(song.locator(".status")).to_have_text("Cancelled")
 
 
+@pytest.mark.engine
 def test_whole_job_without_a_server(site: Path, open_page: Callable[..., Page]) -> None:
     prefix = "/some/where/"  # elsewhere there is none
     with serving(server(site, prefix=prefix), prefix) as url:
@@ -130,6 +136,7 @@ def test_whole_job_without_a_server(site: Path, open_page: Callable[..., Page]) 
     assert len(online) == 5
 
 
+@pytest.mark.engine
 def test_checkout_is_kept_too(open_page: Callable[..., Page]) -> None:
     with serving(server(ROOT)) as url:
         page = open_page(url)
@@ -138,6 +145,7 @@ def test_checkout_is_kept_too(open_page: Callable[..., Page]) -> None:
     expect_state(page, "ready")
 
 
+@pytest.mark.engine
 def test_workers_renewed_without_a_server(site: Path, open_page: Callable[..., Page]) -> None:
     """On the first visit, whose page began without the service worker."""
     with serving(server(site)) as url:
@@ -168,13 +176,12 @@ def test_damaged_copy_is_fetched_again(site: Path, open_page: Callable[..., Page
         page.evaluate(
             """async () => {
               const cache = await caches.open((await caches.keys()).find((name) => name.startsWith("umx at ")));
-              const keys = (await cache.keys()).filter(key => /worker.py|vocals/.test(key.url));
+              const keys = (await cache.keys()).filter(key => /stand-in.js|vocals/.test(key.url));
               for (const key of keys) await cache.put(key, new Response("an error page"));
             }"""
         )
-        assert page.evaluate(KEPT)["app/worker/worker.py"] not in hashes(
-            site / "app" / "worker" / "worker.py"
-        )
+        worker = "app/worker/stand-in.js"
+        assert page.evaluate(KEPT)[worker] not in hashes(site / worker)
         page.reload()
         expect_state(page, "ready")
         expect_kept(page)
@@ -208,6 +215,7 @@ def test_no_room_to_keep_the_site(site: Path, context: BrowserContext) -> None:
         assert not page.locator("#offline").is_visible()
 
 
+@pytest.mark.engine
 def test_weights_that_the_server_has_unpacked(site: Path, open_page: Callable[..., Page]) -> None:
     class Unpacking(Handler):
         def end_headers(self) -> None:
@@ -223,6 +231,7 @@ def test_weights_that_the_server_has_unpacked(site: Path, open_page: Callable[..
     expect_state(page, "ready")
 
 
+@pytest.mark.engine
 def test_new_version_starts_between_visits(
     site: Path, open_page: Callable[..., Page], context: BrowserContext
 ) -> None:
@@ -290,6 +299,7 @@ def test_new_version_that_starts_late(site: Path, open_page: Callable[..., Page]
         expect_state(page, "ready")
 
 
+@pytest.mark.engine
 def test_page_without_service_workers(
     site: Path,
     browser_type: BrowserType,

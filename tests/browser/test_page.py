@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from corpus import encoded
-from pages import Hold, within_a_second
+from pages import ENGINE, TURN, Hold, at_work, within_a_second
 from playwright.sync_api import Page, Route, expect
 from songs import (
     PATIENCE,
@@ -33,6 +33,11 @@ from scripts.soak import COUNT_URLS
 STEMS = ["vocals", "drums", "bass", "melody", "karaoke"]
 
 
+@pytest.fixture(scope="module")
+def address(stand_in: str) -> str:
+    return stand_in
+
+
 def decibels(page: Page) -> float:
     """How close the page's engine must come to numpy: the SIMD kernel rounds activations to 12 bits."""
     details = page.locator("#details").text_content() or ""
@@ -47,6 +52,7 @@ def native() -> dict[str, np.ndarray]:
     return {("melody" if name == "other" else name): stem.T for name, stem in stems.items()}
 
 
+@pytest.mark.engine
 def test_the_files_are_what_the_package_gives(
     page: Page, native: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
@@ -77,6 +83,7 @@ def test_the_files_are_what_the_package_gives(
     assert archive.read(names[0]) == (tmp_path / str(names[0])).read_bytes()
 
 
+@pytest.mark.engine
 @pytest.mark.parametrize("decibels", [-60, -21, 12])
 def test_stems_are_the_same_at_every_level(
     page: Page, native: dict[str, np.ndarray], tmp_path: Path, decibels: float
@@ -127,13 +134,14 @@ DRAWN = """canvas => new Promise(done => {
 
 def test_waveforms_fill_from_the_left_as_segments_finish(page: Page) -> None:
     page.evaluate("performance.clearMarks()")
-    drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
-    song = card(page, "long")
-    expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)  # its lanes are laid out
-    begin, end = song.locator("canvas").nth(1).evaluate(DRAWN)
+    with at_work(page):
+        drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
+        song = card(page, "long")
+        expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)  # its lanes are laid out
+        begin, end = song.locator("canvas").nth(1).evaluate(DRAWN)
+        marks = page.evaluate("performance.getEntriesByType('mark').map(({ name }) => name)")
     assert begin == ["168,80,10"]  # that of the drums
     assert end == []
-    marks = page.evaluate("performance.getEntriesByType('mark').map(({ name }) => name)")
     assert [mark for mark in marks if mark.startswith("umx:")] == ["umx:begin", "umx:first-stems"]
 
 
@@ -177,6 +185,7 @@ KEEP_TEXTS = """() => {
 }"""
 
 
+@pytest.mark.engine
 def test_cancel_is_at_once_and_the_next_song_goes_on(page: Page) -> None:
     """Without a word of the engine, which starts anew, and without a percentage that stands still."""
     page.evaluate(KEEP_TEXTS)
@@ -225,17 +234,20 @@ def test_several_songs_one_of_them_broken(page: Page) -> None:
 
 
 def test_order_of_what_waits_can_be_changed(page: Page) -> None:
-    # What is to be done last takes longer than the test looks away.
-    seconds = {"long": 60, "a": 1, "b": 60, "c": 1}
-    drop(page, *[(f"{title}.wav", wav(compose(length))) for title, length in seconds.items()])
-    expect(page.get_by_role("button", name="Do earlier: a")).to_be_hidden()
-    page.get_by_role("button", name="Do earlier: c").click()
-    page.get_by_role("button", name="Do earlier: c").press("Enter")
-    assert page.locator(".card .title").all_inner_texts() == ["long", "c", "a", "b"]
-    expect(page.get_by_role("button", name="Do earlier: c")).to_be_hidden()
-    expect(card(page, "c")).to_have_attribute("data-state", "done", timeout=PATIENCE)
-    assert card(page, "b").get_attribute("data-state") != "done"
-    expect_state(page, "done")
+    with at_work(page) as work:
+        drop(page, *[(f"{title}.wav", wav(compose(1))) for title in ("first", "a", "b", "c")])
+        expect(page.get_by_role("button", name="Do earlier: a")).to_be_hidden()
+        page.get_by_role("button", name="Do earlier: c").click()
+        page.get_by_role("button", name="Do earlier: c").press("Enter")
+        assert page.locator(".card .title").all_inner_texts() == ["first", "c", "a", "b"]
+        expect(page.get_by_role("button", name="Do earlier: c")).to_be_hidden()
+        for title in ("first", "c"):
+            work.let_one_go(page)
+            expect(card(page, title)).to_have_attribute("data-state", "done", timeout=PATIENCE)
+        assert card(page, "a").get_attribute("data-state") != "done"
+        assert card(page, "b").get_attribute("data-state") == "waiting"
+        work.release()
+        expect_state(page, "done")
 
 
 def test_new_songs_are_on_top_and_in_sight_of_a_phone(visit: Callable) -> None:
@@ -249,6 +261,7 @@ def test_new_songs_are_on_top_and_in_sight_of_a_phone(visit: Callable) -> None:
     expect(titles).to_have_text(["four", "three", "two", "one"])
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.locator("#help-button").focus()
+    Hold(TURN)(page)
     drop(page, ("long.wav", wav(np.tile(SONG, (6, 1)))), ("last.wav", wav(compose(0.2))))
     expect(titles).to_have_text(["long", "last", "four", "three", "two", "one"])
     expect(card(page, "long").locator(".head")).to_be_in_viewport(ratio=1)
@@ -260,28 +273,29 @@ def test_new_songs_are_on_top_and_in_sight_of_a_phone(visit: Callable) -> None:
 
 
 def test_double_click_removes_nothing_by_accident(page: Page) -> None:
-    long = wav(np.tile(SONG, (6, 1)))
-    drop(page, *[(f"{title}.wav", long) for title in ("one", "two", "three")])
-    page.get_by_role("button", name="Cancel one").dblclick()
-    expect(card(page, "one").locator(".status")).to_have_text("Cancelled")
-    page.get_by_role("button", name="Cancel two").click()
-    page.get_by_role("button", name="Cancel three").click()
-    page.get_by_role("button", name="Remove one").dblclick()
-    expect(page.locator(".card .title")).to_have_text(["two", "three"])
+    with at_work(page):
+        drop(page, *[(f"{title}.wav", wav(compose(2))) for title in ("one", "two", "three")])
+        page.get_by_role("button", name="Cancel one").dblclick()
+        expect(card(page, "one").locator(".status")).to_have_text("Cancelled")
+        page.get_by_role("button", name="Cancel two").click()
+        page.get_by_role("button", name="Cancel three").click()
+        page.get_by_role("button", name="Remove one").dblclick()
+        expect(page.locator(".card .title")).to_have_text(["two", "three"])
 
 
 def test_cancel_at_the_last_moment_removes_nothing(page: Page) -> None:
     """A click just as the song ends hits what is there then."""
-    drop(page, ("song.wav", wav(compose(3))))
-    page.evaluate(
-        """() => {
-          const card = document.querySelector(".card"), cancel = card.querySelector(".cancel");
-          const { left, top } = cancel.getBoundingClientRect();
-          window.hit = new Promise((done) => new MutationObserver(() => {
-            if (cancel.hidden) done(document.elementFromPoint(left + 5, top + 5).className);
-          }).observe(card, { subtree: true, attributes: true }));
-        }"""
-    )
+    with at_work(page):
+        drop(page, ("song.wav", wav(compose(3))))
+        page.evaluate(
+            """() => {
+              const card = document.querySelector(".card"), cancel = card.querySelector(".cancel");
+              const { left, top } = cancel.getBoundingClientRect();
+              window.hit = new Promise((done) => new MutationObserver(() => {
+                if (cancel.hidden) done(document.elementFromPoint(left + 5, top + 5).className);
+              }).observe(card, { subtree: true, attributes: true }));
+            }"""
+        )
     expect_state(page, "done")
     assert page.evaluate("hit") != "remove"
     page.get_by_role("button", name="Remove song").click()
@@ -289,10 +303,11 @@ def test_cancel_at_the_last_moment_removes_nothing(page: Page) -> None:
 
 
 def test_cancelled_song_can_be_tried_again(page: Page) -> None:
-    drop(page, ("first.wav", wav(compose(2))), ("second.wav", wav(compose(2))))
-    second = card(page, "second")
-    second.get_by_role("button", name="Cancel second").click()
-    expect(second.locator(".status")).to_have_text("Cancelled")
+    with at_work(page):
+        drop(page, ("first.wav", wav(compose(2))), ("second.wav", wav(compose(2))))
+        second = card(page, "second")
+        second.get_by_role("button", name="Cancel second").click()
+        expect(second.locator(".status")).to_have_text("Cancelled")
     expect(card(page, "first").locator("a[download]")).to_have_count(5, timeout=PATIENCE)
     second.get_by_role("button", name="Retry second").click()
     expect(second.locator("a[download]")).to_have_count(5, timeout=PATIENCE)
@@ -335,7 +350,7 @@ def test_song_dropped_before_the_page_can_listen(visit: Callable, tmp_path: Path
     held[0].continue_()
     expect_state(page, "done")
     drag(page, tmp_path / "second.wav")
-    expect(page.locator(".card[data-state=done] .title")).to_have_text(["first", "second"])
+    expect(page.locator(".card[data-state=done] .title")).to_have_text(["second", "first"])
 
 
 def test_song_dropped_before_the_engine_is_ready(visit: Callable) -> None:
@@ -481,14 +496,15 @@ def test_nothing_that_is_seen_moves(width: int, locale: str, visit: Callable) ->
         "last",
     )
     loud = np.sign(SONG[: 5 * RATE])
-    drop(
-        page,
-        *[
-            (f"{title}.wav", wav(sound))
-            for title, sound in zip(titles, (SONG, loud, loud), strict=True)
-        ],
-    )
-    expect(page.locator(".status").first).to_contain_text("%", timeout=PATIENCE)
+    with at_work(page):
+        drop(
+            page,
+            *[
+                (f"{title}.wav", wav(sound))
+                for title, sound in zip(titles, (SONG, loud, loud), strict=True)
+            ],
+        )
+        expect(page.locator(".status").first).to_contain_text("%", timeout=PATIENCE)
     expect_state(page, "done")
     expect(page.locator(".loud").nth(1)).not_to_have_text("")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
@@ -509,7 +525,7 @@ def test_page_speaks_the_browsers_language(
     locale: str, language: str, invitation: str, visit: Callable
 ) -> None:
     def prepare(page: Page) -> None:
-        page.route("**/interpreter.mjs", lambda route: None)  # it says all of it without the engine
+        page.route(ENGINE, lambda route: None)  # it says all of it without the engine
 
     page, _ = visit("", prepare, locale=locale, viewport={"width": 320, "height": 800})
     expect(page.get_by_text(invitation)).to_be_visible(timeout=PATIENCE)
