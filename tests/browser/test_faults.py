@@ -1,5 +1,6 @@
 """Faults on the way: workers that die, hang or find no memory; a tab that sleeps; a page that was left."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from pages import ENGINE, STAND_IN, Hold, at_work, stems
 from playwright.sync_api import Page, Route, Worker, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
@@ -177,6 +179,11 @@ def take_turns(page: Page, stages: Sequence[str], times: int) -> None:
     page.route("**/turns/*", answer)
 
 
+def sound(file: bytes) -> np.ndarray:
+    """(samples, 2)."""
+    return soundfile.read(io.BytesIO(file), dtype="float32")[0]
+
+
 @pytest.fixture(scope="module")
 def address(stand_in: str) -> str:
     return stand_in
@@ -297,13 +304,15 @@ def test_workers_that_hang_are_replaced(undisturbed_stand_in: dict, visit: Calla
 
 
 @pytest.mark.engine
-def test_an_engine_that_hangs_is_replaced(undisturbed: dict, visit: Callable) -> None:
+def test_an_engine_that_hangs_is_replaced(visit: Callable) -> None:
     hanging = Hanging(lambda page: sabotage(page, HANG, "separate"))
     page, _ = visit("?workers=1", hanging)
     expect_state(page, "ready")
     drop(page, SONG)
     hanging.expect(page, "separate")
-    assert stems(card(page, "song")) == undisturbed
+    files = stems(card(page, "song"))
+    made, song = (sound(files[stem]) for stem in ("vocals", "karaoke")), sound(SONG[1])
+    assert np.abs(sum(made) - song).max() < 3 / 2**15
 
 
 def test_a_mix_that_fails_is_told_of_and_costs_no_song_at_work(visit: Callable) -> None:
