@@ -21,8 +21,8 @@ from songs import PATIENCE, card, compose, download, drop, expect_state, snr, wa
 from scripts.common.environment import ROOT
 from scripts.serve import server
 from tests.checkout import replace_in
-from tests.checkpoints import th
-from tests.htdemucs import ARGUMENTS, state
+from tests.checkpoints import golden_state, pth, safetensors, th
+from tests.htdemucs import ARGUMENTS, odd_state, state
 from tests.scripts.server import Handler, Server
 from umx.format.checkpoint import read
 from umx.format.convert import convert
@@ -239,6 +239,54 @@ def test_guitar_and_piano_are_lanes_and_files_and_can_be_left_out(
 def test_where_the_site_s_policy_allows_it_the_page_fetches_it_itself(page: Page) -> None:
     page.get_by_role("button", name="Download and use HTDemucs").click()
     expect_in_use(page, "htdemucs", "HTDemucs")
+
+
+def test_a_file_of_nobody_s_becomes_a_model_of_its_name(page: Page, tmp_path: Path) -> None:
+    """A network that the site has never heard of; one that rounds badly is said to."""
+    mine = tmp_path / "My own, 2nd try.th"
+    arguments = ARGUMENTS["six"] | {"segment": Fraction(3, 4)}
+    mine.write_bytes(th({name: 0.9 * part for name, part in state("six").items()}, arguments))
+    page.locator("#file").set_input_files(mine)
+    expect_in_use(page, "own-My-own-2nd-try", "My own, 2nd try")
+    expect(page.locator("#conversion-text")).not_to_contain_text("Rounding")
+    expect(choice(page, "own-My-own-2nd-try")).to_contain_text("quality unknown")
+    expect(page.locator("#htdemucs-official")).to_be_visible()
+    drop(page, ("song.wav", wav(SONG)))
+    expect_stems(stems(card(page, "song"), 7), package(mine, tmp_path / "model"))
+
+    odd = tmp_path / "odd.safetensors"
+    odd.write_bytes(safetensors(odd_state("four"), ARGUMENTS["four"]))
+    page.locator("#file").set_input_files(odd)
+    text = page.locator("#conversion-text")
+    expect(text).to_contain_text(
+        re.compile(r"its stems are exact to [1-3]?\d dB\."), timeout=PATIENCE
+    )
+    expect(choice(page, "own-odd").locator("input")).to_be_checked()
+
+
+HOSTILE = {
+    "run.th": (b"\x80\x02cos\nsystem\nU\x04trueR.", "run.th: "),
+    "cut.th": (th(state("six"), ARGUMENTS["six"])[:-1000], "cut.th: "),
+    "deep.safetensors": (b"\x00\x04\0\0\0\0\0\0" + 1024 * b"[", "deep.safetensors: "),
+    "page.th": (b"<!doctype html>", "page.th: "),
+    "other.th": (
+        th(state("six"), ARGUMENTS["six"] | {"growth": 3}),
+        "other.th: it is no network that can be used: it was made with another growth",
+    ),
+    "umx.th": (pth(golden_state("bass")), "umx.th: it doesn't say which stems it estimates."),
+}
+"""Files, and what is said of them."""
+
+
+def test_a_hostile_file_of_nobody_s_ends_in_a_sentence(page: Page, tmp_path: Path) -> None:
+    for name, (content, said) in HOSTILE.items():
+        (tmp_path / name).write_bytes(content)
+        page.locator("#file").set_input_files(tmp_path / name)
+        text = page.locator("#conversion-text")
+        expect(text).to_contain_text(said, timeout=PATIENCE)
+        print(text.inner_text())
+        expect(page.locator("#htdemucs-official .pick")).to_be_enabled()
+    expect(page.locator("#model-list li")).to_have_count(1)
 
 
 WORKER = (ROOT / "app" / "worker" / "worker.py").read_text()

@@ -511,6 +511,12 @@ class Menu:
                     "Ready, and kept on this device; "
                     "your browser may delete it when space runs out."
                 )
+            snr = getattr(answer, "snr", None)
+            if snr is not None:
+                rough = tr(
+                    "Rounding costs this model more than others: its stems are exact to {:.0f} dB."
+                )
+                text += " " + rough.format(snr)
             if self.address == MODEL_SCHEME + answer.name + "/":
                 self.address = at_site("")  # what is in use is no longer there
             await self.look()
