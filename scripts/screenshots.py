@@ -149,9 +149,7 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     page.locator(".status", has_text="%").wait_for()
     page.locator(".play").first.click()
     # The first may be done by now.
-    page.wait_for_function(
-        "[...document.querySelectorAll('progress')].some(bar => bar.value > 0.4)"
-    )
+    page.wait_for_function("[...document.querySelectorAll('progress')].some(bar => bar.value > 0.4)")
     take("5 listening while it works")
     page.locator(".play").first.click()
     bench.settled(page, "done")
