@@ -275,14 +275,15 @@ def find(official: "Official", folder: Path) -> dict[tuple[str, ...], Path]:
 
 
 def convert(args: argparse.Namespace) -> None:
+    from umx.format.convert import undescribed
     from umx.models.openunmix.training_folder import read_folder
 
     if args.source.is_dir():
         checkpoints, rate, known = read_folder(args.source)
     else:  # which says itself what it estimates
         checkpoints, rate, known = {(): args.source}, 44100, {}
-    fields = {"title": args.name, "licence": "not stated", "credit": "", "source": ""}
-    build(args, args.name, checkpoints, known, fields | {"sample_rate": rate}, Progress())
+    fields = undescribed(args.name) | {"sample_rate": rate}
+    build(args, args.name, checkpoints, known, fields, Progress())
 
 
 def build(
@@ -298,10 +299,11 @@ def build(
     known: fields of the network that the checkpoints don't tell; fields: the manifest's.
     """
     from umx.format.convert import convert as convert_checkpoints
+    from umx.format.manifest import USUAL_SNR
 
     work = work_folder(args) / "model"
     shutil.rmtree(work, ignore_errors=True)
-    convert_checkpoints(
+    manifest = convert_checkpoints(
         checkpoints, work, args.preset, known, progress.converting, name=name, **fields
     )
     place, old = args.weights / name, work_folder(args) / "old"
@@ -313,6 +315,13 @@ def build(
     write_index(args.weights)
     size = next(model["size"] for model in models(args.weights) if model["name"] == name)
     print(f"{name} is in {place}: {size / 1e6:.1f} MB.")
+    if manifest.snr is not None:
+        print(f"Rounded to integers, its stems are exact to {manifest.snr:.0f} dB.")
+    if manifest.is_rough:
+        print(
+            f"That is little: {USUAL_SNR} dB and more are usual. Its weights are spread oddly, or the preset is "
+            "coarse: try --preset best."
+        )
 
 
 def work_folder(args: argparse.Namespace) -> Path:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from umx.errors import ConvertError
-from umx.format.safetensors import Shapes, Tensor, Tensors
+from umx.format.safetensors import Shapes, Tensors
 from umx.kernels import Engine
-from umx.models import Cutting, Progress, check_numbers
+from umx.models import Cutting, Progress, Rounded, check_numbers
 from umx.types import Float
 
 
@@ -67,10 +67,8 @@ def describe(
 
 def tensors(
     state: dict[str, NDArray[Any]], network: Network, preset: str, targets: Sequence[str]
-) -> dict[str, Tensor]:
+) -> Rounded:
     shares = state.pop("shares")
     state.clear()
-    return {
-        "shares": np.rint(shares * network.whole).astype(np.int8),
-        "scale": np.array([1 / network.whole], np.float32),
-    }
+    integers = np.rint(shares * network.whole).astype(np.int8)
+    return Rounded(shares=integers, scale=np.array([1 / network.whole], np.float32))

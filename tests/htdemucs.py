@@ -58,6 +58,15 @@ def state(network: str) -> dict[str, np.ndarray]:
     }
 
 
+def odd_state(network: str) -> dict[str, np.ndarray]:
+    """The same with a huge weight in every row, beside which integers have few steps left for the others."""
+    found = state(network)
+    for name, tensor in found.items():
+        if tensor.ndim > 1 and "embedding" not in name:
+            tensor.reshape(len(tensor), -1)[:, 0] *= 300
+    return found
+
+
 def signal(samples: int, seed: int = 1) -> np.ndarray:
     """Stereo: tones that swell and fade, a click, noise in the right channel; silence at the end."""
     rng = np.random.RandomState(seed)

@@ -1,7 +1,8 @@
-"""Makes official models of picked or fetched checkpoints, in workers, and keeps them on the visitor's device."""
+"""Makes models of picked or fetched checkpoints, in workers, and keeps them on the visitor's device."""
 
 import asyncio
 import io
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -10,11 +11,11 @@ from typing import Any
 import js
 from pyodide.ffi import create_once_callable, to_js
 
-from shared.facts import MODELS_FOLDER
-from umx.errors import ConvertError
-from umx.format.convert import Converter
+from shared.facts import MODELS_FOLDER, SAMPLE_RATE
+from umx.errors import CheckpointError, ConvertError
+from umx.format.convert import Converter, undescribed
 from umx.format.manifest import Manifest
-from umx.models.official import OFFICIAL, Checkpoint, recognise
+from umx.models.official import OFFICIAL, recognise
 from umx.names import MANIFEST
 from worker import storage
 from worker.fetching import fetch
@@ -22,6 +23,11 @@ from worker.fetching import fetch
 UNFINISHED = ".unfinished"
 """Ends the name of the folder in which a model is being made."""
 PRESET = "web"
+OWN = "own-"
+"""Begins the names of models that nobody has published, so that none is taken for one of the site's."""
+OWN_ENDINGS = (".th", ".safetensors")
+"""Of files that may say by themselves what they are. The other kind, .pth, doesn't tell its target."""
+LONGEST_NAME = 60
 CHUNK = 1 << 20
 HASHING = 0.1
 """Share of the work."""
@@ -64,19 +70,22 @@ class Picked(io.RawIOBase):
 
 
 async def convert(files: Any, report: Callable[[float], None]) -> dict[str, object]:
-    """Convert an official model's checkpoints and keep the result. Answers with the model's name.
+    """Convert an official model's checkpoints, or a single other one that says what it is, and keep the result.
 
     files: Files that the visitor picked, in any order, under any name.
+    Answers with the model's name, and with its SNR where rounding costs it much.
     Raises ConvertError or CheckpointError; then nothing has changed.
     """
-    name, checkpoints = await recognised(list(files), report)
-    official = OFFICIAL[name]
-    converter = Converter(PRESET, official.known, name=name, **official.fields())
+    converter, checkpoints = await recognised(list(files), report)
+    name, title = converter.fields["name"], converter.fields["title"]
     async with turn():
         unfinished = await storage.model_folder(name + UNFINISHED, create=True)
         try:
-            for done, (checkpoint, file) in enumerate(checkpoints.items(), 1):
-                entry, data = converter.add(checkpoint.targets, io.BufferedReader(Picked(file)))
+            for done, (targets, file) in enumerate(checkpoints, 1):
+                try:
+                    entry, data = converter.add(targets, io.BufferedReader(Picked(file)))
+                except (CheckpointError, ConvertError) as error:
+                    raise error.within(file.name) from error
                 await storage.write(unfinished, entry.file, data)
                 del data
                 report(HASHING + (1 - HASHING) * done / len(checkpoints))
@@ -87,11 +96,11 @@ async def convert(files: Any, report: Callable[[float], None]) -> dict[str, obje
             raise ConvertError(
                 "convert.no-room",
                 "This device has no room for {model}: free some, and try again.",
-                model=official.title,
+                model=title,
             ) from error
         finally:
             await storage.remove_model(name + UNFINISHED)
-    return {"name": name}
+    return {"name": name} | ({"snr": manifest.snr} if manifest.is_rough else {})
 
 
 async def put_in_place(unfinished: storage.Folder, manifest: Manifest) -> None:
@@ -141,14 +150,23 @@ async def download(name: str, report: Callable[[float], None]) -> dict[str, obje
 
 async def recognised(
     files: list[Any], report: Callable[[float], None]
-) -> tuple[str, dict[Checkpoint, Any]]:
-    """The official model that the files are of, and its checkpoints' files, recognised by their hashes."""
+) -> tuple[Converter, list[tuple[tuple[str, ...], Any]]]:
+    """What makes a model of the files, and for which targets each of them is; official ones are known by their hashes.
+
+    Raises ConvertError where they are of none, or not all of one.
+    """
     digests = {}
     for number, file in enumerate(files, 1):
         digests[await digest(file)] = file
         report(HASHING * number / len(files))
     found = recognise(digests)
     if found is None:
+        (first, file) = next(iter(digests.items()))
+        if len(digests) == 1 and file.name.lower().endswith(OWN_ENDINGS):
+            title = file.name.rpartition(".")[0]
+            slug = re.sub(r"[^A-Za-z0-9_]+", "-", title)[:LONGEST_NAME].strip("-") or first[:8]
+            fields = undescribed(title) | {"sample_rate": SAMPLE_RATE}
+            return Converter(PRESET, {}, name=OWN + slug, **fields), [((), file)]
         raise ConvertError(
             "convert.not-official",
             "No file of {models}, whole and unchanged, is among these: {files}.",
@@ -165,7 +183,8 @@ async def recognised(
             model=official.title,
             files=", ".join(lacking),
         )
-    return found
+    converter = Converter(PRESET, official.known, name=name, **official.fields())
+    return converter, [(c.targets, file) for c, file in checkpoints.items()]
 
 
 async def digest(file: Any) -> str:

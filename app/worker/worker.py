@@ -45,6 +45,8 @@ TRIAL = 6
 """Seconds of noise by which a worker's speed is measured, where segments may be so short."""
 
 separator: Separator | None = None
+preview_separator: Separator | None = None
+"""Of the small model, beside the other one only as long as previews are made."""
 
 
 def post(kind: str, **content: object) -> None:
@@ -78,8 +80,28 @@ async def load(url: str, files: Any) -> dict[str, object]:
 
 
 async def fetch_model(url: str, cache: str, files: Any) -> dict[str, object]:
-    global separator
-    separator = None  # so that two models are never in memory at once
+    global separator, preview_separator
+    separator = preview_separator = None  # so that two large models are never in memory at once
+    separator = await brought(url, cache, files, report)
+    return {
+        "engine": engine().name,
+        "manifest": separator.manifest.text(),
+        "cutting": asdict(separator.cutting),
+    }
+
+
+async def brought(
+    url: str,
+    cache: str,
+    files: Any,
+    tell: Callable[[float], None],
+    known: Engine | None = None,
+) -> Separator:
+    """A separator of a model's folder.
+
+    cache: as `fetching.fetch` takes it; files: as `load` does; tell: called as `report` is; known: the engine, where it
+    is chosen.
+    """
     text = await (await fetch(url + MANIFEST, cache)).text()
     manifest = Manifest.parse(text, url + MANIFEST)
     if manifest.sample_rate != SAMPLE_RATE:
@@ -91,7 +113,7 @@ async def fetch_model(url: str, cache: str, files: Any) -> dict[str, object]:
 
     def report_part(file: str, fraction: float) -> None:
         fractions[file] = fraction
-        report(STARTED + (1 - STARTED) * sum(fractions.values()) / len(fractions))
+        tell(STARTED + (1 - STARTED) * sum(fractions.values()) / len(fractions))
 
     async def bring(file: str) -> Any:
         here = getattr(files, file, None)
@@ -101,20 +123,36 @@ async def fetch_model(url: str, cache: str, files: Any) -> dict[str, object]:
     try:
         # The downloads start now, and go on while the engine is chosen and other files are unpacked.
         await asyncio.sleep(0)
-        separator = Separator(Model(manifest, {}), Timed(await choose_engine()))
+        made = Separator(Model(manifest, {}), known or await choose_engine())
         for entry in manifest.files:
             # One at a time: the engine packs its own copy, and the file's copy is freed.
             blob = await blobs.pop(entry.file)
-            separator.add(entry.targets, await unpacking.read(blob, entry, manifest))
+            made.add(entry.targets, await unpacking.read(blob, entry, manifest))
     finally:
         for task in blobs.values():
             task.cancel()
         await asyncio.gather(*blobs.values(), return_exceptions=True)
-    return {
-        "engine": engine().name,
-        "manifest": manifest.text(),
-        "cutting": asdict(separator.cutting),
-    }
+    return made
+
+
+async def in_charge(preview: str) -> Separator:
+    """The separator of the model; or that of the small model at an address, for a preview.
+
+    The small one is let go as soon as the model has work to do. Raises WeightsError where it can't be had.
+    """
+    global preview_separator
+    assert separator is not None
+    if not preview:
+        preview_separator = None
+        return separator
+    if preview_separator is None:
+        preview_separator = await brought(preview, "default", None, lambda done: None, engine())
+    return preview_separator
+
+
+async def cutting(preview: str) -> dict[str, object]:
+    """How songs are cut for a small model, see `models.Cutting`."""
+    return {"cutting": asdict((await in_charge(preview)).cutting)}
 
 
 class Timed:
@@ -144,7 +182,7 @@ class Timed:
 
 
 async def choose_engine() -> Engine:
-    """The fastest engine; OpenBLAS is fetched only where the SIMD kernel is of no use."""
+    """The fastest engine, timed; OpenBLAS is fetched only where the SIMD kernel is of no use."""
     engine = choose()
     if engine.name == "numpy":
         await pyodide_js.loadPackage("openblas")
@@ -155,7 +193,7 @@ async def choose_engine() -> Engine:
                 "OpenBLAS can't be fetched: the network is gone, or the server.",
             )
         engine = choose()
-    return engine
+    return Timed(engine)
 
 
 def measure(windows: Any, length: int) -> dict[str, object]:
@@ -189,11 +227,10 @@ def engine() -> Engine:
     return separator.engine
 
 
-def choose_targets(stems: Sequence[str]) -> Separator:
-    """A separator for those of the model's targets that are wanted; for all of them if none is."""
-    assert separator is not None
-    wanted = [target for target in separator.targets if target in stems]
-    return separator.only(wanted) if 0 < len(wanted) < len(separator.targets) else separator
+def choose_targets(whole: Separator, stems: Sequence[str]) -> Separator:
+    """A separator for those of a model's targets that are wanted; for all of them if none is."""
+    wanted = [target for target in whole.targets if target in stems]
+    return whole.only(wanted) if 0 < len(wanted) < len(whole.targets) else whole
 
 
 async def separate(
@@ -205,17 +242,19 @@ async def separate(
     stems: Any,
     sample_kind: str,
     folder: str,
+    preview: str = "",
 ) -> dict[str, object]:
     """Separate one batch, posting its pieces as they are finished.
 
     mixture: Float32Array of (segments, channels, span); batch: a `segments.Batch`; first, last: whether it begins or
     ends the song.
     level: the song's, as `measure` says it.
-    stems: the targets that are wanted; sample_kind: as `encode` takes it; folder: as `post_piece` takes it.
+    stems: the targets that are wanted; sample_kind: as `encode` takes it; folder: as `post_piece` takes it; preview: as
+    `in_charge` takes it.
     Answers with the faded ends that its neighbours must be added to, "head" and "tail", where it has neighbours:
     Float32Array of (targets, channels, overlap).
     """
-    chosen = choose_targets(list(stems))
+    chosen = choose_targets(await in_charge(preview), list(stems))
     work = segments.Batch(tuple(batch.starts), batch.length, tuple(batch.cuts), batch.span)
     starts, overlap = work.starts, chosen.cutting.overlap
     audio = np.empty((len(starts), CHANNELS, work.span), np.float32)
@@ -235,7 +274,7 @@ async def separate(
         if opens and not first:
             ends["head"] = to_js(stretch[..., :overlap].reshape(-1).copy())
             stretch, start = stretch[..., overlap:], start + overlap
-        await post_piece(start, stretch, chosen.targets, sample_kind, folder)
+        await post_piece(start, stretch, chosen, sample_kind, folder)
         if closes and not last:
             ends["tail"] = to_js(estimates[..., -overlap:].reshape(-1).copy())
         del estimates, stretch  # before the next ones come
@@ -259,28 +298,29 @@ def process(chosen: Separator, audio: Float) -> Iterator[Float]:
 
 
 async def join(
-    tail: Any, head: Any, start: int, stems: Any, sample_kind: str, folder: str
+    tail: Any, head: Any, start: int, stems: Any, sample_kind: str, folder: str, preview: str = ""
 ) -> dict[str, object]:
     """Add up the ends of two neighbouring batches, and post that piece."""
-    chosen = choose_targets(list(stems))
+    chosen = choose_targets(await in_charge(preview), list(stems))
     shape = (len(chosen.targets), CHANNELS, chosen.cutting.overlap)
     both = np.empty((2, *shape), np.float32)
     tail.assign_to(both[0].reshape(-1))
     head.assign_to(both[1].reshape(-1))
-    await post_piece(start, both.sum(axis=0), chosen.targets, sample_kind, folder)
+    await post_piece(start, both.sum(axis=0), chosen, sample_kind, folder)
     return {}
 
 
 async def post_piece(
-    start: int, estimates: Float, targets: Sequence[str], sample_kind: str, folder: str
+    start: int, estimates: Float, chosen: Separator, sample_kind: str, folder: str
 ) -> None:
     """Post a finished stretch (targets, channels, samples): a Blob of one stem's samples after the other's, and the
     stems' waveforms.
 
-    folder: where the song's pieces are kept on the device; where there is none, or no room, the Blob is in memory.
+    chosen: the separator of the estimates; folder: where the song's pieces are kept on the device. Where there is none,
+    or no room, the Blob is in memory.
     """
     stems, peaks, loud = [], {}, {}
-    for name, stem in named(estimates, targets).items():
+    for name, stem in named(estimates, chosen).items():
         samples, loud[name] = encode(stem, sample_kind)
         stems.append(samples)
         peaks[name] = [round(peak, 3) for peak in engine().peaks(stem, PEAK_SAMPLES).tolist()]
@@ -316,15 +356,14 @@ async def write(folder: str, name: str, text: str) -> dict[str, object]:
     return {"written": file is not None}
 
 
-def named(estimates: Float, targets: Sequence[str]) -> dict[str, Float]:
-    """Estimates by the names of their stems. Beside the vocals alone, karaoke is the rest."""
-    assert separator is not None
-    stems = stems_of(estimates, targets, separator.manifest.targets)
+def named(estimates: Float, chosen: Separator) -> dict[str, Float]:
+    """A separator's estimates by the names of their stems. Beside the vocals alone, karaoke is the rest."""
+    stems = stems_of(estimates, chosen.targets, chosen.manifest.targets)
     if VOCALS not in stems:
         stems.pop(KARAOKE, None)
     if RESIDUAL in stems:
         rest = stems.pop(RESIDUAL)
-        if list(targets) != [VOCALS, RESIDUAL]:
+        if list(chosen.targets) != [VOCALS, RESIDUAL]:
             stems[title_of(RESIDUAL)] = rest
     return stems
 
@@ -400,6 +439,7 @@ def download(name: str) -> Awaitable[dict[str, object]]:
 REQUESTS: dict[str, Callable[..., Any]] = {
     "load": load,
     "try out": try_out,
+    "cutting": cutting,
     "measure": measure,
     "separate": separate,
     "join": join,

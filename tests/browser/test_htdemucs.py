@@ -6,7 +6,7 @@ The networks are tiny and their weights random; their files are the site's offic
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 import soundfile
 from pages import build_site, changing_package, serving, stems, within_a_second
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+from recordings import RECORD, blocks_that_are_of, listen
 from songs import PATIENCE, card, compose, download, drop, expect_state, snr, wav
 
 from scripts.common.environment import ROOT
 from scripts.serve import server
 from tests.checkout import replace_in
-from tests.checkpoints import th
-from tests.htdemucs import ARGUMENTS, state
+from tests.checkpoints import golden_state, pth, safetensors, th
+from tests.htdemucs import ARGUMENTS, odd_state, state
 from tests.scripts.server import Handler, Server
 from umx.format.checkpoint import read
 from umx.format.convert import convert
@@ -45,7 +46,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder, found = tmp_path_factory.mktemp("picked"), {}
     for name, network in NETWORKS.items():
         found[name] = folder / f"my {network}.th"
-        arguments = ARGUMENTS[network] | {"segment": Fraction(3, 4)}
+        arguments = ARGUMENTS[network] | {"segment": Fraction(3, 2)}
         found[name].write_bytes(th(state(network), arguments))
     return found
 
@@ -87,11 +88,20 @@ def site(
 
 @contextmanager
 def opened(
-    browser: Browser, site: str, worker: str = "", workers: int = 1, service_workers: str = "block"
+    browser: Browser,
+    site: str,
+    worker: str = "",
+    workers: int = 1,
+    service_workers: str = "block",
+    prepare: Callable[[Page], object] = lambda page: None,
 ) -> Iterator[Page]:
-    """The page with its menu open. worker: the source of its workers, in place of their own."""
+    """The page with its menu open.
+
+    worker: the source of its workers, in place of their own; prepare: called with the page before it goes anywhere.
+    """
     context = browser.new_context(service_workers=service_workers)
     page = context.new_page()
+    prepare(page)
     if worker:
         page.route("**/app/worker/worker.py", lambda route: route.fulfill(body=worker))
     page.goto(f"{site}?workers={workers}")
@@ -241,6 +251,54 @@ def test_where_the_site_s_policy_allows_it_the_page_fetches_it_itself(page: Page
     expect_in_use(page, "htdemucs", "HTDemucs")
 
 
+def test_a_file_of_nobody_s_becomes_a_model_of_its_name(page: Page, tmp_path: Path) -> None:
+    """A network that the site has never heard of; one that rounds badly is said to."""
+    mine = tmp_path / "My own, 2nd try.th"
+    arguments = ARGUMENTS["six"] | {"segment": Fraction(3, 4)}
+    mine.write_bytes(th({name: 0.9 * part for name, part in state("six").items()}, arguments))
+    page.locator("#file").set_input_files(mine)
+    expect_in_use(page, "own-My-own-2nd-try", "My own, 2nd try")
+    expect(page.locator("#conversion-text")).not_to_contain_text("Rounding")
+    expect(choice(page, "own-My-own-2nd-try")).to_contain_text("quality unknown")
+    expect(page.locator("#htdemucs-official")).to_be_visible()
+    drop(page, ("song.wav", wav(SONG)))
+    expect_stems(stems(card(page, "song"), 7), package(mine, tmp_path / "model"))
+
+    odd = tmp_path / "odd.safetensors"
+    odd.write_bytes(safetensors(odd_state("four"), ARGUMENTS["four"]))
+    page.locator("#file").set_input_files(odd)
+    text = page.locator("#conversion-text")
+    expect(text).to_contain_text(
+        re.compile(r"its stems are exact to [1-3]?\d dB\."), timeout=PATIENCE
+    )
+    expect(choice(page, "own-odd").locator("input")).to_be_checked()
+
+
+HOSTILE = {
+    "run.th": (b"\x80\x02cos\nsystem\nU\x04trueR.", "run.th: "),
+    "cut.th": (th(state("six"), ARGUMENTS["six"])[:-1000], "cut.th: "),
+    "deep.safetensors": (b"\x00\x04\0\0\0\0\0\0" + 1024 * b"[", "deep.safetensors: "),
+    "page.th": (b"<!doctype html>", "page.th: "),
+    "other.th": (
+        th(state("six"), ARGUMENTS["six"] | {"growth": 3}),
+        "other.th: it is no network that can be used: it was made with another growth",
+    ),
+    "umx.th": (pth(golden_state("bass")), "umx.th: it doesn't say which stems it estimates."),
+}
+"""Files, and what is said of them."""
+
+
+def test_a_hostile_file_of_nobody_s_ends_in_a_sentence(page: Page, tmp_path: Path) -> None:
+    for name, (content, said) in HOSTILE.items():
+        (tmp_path / name).write_bytes(content)
+        page.locator("#file").set_input_files(tmp_path / name)
+        text = page.locator("#conversion-text")
+        expect(text).to_contain_text(said, timeout=PATIENCE)
+        print(text.inner_text())
+        expect(page.locator("#htdemucs-official .pick")).to_be_enabled()
+    expect(page.locator("#model-list li")).to_have_count(1)
+
+
 WORKER = (ROOT / "app" / "worker" / "worker.py").read_text()
 # Between two layers, late in a segment, after having told so, it computes for ever.
 STUCK = (
@@ -307,3 +365,161 @@ def test_where_memory_is_short_there_are_fewer_workers_and_a_smaller_model(
         expect(song.locator(".status")).to_contain_text("with umx-mini")
     total = sum(sound(found[stem]) for stem in ("vocals", "drums", "bass", "melody"))
     assert np.abs(total - sound(wav(SONG))).max() < 4 / 2**15
+
+
+PREVIEW = ROOT / "app" / "page" / "songs" / "preview.py"
+# Batches of the model ask before they begin; those of a preview don't.
+ASKING = (
+    WORKER
+    + """
+
+async def asking(*arguments, preview="", before=separate, **named):
+    if not preview:
+        await js.fetch("ADDRESSturn")
+    return await before(*arguments, preview=preview, **named)
+
+
+REQUESTS["separate"] = asking
+"""
+)
+# There is no memory for a second model.
+NARROW = (
+    WORKER
+    + """
+
+async def brought(*arguments, before=brought):
+    if len(arguments) > 4:
+        raise MemoryError
+    return await before(*arguments)
+"""
+)
+LONG = compose(20) / 4
+"""Two segments of the small model's."""
+QUANTUM = 128
+"""Samples that browsers compute at a time."""
+
+
+class Turns:
+    """Every song has a preview, and batches of the model begin when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Route] = []
+        self.may_go = True
+
+    def __call__(self, page: Page) -> None:
+        text = PREVIEW.read_text()
+        for fact, other in (("LONG = 30", "LONG = 0"), ("SHARE = 0.1", "SHARE = 1e9")):
+            assert fact in text
+            text = text.replace(fact, other)
+        page.route(f"**/{PREVIEW.name}", lambda route: route.fulfill(body=text))
+        page.route("**/turn", self.ask)
+        page.add_init_script(RECORD)
+
+    def ask(self, route: Route) -> None:
+        if self.may_go:
+            route.fulfill()
+        else:
+            self.waiting.append(route)
+
+    def wait_for(self, page: Page, count: int) -> None:
+        """Wait until so many batches ask."""
+        while len(self.waiting) < count:
+            page.evaluate("new Promise(requestAnimationFrame)")
+
+    def let_one_go(self, page: Page, but: int = 0) -> None:
+        """Let a batch begin, but those that have asked first."""
+        self.wait_for(page, 1 + but)
+        self.waiting.pop(but).fulfill()
+
+    def let_all_go(self) -> None:
+        self.may_go = True
+        while self.waiting:
+            self.waiting.pop().fulfill()
+
+
+# The files of the kept song that its list doesn't name.
+UNLISTED = """async () => {
+  const root = await navigator.storage.getDirectory();
+  const [song] = await Array.fromAsync((await root.getDirectoryHandle("umx songs")).values());
+  const list = await (await song.getFileHandle("song.json")).getFile();
+  const listed = JSON.parse(await list.text()).pieces.map(({ file }) => file);
+  return (await Array.fromAsync(song.keys())).filter(name => !listed.includes(name));
+}"""
+
+
+def test_a_preview_becomes_the_real_thing_stretch_by_stretch(
+    browser: Browser, site: str, files: dict[str, Path]
+) -> None:
+    turns = Turns()
+    with opened(browser, site, ASKING.replace("ADDRESS", site), 2, prepare=turns) as page:
+        drop(page, ("small.wav", wav(LONG)))
+        small = sound(stems(card(page, "small"))["vocals"])
+        page.locator("#file").set_input_files(files["htdemucs"])
+        expect_in_use(page, "htdemucs", "HTDemucs")
+        card(page, "small").locator(".remove").click()
+        turns.may_go = False
+        drop(page, ("song.wav", wav(LONG)))
+        song = card(page, "song")
+        kind = song.locator(".kind")
+        expect(kind).to_have_text("Preview: better stems follow.", timeout=PATIENCE)
+        song.get_by_role("button", name="Acapella", exact=True).click()
+        assert len(blocks_that_are_of(small, listen(song, 2))) >= 2
+        expect(song.locator("a[download]")).to_have_count(0)
+        expect(song.locator(".zip")).to_be_hidden()
+        expect(song.get_by_role("button", name="Save this mix")).to_be_disabled()
+
+        # Two batches are done, the third is held back, and then come three more.
+        turns.let_one_go(page)
+        turns.let_one_go(page)
+        for _ in range(3):
+            turns.let_one_go(page, but=1)
+        turns.wait_for(page, 2)
+        for second, said in (("1", "Final stems."), ("3.3", "Preview"), ("5", "Final stems.")):
+            song.locator(".seek").fill(second)
+            expect(kind).to_contain_text(said, timeout=PATIENCE)
+        blocks = listen(song, 5, begin=1)
+        turns.let_all_go()
+        final = sound(stems(song)["vocals"])
+        expect(kind).to_have_text("")
+        expect(song.locator(".status")).to_contain_text("Ready, made with HTDemucs")
+        # Nothing of the preview is kept.
+        assert page.evaluate(UNLISTED) == ["song.json"]
+        page.reload()
+        assert np.array_equal(sound(stems(card(page, "song"))["vocals"]), final)
+    assert snr(final, small) < 10
+    of_preview, of_final = (blocks_that_are_of(vocals, blocks) for vocals in (small, final))
+    print(of_preview, of_final)
+    assert of_preview
+    before = [place for place in of_final if place < of_preview[0]]
+    after = of_final[len(before) :]
+    assert before
+    assert after
+    heard = [*before, *of_preview, *after]
+    assert heard == sorted(set(heard))
+    # In step, but for what a busy machine doesn't record.
+    assert not (np.diff(heard) % QUANTUM).any()
+
+
+def test_guitar_and_piano_come_with_the_final_stems_and_a_preview_may_fail(
+    browser: Browser, site: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    turns = Turns()
+    with opened(browser, site, ASKING.replace("ADDRESS", site), 2, prepare=turns) as page:
+        page.locator("#file").set_input_files(files["htdemucs_6s"])
+        expect_in_use(page, "htdemucs_6s", "HTDemucs, 6 sources")
+        turns.may_go = False
+        drop(page, ("song.wav", wav(LONG)))
+        song = card(page, "song")
+        within = "Preview: better stems follow; guitar + piano still within melody."
+        expect(song.locator(".kind")).to_have_text(within, timeout=PATIENCE)
+        expect(song.locator(".lane")).to_have_count(6)
+        assert len(blocks_that_are_of(sound(wav(LONG)), listen(song, 2))) >= 2
+
+        # The workers that take over have no memory for two models.
+        page.route("**/app/worker/worker.py", lambda route: route.fulfill(body=NARROW))
+        with within_a_second(page, "document.querySelector('.card').dataset.state === 'cancelled'"):
+            song.locator(".cancel").click()
+        drop(page, ("short.wav", wav(SONG)))
+        short = card(page, "short")
+        expect_stems(stems(short, 7), package(files["htdemucs_6s"], tmp_path))
+        expect(page.locator("#workers")).to_have_value("2")

@@ -140,6 +140,14 @@ def test_a_model_is_loaded(both: tuple[Page, Page]) -> None:
     assert cuttings[0] == cuttings[1]
 
 
+def test_how_a_song_is_cut_for_a_preview(both: tuple[Page, Page]) -> None:
+    for page in both:
+        cutting = load(page)[-1]["cutting"]
+        address = page.evaluate("new URL('weights/umx-mini/', document.baseURI).href")
+        (answer,) = ask(page, "cutting", preview=address)
+        assert answer == {"kind": "answer", "hasHeap": True, "cutting": cutting}
+
+
 @pytest.mark.parametrize("fault", ["missing", "gone", "damaged"])
 def test_a_model_that_cannot_be_loaded(both: tuple[Page, Page], fault: str) -> None:
     def answer(route: Route) -> None:

@@ -455,6 +455,19 @@ def test_an_htdemucs_at_hand_is_converted(
     assert not (folder / "cut").exists()
 
 
+def test_what_rounding_costs_is_said(
+    run: Callable[..., int], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.th"
+    for name, state in (("good", htdemucs.state("four")), ("odd", htdemucs.odd_state("four"))):
+        path.write_bytes(th(state, htdemucs.ARGUMENTS["four"]))
+        assert run("convert", path, "--name", name) == 0
+        said = capsys.readouterr().out
+        manifest = load_model(folder / name).manifest
+        assert f"exact to {manifest.snr:.0f} dB" in said
+        assert manifest.is_rough is ("40 dB and more are usual" in said) is (name == "odd")
+
+
 def test_list_verify_remove(
     run: Callable[..., int], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

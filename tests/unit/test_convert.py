@@ -52,6 +52,11 @@ def snr(wanted: np.ndarray, got: np.ndarray) -> float:
     return float(10 * np.log10(np.square(wanted).sum() / np.square(wanted - got).sum()))
 
 
+def test_a_checkpoint_that_doesn_t_say_its_target_needs_to_be_told() -> None:
+    with pytest.raises(ConvertError, match="doesn't say which stems"):
+        Converter("web", {}, **FIELDS).add((), io.BytesIO(pth(golden_state("vocals"))))
+
+
 @pytest.mark.parametrize(("preset", "least"), [("best", 30), ("web", 8)])
 def test_a_converted_model_separates_as_the_reference_does(
     tmp_path: Path, preset: str, least: float

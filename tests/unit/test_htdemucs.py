@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.checkpoints import th
-from tests.htdemucs import ARGUMENTS, FOUR, signal, state
+from tests.htdemucs import ARGUMENTS, FOUR, odd_state, signal, state
 from umx.errors import ConvertError
 from umx.format import library
 from umx.format.checkpoint import Checkpoint
@@ -23,6 +23,7 @@ from umx.models.htdemucs.arguments import CLASS, parse
 from umx.models.htdemucs.convert import describe, folded_for, recognises, targets, tensors
 from umx.models.htdemucs.description import Network, shapes, work
 from umx.models.htdemucs.estimate import Estimator
+from umx.models.htdemucs.fidelity import music
 from umx.models.htdemucs.network import Arena, Forward, joined
 from umx.models.htdemucs.quantize import PRESETS, quantize
 from umx.separator import Separator
@@ -139,6 +140,48 @@ def test_quantised_weights_estimate_nearly_the_same(
         for form in (folded, rounded)
     ]
     assert snr(results[1], results[0]) > least
+
+
+def test_conversion_measures_what_rounding_costs(four: Checkpoint) -> None:
+    """As what the networks give is measured here, and lower for fewer bits."""
+    found = {}
+    for preset in ("best", "web", "small"):
+        made = tensors(checkpoint(dict(four)), describe(four, (), preset), preset)
+        found[preset] = made.snr
+    print(found)
+    assert found["best"] >= found["web"] > 45 > found["small"] > 20
+    network = describe(four)
+    forms = folded_for(four, network), tensors(checkpoint(dict(four)), network, "web")
+    kernel = kernels.Reference(Numpy().product)
+    right, rounded = (
+        Forward(network, form, Numpy(), kernel, Arena(network)).estimate(
+            music(network.segment), range(4)
+        )
+        for form in forms
+    )
+    ratios = [snr(*pair) for pair in zip(rounded, right, strict=True)]
+    assert found["web"] == pytest.approx(np.mean(ratios), abs=0.1)
+
+
+def test_weights_that_are_spread_oddly_are_told_by_it() -> None:
+    odd = checkpoint(odd_state("four"))
+    made = tensors(odd, describe(odd), "web")
+    assert made.snr is not None
+    assert made.snr < 40
+
+
+def test_networks_that_overflow_are_exact_to_nothing(four: Checkpoint) -> None:
+    for name in ("encoder.0.conv.weight", "tdecoder.3.conv_tr.weight"):
+        four[name] = np.full_like(four[name], 3e38)
+    assert tensors(four, describe(four), "web").snr == 0
+
+
+def test_music_is_heard_on_both_sides_at_the_level_of_songs() -> None:
+    sound = music(44100)
+    np.testing.assert_array_equal(sound, music(44100))
+    assert gain_of(sound) == pytest.approx(1, rel=1e-3)
+    assert (np.square(sound).mean(axis=1) > 1e-3).all()
+    assert np.abs(sound[0] - sound[1]).max() > 0.05
 
 
 @settings(max_examples=30)
@@ -288,6 +331,8 @@ def test_from_the_makers_file_to_a_model(
     assert (manifest.architecture, manifest.targets) == ("htdemucs", FOUR)
     network = describe(checkpoint(weights, segment=Fraction(1, 2)))
     assert manifest.network == network
+    assert manifest.snr is not None
+    assert not manifest.is_rough
     expected = tensors(checkpoint(dict(weights), segment=Fraction(1, 2)), network, "web")
     (found,) = model.networks.values()
     for name, tensor in expected.items():

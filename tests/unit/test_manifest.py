@@ -65,6 +65,18 @@ def test_other_formats_say_whose_they_are(manifest: Manifest, version: object, a
         Manifest.parse(json.dumps(content), "here")
 
 
+def test_what_rounding_costs_is_said_where_it_was_measured(manifest: Manifest) -> None:
+    assert "snr" not in json.loads(manifest.text())
+    assert not manifest.is_rough
+    for snr, is_rough in ((51.3, False), (40, False), (39.9, True), (0, True)):
+        text = json.dumps(json.loads(manifest.text()) | {"snr": snr})
+        measured = Manifest.parse(text, "here")
+        assert (measured.snr, measured.is_rough) == (snr, is_rough)
+        assert Manifest.parse(measured.text(), "here") == measured
+    with refused(UNUSABLE, "manifest.unusable"):
+        Manifest.parse(json.dumps(json.loads(manifest.text()) | {"snr": "good"}), "here")
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", "3", '{"a": 1}', "[" * 100_000])
 def test_what_is_no_manifest_is_said(text: str) -> None:
     with refused("here is not a model's manifest", "manifest.none"):

@@ -135,6 +135,23 @@ def test_workers_are_as_many_as_have_room_for_the_model() -> None:
     assert "more memory" in model_choice.about(DEMUCS, None, 0.5)
 
 
+def test_workers_make_a_preview_if_they_have_room_for_the_small_model_beside_the_other() -> None:
+    assert model_choice.can_preview(DEMUCS, 2, 4)
+    assert model_choice.can_preview(DEMUCS, 8, 8)
+    assert not model_choice.can_preview(DEMUCS, 1, 0.5)
+    assert not model_choice.can_preview(DEMUCS, 5, 4)
+
+
+def test_a_pace_is_guessed_where_nothing_was_measured() -> None:
+    speeds = Speeds()
+    assert 0.3 < speeds.pace(DEMUCS, "simd", 2) < 0.5
+    assert 0.06 < speeds.pace(LARGE, "simd", 2) < 0.09
+    assert 0.015 < speeds.pace(MINI, "simd", 2) < 0.03
+    speeds.add(MINI, "simd", 2, 0.05)
+    assert speeds.pace(MINI, "simd", 2) == pytest.approx(0.05)
+    assert speeds.pace(LARGE, "simd", 2) > 0.1
+
+
 measurements = st.tuples(
     st.sampled_from([MINI, LARGE]),
     st.sampled_from(["simd", "numpy"]),

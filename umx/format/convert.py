@@ -64,6 +64,7 @@ class Converter:
         files. Without "architecture", it is recognised."""
         self.preset, self.known, self.fields = preset, known, fields
         self.entries: list[WeightFile] = []
+        self.snrs: list[float] = []  # of those that were measured
 
     def add(self, targets: tuple[str, ...], file: BinaryIO) -> tuple[WeightFile, bytes]:
         """Convert one network's checkpoint. Returns its entry in the manifest, and the bytes of the file that it names.
@@ -75,6 +76,8 @@ class Converter:
         name = self.fields.setdefault("architecture", recognise(state))
         architecture = models.find(name)
         targets = targets or architecture.targets(state)
+        if not targets:
+            raise ConvertError("convert.targets", "it doesn't say which stems it estimates.")
         network = architecture.describe(state, targets, self.preset, **self.known)
         self._check_alike(network)
         manifest = Manifest(preset=self.preset, files=(), **self.fields)
@@ -85,13 +88,20 @@ class Converter:
                 "convert.network", "it is no network that can be used: {reason}.", reason=error
             ) from error
         tensors = architecture.tensors(state, network, self.preset, targets)
+        if tensors.snr is not None:
+            self.snrs.append(round(tensors.snr, 1))
         entry, data = pack(targets, tensors)
         self.entries.append(entry)
         return entry, data
 
     def manifest(self) -> Manifest:
         """The manifest of the networks so far. Raises WeightsError where its fields don't fit."""
-        manifest = Manifest(preset=self.preset, files=tuple(self.entries), **self.fields)
+        manifest = Manifest(
+            preset=self.preset,
+            files=tuple(self.entries),
+            snr=min(self.snrs, default=None),
+            **self.fields,
+        )
         return Manifest.parse(manifest.text(), MANIFEST)
 
     def _check_alike(self, network: Any) -> None:
@@ -104,6 +114,11 @@ class Converter:
                     "its network has {field} {found}, but the model has {other}; all targets of a model must be alike.",
                     field=name, found=found[name], other=value,
                 )  # fmt: skip
+
+
+def undescribed(name: str) -> dict[str, Any]:
+    """What a manifest says of a model of which nobody has told more than its name."""
+    return {"title": name, "licence": "not stated", "credit": "", "source": ""}
 
 
 def recognise(state: Mapping[str, Any]) -> str:

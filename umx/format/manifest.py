@@ -22,6 +22,8 @@ FORMAT = 2
 TARGET = re.compile(r"[\w-]{1,64}")
 """Names that a target may have: files are named after it."""
 LARGEST_FILE = 1 << 30  # bytes, unpacked
+USUAL_SNR = 40
+"""dB that models keep when their weights are rounded; below it something is odd about them, or the preset is coarse."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Manifest:
     files: tuple[WeightFile, ...]
     quality: dict[str, float] = field(default_factory=dict)  # SDR in dB by target, or for "all"
     quality_note: str = ""
+    snr: float | None = None  # the lowest of its networks', see `models.Rounded`
+
+    @property
+    def is_rough(self) -> bool:
+        """Whether rounding was measured to cost the stems more than is usual."""
+        return self.snr is not None and self.snr < USUAL_SNR
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -104,7 +112,10 @@ class Manifest:
         return manifest
 
     def text(self) -> str:
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+        content = {"format": FORMAT, **asdict(self)}
+        if self.snr is None:
+            del content["snr"]  # earlier versions don't know it
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     def check_network(self) -> None:
         """Raise ValueError for a field of the wrong type or out of bounds; files are not looked at."""
@@ -115,6 +126,8 @@ class Manifest:
         self.network.check()
         if not all(isinstance(v, int | float) for v in self.quality.values()):
             raise ValueError("quality should be numbers")
+        if not isinstance(self.snr, int | float | None):
+            raise ValueError("snr should be a number")
         if size(self.shapes) > LARGEST_FILE:
             raise ValueError("its network is too large")
 

@@ -34,6 +34,13 @@ class Cutting:
     """Whether the network always takes `segment` samples: then it may hear the song around a piece at no cost."""
 
 
+class Rounded(dict[str, "Tensor"]):
+    """A network's tensors as a file of ours holds them."""
+
+    snr: float | None = None
+    """dB of what they make of some music, held to what the checkpoint's floats make of it; None if nobody measured."""
+
+
 class Network(Protocol):
     """An architecture's own fields of the manifest: a frozen dataclass of numbers."""
 
@@ -91,8 +98,8 @@ class Architecture(Protocol):
 
     def tensors(
         self, state: dict[str, Any], network: Any, preset: str, targets: Sequence[str]
-    ) -> "dict[str, Tensor]":
-        """A checkpoint's tensors as a file of ours holds them. `state` is emptied on the way, to save memory.
+    ) -> Rounded:
+        """A checkpoint's tensors, rounded. `state` is emptied on the way, to save memory.
 
         Raises ConvertError.
         """

@@ -6,10 +6,14 @@ from page import view
 from page.listen import pitch, player
 from page.listen.mix import NEUTRAL, Mix
 from page.promises import RejectedError
+from page.settings.options import USUAL
+from page.songs.preview import lacking
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
 
 JUMP = 5  # seconds that an arrow key moves the playhead
+PALE = 0.4
+"""Opacity of a preview's waveform."""
 RESETS = ("Delete", "Backspace")  # what a slider is reset by, beside a double click
 ARROWS = {"ArrowLeft": -JUMP, "ArrowDown": -JUMP, "ArrowRight": JUMP, "ArrowUp": JUMP}
 
@@ -69,11 +73,14 @@ class Lane:
         self.volume.setAttribute("aria-valuetext", self.loud.textContent)
         self.pan.setAttribute("aria-valuetext", place(pan))
 
-    def draw(self, begin, end, peaks):
-        """Draw the waveform of a stretch, whose ends are fractions of the song."""
+    def draw(self, begin, end, peaks, is_preview, is_over_preview):
+        """Draw the waveform of a stretch, whose ends are fractions of the song; of a preview, or over that of one."""
         style = view.document.defaultView.getComputedStyle(self.node)
         self.pen.fillStyle = style.getPropertyValue("--stem").strip() or "gray"
+        self.pen.globalAlpha = PALE if is_preview else 1
         width, height = self.canvas.width, self.canvas.height
+        if is_over_preview:
+            self.pen.clearRect(begin * width, 0, (end - begin) * width, height)
         step = (end - begin) * width / len(peaks)
         self.pen.beginPath()
         for index, peak in enumerate(peaks):
@@ -101,7 +108,7 @@ class Mixer:
         self.edge = None  # of the loop that is pressed there, see Mix.with_edge
         find = node.querySelector
         self.play_button, self.position = find(".play"), find(".seek")
-        self.clock, self.length = find(".clock"), find(".length")
+        self.clock, self.length, self.kind = find(".clock"), find(".length"), find(".kind")
         self.waves, self.loop_button, self.hint = find(".lanes"), find(".loop"), find(".hint")
         self.speed, self.more = find(".speed"), find(".more")
         self.speed.parentElement.hidden = not pitch.is_possible()
@@ -172,10 +179,30 @@ class Mixer:
         self.more.setAttribute("aria-expanded", "true" if yes else "false")
         self.waves.classList.toggle("panned", yes)
 
-    def draw(self, start, samples, waveforms):
+    def draw(self, start, samples, waveforms, is_preview=False):
         length = self.song.length
+        is_over_preview = bool(self.song.previews) and not is_preview
         for stem, lane in self.lanes.items():
-            lane.draw(start / length, (start + samples) / length, waveforms[stem])
+            ends = start / length, (start + samples) / length
+            if stem in waveforms:  # a preview may lack some
+                lane.draw(*ends, waveforms[stem], is_preview, is_over_preview)
+        self.say_kind()
+
+    def say_kind(self):
+        """Say whether a preview is heard or final stems, where there are both."""
+        text = ""
+        if self.song.previews:
+            heard = self.player.hears_preview() if self.player else self.song.is_preview_at(0)
+            text = self.of_preview() if heard else tr("Final stems.")
+        view.say(self.kind, text)
+
+    def of_preview(self):
+        lacks = lacking(self.mix.stems, USUAL)
+        if not lacks:
+            return tr("Preview: better stems follow.")
+        silent, place = lacks
+        text = tr("Preview: better stems follow; {} still within {}.")
+        return text.format(" + ".join([tr(stem) for stem in silent]), tr(place))
 
     # What is heard
 
@@ -303,6 +330,7 @@ class Mixer:
         view.say(self.play_button, "❚❚" if playing else "▶")
         self.play_button.setAttribute("aria-label", tr("Pause") if playing else tr("Play"))
         self.play_button.classList.toggle("waiting", waiting)
+        self.say_kind()
         length = max(self.song.length, 1) / SAMPLE_RATE
         self.waves.style.setProperty("--heard", "{:.3f}%".format(100 * seconds / length))
         if self.playing != playing:

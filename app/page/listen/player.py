@@ -2,7 +2,8 @@
 
 Pieces are decoded a little ahead of the playhead and scheduled on one clock, so stems can't drift apart. The mixer is a
 gain and a panner a stem; the original plays beside them, silent until it is asked for. At another speed the sources
-change the pitch, all alike, and a shifter behind their sum takes it back.
+change the pitch, all alike, and a shifter behind their sum takes it back. Where stems of a preview and final ones meet,
+the one fades out while the other fades in: they are different sounds.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from page.files.sound import DecodeError
 from page.listen import pitch
 from page.listen.playhead import OVER, SCHEDULE, WAIT, Playhead
 from page.promises import RejectedError, outcome, settle
+from page.songs.preview import FADE
 from shared.facts import SAMPLE_RATE
 
 TICK = 0.1  # seconds between looks at the clock
@@ -41,6 +43,8 @@ class Player:
         self.turn = asyncio.Lock()  # held while the rate is changed
         self.sources = []  # (when it ends on the context's clock, node)
         self.decoded = (None, {})  # the last piece that was decoded, and its AudioBuffers
+        self.kinds = []  # (time on the context's clock, whether a preview is heard from then on), in order of time
+        self.fades = False  # whether what was scheduled last goes on for FADE while it fades out
         view.on(self.context, "statechange", self.state_changed)
 
     def set_gain(self, stem, value):
@@ -118,7 +122,16 @@ class Player:
     def silence(self):
         for _, source in self.sources:
             source.stop()
-        self.sources = []
+        self.sources, self.kinds, self.fades = [], [], False
+
+    def hears_preview(self):
+        """Whether what is heard, or would be, is of a preview."""
+        time = self.context.currentTime - self.head.delay
+        while len(self.kinds) > 1 and self.kinds[1][0] <= time:
+            self.kinds.pop(0)
+        if self.kinds:
+            return self.kinds[0][1]
+        return self.song.is_preview_at(self.head.position)
 
     def tell(self, waiting):
         self.on_time(self.now() / SAMPLE_RATE, self.head.playing, waiting)
@@ -126,24 +139,28 @@ class Player:
     async def loop(self, run):
         """Schedule piece after piece; stop the clock while the next one isn't there yet."""
         while self.head.goes_on(run):
-            step = self.head.step(self.context.currentTime, self.song.piece_at)
+            step = self.head.step(self.context.currentTime, self.song.heard)
             if step == OVER:
                 self.pause()
                 return
             if step == SCHEDULE:
-                await self.schedule(self.song.piece_at(self.head.position), run)
+                await self.schedule(self.song.heard(self.head.position)[0], run)
                 continue
             self.tell(step == WAIT)
             await asyncio.sleep(TICK)
 
     async def schedule(self, piece, run):
-        start, samples, _ = piece
         buffers = await self.decode(piece)
         head = self.head
         if not head.goes_on(run):
             return
-        head.catch_up(self.context.currentTime)  # where decoding took longer than the lead
-        end = head.end_within(start + samples)
+        found = self.song.heard(head.position)
+        if not found or found[0] is not piece:
+            return  # a better one has come meanwhile
+        if head.catch_up(self.context.currentTime):  # where decoding took longer than the lead
+            self.fades = False
+        end = head.end_within(found[1])
+        fades = end == found[1] and end + FADE <= piece[0] + piece[1]
         when, length = head.due(), end - head.position
         now = self.context.currentTime
         self.sources = [source for source in self.sources if source[0] > now]
@@ -152,18 +169,41 @@ class Player:
             source = self.context.createBufferSource()
             source.buffer = buffer
             source.playbackRate.value = head.rate
-            source.connect(self.gains[stem])
-            offset = head.position - first
-            source.start(when, offset / SAMPLE_RATE, length / SAMPLE_RATE)
+            self.connect(source, stem, when, length, fades)
+            offset, whole = head.position - first, length + (FADE if fades else 0)
+            source.start(when, offset / SAMPLE_RATE, whole / SAMPLE_RATE)
             begun.append(source)
+        self.fades = fades
+        is_preview = self.song.is_preview(piece)
+        if not self.kinds or self.kinds[-1][1] != is_preview:
+            self.kinds.append((when, is_preview))
         ends = when + length / SAMPLE_RATE / head.rate
         self.sources += [(ends, source) for source in begun]
         head.advance(end)
 
+    def connect(self, source, stem, when, length, fades):
+        """Have a stem's source heard from a time on for so many samples.
+
+        It fades in where the one before fades out; fades: whether it goes on for FADE while it fades out itself.
+        """
+        if not (self.fades or fades):
+            source.connect(self.gains[stem])
+            return
+        fader, rate = self.context.createGain(), SAMPLE_RATE * self.head.rate
+        if self.fades:
+            fader.gain.value = 0  # also for a first sample that is rounded to just before that time
+            fader.gain.setValueAtTime(0, when)
+            fader.gain.linearRampToValueAtTime(1, when + FADE / rate)
+        if fades:
+            fader.gain.setValueAtTime(1, when + length / rate)
+            fader.gain.linearRampToValueAtTime(0, when + (length + FADE) / rate)
+        source.connect(fader)
+        fader.connect(self.gains[stem])
+
     async def decode(self, piece):
         """A piece's stems, and the original: AudioBuffers, with the place of their first sample in the song."""
         start, samples, blobs = piece
-        if self.decoded[0] != start:
+        if self.decoded[0] is not piece:
             buffers = {}
             for stem in self.gains:
                 if stem in blobs:
@@ -174,7 +214,7 @@ class Player:
                         buffers[stem] = (await settle(self.context.decodeAudioData(data)), start)
                     except RejectedError:
                         pass  # the piece is gone from the device: play silence
-            self.decoded = (start, buffers)
+            self.decoded = (piece, buffers)
         buffers = self.decoded[1]
         if self.song.audio and ORIGINAL not in buffers:
             try:  # noqa: SIM105 (MicroPython has no contextlib)

@@ -93,9 +93,11 @@ class Playhead:
         return WAIT
 
     def catch_up(self, time):
-        """Have the next sample heard later if its time has passed, instead of skipping some."""
-        if self.due() < time:
+        """Have the next sample heard later if its time has passed, instead of skipping some; say whether it had."""
+        is_late = self.due() < time
+        if is_late:
             self.start_clock(time)
+        return is_late
 
     def end_within(self, end):
         """Where to stop in a piece that ends at a sample: there, or where the loop ends."""

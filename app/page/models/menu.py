@@ -14,6 +14,7 @@ from page.models.model_choice import (
     Speeds,
     about,
     best,
+    can_preview,
     coming_in_words,
     is_better,
     judged,
@@ -24,6 +25,8 @@ from page.models.model_choice import (
 )
 from page.promises import RejectedError, attempt, in_time, outcome
 from page.settings import settings
+from page.settings.options import USUAL
+from page.songs.preview import reach, suits
 from page.text.texts import tr
 from page.workers.client import cores, memory
 from page.workers.pool import Cancelled
@@ -370,6 +373,19 @@ class Menu:
     def time_taken(self, model):
         return self.speeds.of(model, self.pool.engine, self.pool.size)
 
+    def preview(self, song):
+        """The address of the small model, and how many seconds of a song it is to make a preview of; 0 for none."""
+        model, engine, size = self.in_use(), self.pool.engine, self.pool.size
+        address = at_site(DEFAULT)
+        small = next(
+            iter([m for m in self.models if m.address == address]), Model(DEFAULT, DEFAULT)
+        )
+        paces = [self.speeds.pace(each, engine, size) for each in (model, small)]
+        is_able = model.name != DEFAULT and can_preview(model, size, memory())
+        if not (is_able and suits(song.lanes, USUAL)):
+            return address, 0
+        return address, reach(song.length / SAMPLE_RATE, *paces)
+
     # What the visitor sees of it
 
     def show(self):
@@ -511,6 +527,12 @@ class Menu:
                     "Ready, and kept on this device; "
                     "your browser may delete it when space runs out."
                 )
+            snr = getattr(answer, "snr", None)
+            if snr is not None:
+                rough = tr(
+                    "Rounding costs this model more than others: its stems are exact to {:.0f} dB."
+                )
+                text += " " + rough.format(snr)
             if self.address == MODEL_SCHEME + answer.name + "/":
                 self.address = at_site("")  # what is in use is no longer there
             await self.look()

@@ -20,6 +20,10 @@ FIXED = 19_000_000
 NEEDS = {"openunmix": (100_000_000, 3), "htdemucs": (300_000_000, 1)}
 """By architecture, the bytes that a worker takes whatever the model's size, and how often it has the model's weights,
 unpacked, at most."""
+BESIDE = 100_000_000
+"""Bytes that a worker takes for the small model beside another, one segment at a time."""
+USUAL_PACE = {"openunmix": 900_000_000, "htdemucs": 130_000_000}
+"""By architecture, the work that a worker does in a second on a computer of today; see `work`."""
 GIGABYTE = 1_000_000_000
 MOST = 1e15
 """What no device does in a second."""
@@ -84,6 +88,11 @@ def need(model):
 def most_workers(model, memory):
     """How many workers take no more than half of the device's memory, in GB."""
     return int(memory * GIGABYTE / 2 // need(model))
+
+
+def can_preview(model, workers, memory):
+    """Whether so many workers with the model and the small one take no more than half of the device's memory, in GB."""
+    return workers * (need(model) + BESIDE) <= memory * GIGABYTE / 2
 
 
 def fits(model, memory):
@@ -167,6 +176,13 @@ class Speeds:
         if pool in self.found and model.weights:
             return SAMPLE * work(model) / self.found[pool], False
         return None
+
+    def pace(self, model, engine, workers):
+        """Seconds that a second of music takes, a guess where nothing was measured."""
+        found = self.of(model, engine, workers)
+        if found:
+            return found[0] / SAMPLE
+        return work(model) / (workers * USUAL_PACE.get(model.architecture, USUAL_PACE["openunmix"]))
 
 
 def in_words(quality):

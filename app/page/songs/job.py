@@ -119,8 +119,13 @@ class Job:
                 self.open()
             song.model = self.models.in_use()
             self.begun = seconds()
+            song.clear()
+            await self.preview(pool)
+            self.check()
+            begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
-            self.models.learn(song, seconds() - self.begun)
+            self.mixer.say_kind()  # there is no preview any longer
+            self.models.learn(song, seconds() - begun)
             await self.copied  # before what else lies in the folder is removed
             await self.library.finish(song, pool)
             self.mixer_changed()
@@ -156,6 +161,14 @@ class Job:
             return
         song.folder = folder
         self.copied = asyncio.create_task(self.library.keep_own_file(song))
+
+    async def preview(self, pool):
+        """Have the stems of a small model heard first, where the better ones take long."""
+        address, reach = self.models.preview(self.song)
+        if reach:
+            self.card.progress(0, tr("Making a preview…"))
+            samples = min(self.song.length, int(reach * SAMPLE_RATE))
+            await self.song.preview(pool, view.address(address), samples, self.preview_finished)
 
     def may_go(self):
         """Whether it needn't wait for a better model any longer."""
@@ -250,6 +263,11 @@ class Job:
         if start == 0:
             js.performance.mark("umx:first-stems")
         self.mixer.draw(start, samples, waveforms)
+
+    def preview_finished(self, start, samples, waveforms):
+        if start == 0:
+            js.performance.mark("umx:preview")
+        self.mixer.draw(start, samples, waveforms, True)
 
     async def finish(self):
         song, note = self.song, ""

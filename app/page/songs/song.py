@@ -9,6 +9,7 @@ from page.files.sound import DecodeError
 from page.files.wav import frame_bytes
 from page.songs.borders import SIDES, Borders
 from page.songs.life import WAITING
+from page.songs.preview import as_lanes, at, heard
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
 from umx import planning
@@ -48,6 +49,8 @@ class Song:
         """Forget the separated pieces."""
         self.pieces = []  # (start, samples, {stem: Blob of samples}) in the order they came
         self.records = []  # what a list of them says: their start, stems, waveforms and files
+        self.previews = []  # as `pieces`, of the small model, until the song is done
+        self.level = None  # see `measure`
         self.loud = {}  # samples limited to full scale, by stem
 
     async def decode(self):
@@ -83,15 +86,35 @@ class Song:
         start and length of a finished stretch, in samples, and its waveform by stem.
         Raises WorkerError, DecodeError or Cancelled.
         """
-        self.clear()
-        self.on_progress, self.on_piece = on_progress, on_piece
+        self.small = ""
         await pool.ready()  # if its workers are made anew just now
         how = pool.cutting
-        batches = planning.batches(
-            self.length, how.segment, how.overlap, how.lanes, how.fixed, pool.size
-        )
+        await self.work(pool, self.length, how, how.lanes, on_plan, on_progress, on_piece)
+        self.previews = []
+
+    async def preview(self, pool, small, samples, on_piece):
+        """Have the pool separate the opening with the small model, before all of it is separated with the pool's own.
+
+        small: its address; samples: of the opening; on_piece: as `separate` takes it.
+        A device that can't do it goes on without, or with half of it. Raises DecodeError or Cancelled.
+        """
+        self.small = small
+        try:
+            await pool.ready()
+            how = await pool.run(self.cutting)
+            # One segment a batch: its stems come sooner, and it takes less memory beside the pool's own model.
+            callbacks = lambda batches: None, lambda batch, fraction: None, on_piece
+            await self.work(pool, samples, how, 1, *callbacks)
+        except WorkerError:
+            pass
+
+    async def work(self, pool, samples, how, lanes, on_plan, on_progress, on_piece):
+        """Have the pool separate so many samples, cut as a model wants it; see `separate`."""
+        self.on_progress, self.on_piece = on_progress, on_piece
+        batches = planning.batches(samples, how.segment, how.overlap, lanes, how.fixed, pool.size)
         on_plan(len(batches))
-        self.level = await pool.run(self.measure)
+        if self.level is None:
+            self.level = await pool.run(self.measure)
         self.starts = [starts[0] for starts, *_ in batches]
         self.borders = Borders()
         self.is_broken = False  # whether it can't be decoded or separated to its end
@@ -103,6 +126,22 @@ class Song:
         # When one batch fails, the others are cancelled: raise the cause, not the cancelling.
         for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
             raise error
+
+    async def ask(self, worker, *request, **content):
+        """Ask a worker for a step of the work with the pool's model, or with the small one.
+
+        One that has no memory for both at once has enough for what comes after: the pool needn't drop it.
+        """
+        try:
+            return await worker.ask(*request, preview=self.small, **content)
+        except OutOfMemoryError as error:
+            if self.small:
+                raise WorkerError(str(error))
+            raise
+
+    async def cutting(self, worker):
+        """How songs are cut for the small model, see `models.Cutting`."""
+        return (await self.ask(worker, "cutting")).cutting
 
     async def measure(self, worker):
         """The song's level, from all of its windows. Raises DecodeError."""
@@ -116,7 +155,9 @@ class Song:
         try:
             await pool.run(self.separate_batch, *batch)
         except WorkerError as error:
-            if not self.is_broken:
+            if self.small:
+                self.is_broken = True
+            elif not self.is_broken:
                 self.is_broken = True
                 if isinstance(error, OutOfMemoryError):
                     pool.size = max(1, pool.size // 2)  # for the next attempt
@@ -133,7 +174,8 @@ class Song:
         self.on_progress(index, 0)
         starts, length, cuts, span = batch
         mixture = await self.mixture(cuts, span)
-        answer = await worker.ask(
+        answer = await self.ask(
+            worker,
             "separate",
             listen,
             transfer=[mixture.buffer],
@@ -181,8 +223,8 @@ class Song:
         ends, start = dict(zip(SIDES, ends)), self.starts[border + 1]
         transfer = [ends[own].buffer]
         try:
-            await worker.ask(
-                "join", self.add_posted, transfer, start=start, **ends, **self.choice()
+            await self.ask(
+                worker, "join", self.add_posted, transfer, start=start, **ends, **self.choice()
             )
         except WorkerError:
             self.borders.failed(border, own)
@@ -190,8 +232,13 @@ class Song:
         self.borders.done(border)
 
     def add_posted(self, piece):
-        if self.piece_at(piece.start):
+        if at(self.previews if self.small else self.pieces, piece.start):
             return  # a worker that stopped has posted it already; its batch is done again
+        if self.small:
+            start, samples, blobs = self.piece_of(piece, piece.blob)
+            self.previews.append((start, samples, as_lanes(blobs, self.lanes)))
+            self.on_piece(start, samples, as_lanes(waveforms(piece), self.lanes))
+            return
         for target in piece.stems:
             stem = title_of(target)
             self.loud[stem] = self.loud.get(stem, 0) + getattr(piece.loud, target)
@@ -200,6 +247,13 @@ class Song:
 
     def add(self, record, blob):
         """Take a piece, as `record` describes it: a Blob of one stem's samples after the other's."""
+        piece = self.piece_of(record, blob)
+        self.pieces.append(piece)
+        self.records.append(record)
+        return piece[:2]
+
+    def piece_of(self, record, blob):
+        """A piece's start and samples, and its stems as Blobs."""
         start, samples = record.start, min(record.samples, self.length - record.start)
         targets = list(record.stems)
         each, size = blob.size // len(targets), samples * frame_bytes(self.kind)
@@ -207,9 +261,7 @@ class Song:
         for index, target in enumerate(targets):
             # A slice refers to the whole Blob, which the browser keeps on disk where there is room.
             blobs[title_of(target)] = blob.slice(index * each, index * each + size)
-        self.pieces.append((start, samples, blobs))
-        self.records.append(record)
-        return start, samples
+        return start, samples, blobs
 
     def make_wav(self):
         """Have the files hold the samples as they are stored: WAV at 44.1 kHz."""
@@ -227,12 +279,18 @@ class Song:
         """A stem's pieces as Blobs, in the song's order."""
         return [blobs[stem] for _, _, blobs in self.in_song_order()]
 
-    def piece_at(self, sample):
-        """The finished piece that holds a sample, or None."""
-        for piece in self.pieces:
-            if piece[0] <= sample < piece[0] + piece[1]:
-                return piece
-        return None
+    def heard(self, sample):
+        """The piece to hear at a sample and where another is to follow, see `preview`; None where there is none."""
+        return heard(self.pieces, self.previews, sample)
+
+    def is_preview(self, piece):
+        """Whether a piece is the small model's."""
+        return any(piece is other for other in self.previews)
+
+    def is_preview_at(self, sample):
+        """Whether a piece of the small model is to be heard at a sample."""
+        found = self.heard(sample)
+        return bool(found) and self.is_preview(found[0])
 
 
 def record(piece):

@@ -220,7 +220,9 @@ const write = async ({ folder, name, text }) => ({
   written: Boolean(await stored(folder, name, [new TextEncoder().encode(text)])),
 });
 
-const REQUESTS = { load, "try out": tryOut, measure, separate, join, mix, write };
+const cutting = () => ({ cutting: CUTTING });
+
+const REQUESTS = { load, "try out": tryOut, cutting, measure, separate, join, mix, write };
 
 onmessage = async ({ data: { kind, ...content } }) => {
   try {

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from ...errors import ConvertError
 from ...format.quantising import check
-from ...format.safetensors import Tensor
 from ...types import Float
+from .. import Rounded
 from .arguments import CLASS, parse
 from .description import BRANCHES, STRIDE, Network, shapes, values
+from .fidelity import fidelity
 from .fold import fold
 from .quantize import PRESETS, quantize
 
@@ -43,11 +44,13 @@ def describe(
 
 def tensors(
     state: dict[str, NDArray[Any]], network: Network, preset: str, targets: Sequence[str] = ()
-) -> dict[str, Tensor]:
+) -> Rounded:
     """Fold a state dict, which is emptied, and give every matrix integers; see `models.Architecture`."""
     folded = folded_for(state, network, targets)
     state.clear()
-    return quantize(folded, preset)
+    rounded = Rounded(quantize(folded, preset))
+    rounded.snr = fidelity(network, folded, rounded)
+    return rounded
 
 
 def folded_for(

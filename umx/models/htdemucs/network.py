@@ -373,7 +373,7 @@ class Forward:
 def joined(weight: Tensor, low: Tensor | None) -> Float | NDArray[np.int16]:
     """Weights from their two bytes, if they have two; floats stay floats."""
     if weight.dtype != np.int8:
-        return weight.astype(np.float32)
+        return weight.astype(np.float32, copy=False)
     whole: NDArray[np.int16] = weight.astype(np.int16)
     if low is not None:
         whole = 256 * whole + low.astype(np.int16)

@@ -16,6 +16,7 @@ from ...format.quantising import PRESETS, check, round_weights
 from ...format.safetensors import Tensor
 from ...format.step_sizes import coarse_steps
 from ...types import Float
+from .. import Rounded
 from .network import Network, shapes
 
 BATCH_NORM_EPSILON = 1e-5  # torch.nn.BatchNorm1d's
@@ -76,7 +77,7 @@ def _no_openunmix(why: str, **fields: object) -> ConvertError:
 
 def tensors(
     state: dict[str, NDArray[Any]], network: Network, preset: str, targets: Sequence[str] = ()
-) -> dict[str, Tensor]:
+) -> Rounded:
     """Fold a target's state dict, which is emptied, and give every matrix 8-bit integers; see `models.Architecture`.
 
     Layers are rounded one at a time, so that few exist in both forms: the float one is four times as large.
@@ -86,7 +87,7 @@ def tensors(
     state.clear()
     check(folded, shapes(network))
     steps = choose_steps(folded, preset)
-    out: dict[str, Tensor] = {}
+    out = Rounded()
     for layer in sorted({key.rpartition(".")[0] for key in folded}):
         whole = {key: folded.pop(key) for key in list(folded) if key.rpartition(".")[0] == layer}
         out |= round_weights(whole, steps, means)
