@@ -257,6 +257,7 @@ def visit(browser: "Browser", size: str, **options: str) -> "Page":
     context = browser.new_context(
         viewport={"width": width, "height": height},
         bypass_csp=True,  # to look at the page from within
+        has_touch=size == "phone",
         **options,  # type: ignore[arg-type]
     )
     context.on("weberror", lambda error: COMPLAINTS.append(str(error.error)))
@@ -272,6 +273,7 @@ def picture(page: "Page", name: str, whole: bool = True) -> None:
     session = page.context.new_cdp_session(page)
     options = {"format": "webp", "quality": QUALITY}
     if whole:
+        page.evaluate("scrollTo(0, 0)")  # or what sticks to the window's top would be in the middle
         clip = session.send("Page.getLayoutMetrics")["cssContentSize"] | {"scale": 1}
         options |= {"captureBeyondViewport": True, "clip": clip}
     found = session.send("Page.captureScreenshot", options)
