@@ -26,7 +26,7 @@ def test_what_is_said_of_a_model_makes_a_manifest(official: Official) -> None:
     architecture = models.find(official.architecture)
     fields = official.fields()
     assert {"title", "licence", "credit", "source", "quality"} <= fields.keys()
-    named = Manifest.__dataclass_fields__.keys() - {"name", "preset", "network", "files"}
+    named = Manifest.__dataclass_fields__.keys() - {"name", "preset", "network", "files", "snr"}
     assert fields.keys() == named
     assert official.known.keys() <= architecture.Network.__dataclass_fields__.keys()
     targets = [target for checkpoint in official.checkpoints for target in checkpoint.targets]
