@@ -115,7 +115,8 @@ def test_two_gigabytes(page: Page, tmp_path: Path) -> None:
 
 
 RESAMPLE = """
-import asyncio, encode, js
+import asyncio, js
+from page.files import encode
 
 async def tell():
     file = js.document.getElementById("probe").files[0]

@@ -73,7 +73,7 @@ class Lane:
         self.volume.setAttribute("aria-valuetext", self.loud.textContent)
         self.pan.setAttribute("aria-valuetext", place(pan))
 
-    def draw(self, begin, end, peaks, is_preview, is_over_preview):
+    def draw(self, begin, end, peaks, is_preview=False, is_over_preview=False):
         """Draw the waveform of a stretch, whose ends are fractions of the song; of a preview, or over that of one."""
         style = view.document.defaultView.getComputedStyle(self.node)
         self.pen.fillStyle = style.getPropertyValue("--stem").strip() or "gray"
