@@ -39,13 +39,13 @@ async def in_time(work, seconds=PATIENCE):
     """
     results = []
 
-    async def listen(resolve):
+    async def listen(resolve, timer):
         results.extend(await asyncio.gather(work, return_exceptions=True))
+        js.clearTimeout(timer)  # else it would hold all that waits here
         resolve()
 
     def executor(resolve, reject):
-        asyncio.create_task(listen(resolve))
-        js.setTimeout(resolve, 1000 * seconds)
+        asyncio.create_task(listen(resolve, js.setTimeout(resolve, 1000 * seconds)))
 
     await js.Promise.new(create_proxy(executor))
     for result in results:
