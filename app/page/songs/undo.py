@@ -15,6 +15,7 @@ class Undo:
         self.node, self.button = view.element("removed"), view.element("undo")
         self.text = view.element("removed-title")
         self.pending = None  # functions: one undoes the removal, one completes it
+        self.count = 0  # of removals
         view.on_click(self.button, self.take_back)
 
     def offer(self, title, take_back, complete):
@@ -24,11 +25,13 @@ class Undo:
         view.say(self.text, tr("Removed: {}").format(title))
         view.announce(self.text.textContent)
         self.node.hidden = False
-        asyncio.create_task(self.expire(self.pending))
+        self.count += 1
+        asyncio.create_task(self.expire(self.count))
 
-    async def expire(self, pending):
+    async def expire(self, number):
+        """number: of the removal; its functions would hold the song for as long as this sleeps."""
         await asyncio.sleep(SECONDS)
-        if self.pending is pending:
+        if number == self.count:
             self.complete()
 
     def take_back(self):
