@@ -22,16 +22,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the pac
 from scripts.common import selection
 from scripts.common.environment import PYPROJECT, PYTHON, ROOT, VENV, apt_install, make
 
-AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
-"""Two tests at a time, since pages wait a lot. Those of a file follow each other, except near the end of the run."""
+TWO, THREE = (["-n", count, "--dist", "worksteal"] for count in "23")
+"""Tests at a time; more in browsers, since pages wait a lot. Those of a file follow each other, except near the end."""
 PYTEST, CHANGED = "pytest", "--changed"
 STAGES = {
     "lint": ["ruff", "check"],
     "format": ["ruff", "format", "--check"],
     "types": ["mypy"],
-    "unit": [PYTEST, "tests/unit", "tests/parity", "tests/scripts", *AT_A_TIME],
+    "unit": [PYTEST, "tests/unit", "tests/parity", "tests/scripts", *TWO],
     "build": ["scripts/build.py"],
-    "browser": [PYTEST, "tests/browser", "-rs", *AT_A_TIME],
+    "browser": [PYTEST, "tests/browser", "-rs", *THREE],
     "audit": ["scripts/audit.py"],
 }
 """Stages by name, in order: a module of the environment, or a script, and its arguments."""

@@ -169,27 +169,28 @@ def test_only_wanted_stages_run(
         command.main(["third"])
 
 
-AT_A_TIME = ["-n", "2", "--dist", "worksteal"]
+TWO = ["-n", "2", "--dist", "worksteal"]
+THREE = ["-n", "3", "--dist", "worksteal"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "command_line"),
     [
-        (["unit"], ["tests/unit", "tests/parity", "tests/scripts", *AT_A_TIME]),
+        (["unit"], ["tests/unit", "tests/parity", "tests/scripts", *TWO]),
         (
             ["unit", "-k", "separator"],
-            ["tests/unit", "tests/parity", "tests/scripts", *AT_A_TIME, "-k", "separator"],
+            ["tests/unit", "tests/parity", "tests/scripts", *TWO, "-k", "separator"],
         ),
         (
             ["browser", "tests/browser/test_listen.py"],
-            ["-rs", *AT_A_TIME, "tests/browser/test_listen.py"],
+            ["-rs", *THREE, "tests/browser/test_listen.py"],
         ),
         (
             ["unit", "-x", "tests/unit/test_stft.py::test_frames", "-n", "0"],
-            [*AT_A_TIME, "-x", "tests/unit/test_stft.py::test_frames", "-n", "0"],
+            [*TWO, "-x", "tests/unit/test_stft.py::test_frames", "-n", "0"],
         ),
         # The value of an option, even if there is a folder of that name.
-        (["browser", "-k", "app"], ["tests/browser", "-rs", *AT_A_TIME, "-k", "app"]),
+        (["browser", "-k", "app"], ["tests/browser", "-rs", *THREE, "-k", "app"]),
     ],
     ids=" ".join,
 )
@@ -237,8 +238,8 @@ def test_changes_run_the_checks_and_the_tests_that_they_concern(
     monkeypatch.setattr(command.selection, "tests_of", lambda paths: tests * (len(paths) == 2))
     assert command.of_changes() == {
         **{name: command.STAGES[name] for name in ("lint", "format", "types")},
-        "unit": ["pytest", *AT_A_TIME, "tests/parity", "tests/unit/test_stft.py"],
-        "browser": ["pytest", "-rs", *AT_A_TIME, "tests/browser/test_hosts.py"],
+        "unit": ["pytest", *TWO, "tests/parity", "tests/unit/test_stft.py"],
+        "browser": ["pytest", "-rs", *THREE, "tests/browser/test_hosts.py"],
     }
     monkeypatch.setattr(command.selection, "tests_of", lambda paths: [])
     assert list(command.of_changes()) == ["lint", "format", "types"]
