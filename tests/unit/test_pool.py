@@ -175,6 +175,18 @@ async def test_the_model_is_there_when_all_have_it() -> None:
     assert house.changes == 4  # at the start, two fractions, and the end
 
 
+@in_a_loop
+async def test_what_the_page_does_at_each_piece_of_a_file_is_done_once_a_percent() -> None:
+    house = House(2)
+    await soon()
+    for piece in range(10_000):
+        for worker in house.made:
+            worker.progress(piece / 10_000)
+    assert house.pool.fraction == pytest.approx(0.9999)
+    assert house.changes == 1 + 99
+
+
+
 @pytest.mark.parametrize("error", [STOPPED, NO_MEMORY])
 @in_a_loop
 async def test_fewer_workers_than_hoped_for_are_enough(error: Exception) -> None:

@@ -116,8 +116,10 @@ class Pool:
         async def one(index, worker):
             def listen(message):
                 fractions[index] = message.fraction
-                self.fraction = sum(fractions) / len(fractions)
-                self.on_change()
+                before, self.fraction = self.fraction, sum(fractions) / len(fractions)
+                # Pieces of files come by the thousand, and what the page does at each takes time from the workers.
+                if int(100 * before) != int(100 * self.fraction):
+                    self.on_change()
 
             return await worker.load(self.model_url, self.files, listen)
 
