@@ -186,7 +186,6 @@ async def test_what_the_page_does_at_each_piece_of_a_file_is_done_once_a_percent
     assert house.changes == 1 + 99
 
 
-
 @pytest.mark.parametrize("error", [STOPPED, NO_MEMORY])
 @in_a_loop
 async def test_fewer_workers_than_hoped_for_are_enough(error: Exception) -> None:
