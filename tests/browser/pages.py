@@ -24,6 +24,15 @@ ENGINE = "**/app/worker/stand-in.js"
 TURN = "**/app/worker/turn"
 """What the stand-in asks for late in each batch of a song."""
 
+UNLISTED = """async () => {
+  const root = await navigator.storage.getDirectory();
+  const [song] = await Array.fromAsync((await root.getDirectoryHandle("umx songs")).values());
+  const list = await (await song.getFileHandle("song.json")).getFile();
+  const listed = JSON.parse(await list.text()).pieces.map(({ file }) => file);
+  return (await Array.fromAsync(song.keys())).filter(name => !listed.includes(name));
+}"""
+"""JavaScript that gives the files of the one kept song that its list doesn't name."""
+
 
 def require(is_there: object, purpose: str, *packages: str) -> None:
     """Skip the test unless something is there, naming Debian packages that bring it; fail where all must be tested."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from pages import ENGINE, STAND_IN, Hold, at_work, stems
+from pages import ENGINE, STAND_IN, UNLISTED, Hold, at_work, stems
 from playwright.sync_api import Page, Route, Worker, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
@@ -201,16 +201,6 @@ def undisturbed_stand_in(shared: tuple[Page, list[str]]) -> dict:
     page, _ = shared
     drop(page, SONG)
     return stems(card(page, "song"))
-
-
-# The files of the kept song that its list doesn't name.
-UNLISTED = """async () => {
-  const root = await navigator.storage.getDirectory();
-  const [song] = await Array.fromAsync((await root.getDirectoryHandle("umx songs")).values());
-  const list = await (await song.getFileHandle("song.json")).getFile();
-  const listed = JSON.parse(await list.text()).pieces.map(({ file }) => file);
-  return (await Array.fromAsync(song.keys())).filter(name => !listed.includes(name));
-}"""
 
 
 def test_workers_that_die_are_replaced(undisturbed_stand_in: dict, visit: Callable) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from pages import build_site, changing_package, serving, stems, within_a_second
+from pages import UNLISTED, build_site, changing_package, serving, stems, within_a_second
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from recordings import RECORD, blocks_that_are_of, listen
 from songs import PATIENCE, card, compose, download, drop, expect_state, snr, wav
@@ -435,16 +435,6 @@ class Turns:
         self.may_go = True
         while self.waiting:
             self.waiting.pop().fulfill()
-
-
-# The files of the kept song that its list doesn't name.
-UNLISTED = """async () => {
-  const root = await navigator.storage.getDirectory();
-  const [song] = await Array.fromAsync((await root.getDirectoryHandle("umx songs")).values());
-  const list = await (await song.getFileHandle("song.json")).getFile();
-  const listed = JSON.parse(await list.text()).pieces.map(({ file }) => file);
-  return (await Array.fromAsync(song.keys())).filter(name => !listed.includes(name));
-}"""
 
 
 def test_a_preview_becomes_the_real_thing_stretch_by_stretch(

@@ -2,13 +2,12 @@
 
 import sys
 import types
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.htdemucs import FOUR, parameter, signal
+from scripts.bench import HTDEMUCS, made_with
+from tests.htdemucs import parameter, signal
 from umx.kernels.htdemucs import Reference
 from umx.kernels.reference import Numpy
 from umx.models.htdemucs.arguments import parse
@@ -16,24 +15,19 @@ from umx.models.htdemucs.fold import fold
 from umx.models.htdemucs.network import Arena, Forward
 
 pytestmark = pytest.mark.full
-COMMON: dict[str, Any] = {"dconv_mode": 3, "t_layers": 5, "segment": Fraction(39, 5)}
-OFFICIAL = {
-    "htdemucs": {**COMMON, "sources": [*FOUR], "bottom_channels": 512},
-    "htdemucs_6s": {**COMMON, "sources": [*FOUR, "guitar", "piano"], "bottom_channels": 0},
-}
 
 
-@pytest.mark.parametrize("name", list(OFFICIAL))
+@pytest.mark.parametrize("name", list(HTDEMUCS))
 def test_float_path(name: str) -> None:
     torch = pytest.importorskip("torch")
     # demucs imports torchaudio only to load files.
     sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
     htdemucs = pytest.importorskip("demucs.htdemucs")
-    model = htdemucs.HTDemucs(**OFFICIAL[name]).eval()
+    model = htdemucs.HTDemucs(**made_with(name)).eval()
     for key, value in model.named_parameters():
         value.data = torch.from_numpy(parameter(name, key, tuple(value.shape)))
     state = {key: value.numpy() for key, value in model.state_dict().items()}
-    sources, network = parse(OFFICIAL[name])
+    sources, network = parse(made_with(name))
     folded = fold(state, network)
     mixture = signal(network.segment)
     with torch.no_grad():
