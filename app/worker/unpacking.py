@@ -7,10 +7,10 @@ from pyodide.ffi import JsException
 
 from umx.format.manifest import Manifest, WeightFile
 from umx.format.packing import GZIP_MAGIC, damaged, read_unpacked, read_weights
-from umx.format.safetensors import Tensor
+from umx.format.safetensors import Tensors
 
 
-async def read(blob: Any, entry: WeightFile, manifest: Manifest) -> dict[str, Tensor]:
+async def read(blob: Any, entry: WeightFile, manifest: Manifest) -> Tensors:
     """As `packing.read_weights`, for a Blob.
 
     That function does it where the file isn't packed, or the browser lacks something, as on pages without HTTPS.
@@ -20,7 +20,23 @@ async def read(blob: Any, entry: WeightFile, manifest: Manifest) -> dict[str, Te
         return read_weights((await blob.arrayBuffer()).to_bytes(), entry, manifest)
     data = await unpacked(blob, entry)
     digest = (await subtle().digest("SHA-256", data)).to_bytes()
-    return read_unpacked(data.to_bytes(), digest.hex(), entry, manifest)
+    return read_unpacked(Outside(data), digest.hex(), entry, manifest)
+
+
+class Outside:
+    """Bytes in the browser's memory, copied where they are asked for: Pyodide's heap never shrinks again."""
+
+    def __init__(self, data: Any):
+        """data: a Uint8Array."""
+        self._data = data
+
+    def __len__(self) -> int:
+        return int(self._data.length)
+
+    def __getitem__(self, part: slice) -> bytes:
+        begin, end, _ = part.indices(len(self))
+        whole: bytes = self._data.subarray(begin, end).to_bytes()
+        return whole
 
 
 def subtle() -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..errors import WeightsError
 from .manifest import Manifest, WeightFile, refuse_page
-from .safetensors import Tensor, Tensors, parse, serialise
+from .safetensors import Bytes, Tensors, parse, serialise
 
 GZIP_MAGIC = b"\x1f\x8b"
 CHUNK = 1 << 20
@@ -25,9 +25,7 @@ def pack(targets: Sequence[str], tensors: Tensors) -> tuple[WeightFile, bytes]:
     ), packed
 
 
-def read_weights(
-    data: bytes | bytearray, entry: WeightFile, manifest: Manifest
-) -> dict[str, Tensor]:
+def read_weights(data: bytes | bytearray, entry: WeightFile, manifest: Manifest) -> Tensors:
     """Unpack and check one file.
 
     data: as it travels, or already decompressed, as some servers and browsers leave it.
@@ -41,9 +39,7 @@ def read_weights(
     return read_unpacked(data, _hash(data), entry, manifest)
 
 
-def read_unpacked(
-    data: bytes | bytearray, sha256: str, entry: WeightFile, manifest: Manifest
-) -> dict[str, Tensor]:
+def read_unpacked(data: Bytes, sha256: str, entry: WeightFile, manifest: Manifest) -> Tensors:
     """As `read_weights`, of decompressed data whose sha256 is known already, in hex."""
     where = f"{entry.file}, unpacked,"
     _expect(data, sha256, entry.unpacked_size, entry.unpacked_sha256, where)
@@ -89,7 +85,7 @@ def _hash(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _expect(data: bytes | bytearray, found: str, size: int, sha256: str, where: str) -> None:
+def _expect(data: Bytes, found: str, size: int, sha256: str, where: str) -> None:
     if len(data) != size:
         raise WeightsError(
             "weights.size", "{file} has {found} bytes instead of {size}; fetch it again.",

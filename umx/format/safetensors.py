@@ -6,8 +6,8 @@ believed unchecked: names, types and shapes must be those of the network.
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any, BinaryIO, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,40 @@ Tensor: TypeAlias = Int8 | Float
 Tensors: TypeAlias = Mapping[str, Tensor]
 Shapes: TypeAlias = dict[str, tuple[str, tuple[int, ...]]]
 """The type, as DTYPES names it, and the shape of every tensor of a file, by the tensor's name."""
+
+
+class Bytes(Protocol):
+    """A file's content, wherever it lies: bytes, or in the browser an array outside of Python's memory."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes | bytearray | memoryview: ...
+
+
+class Place(NamedTuple):
+    """Where a tensor lies in a file."""
+
+    begin: int
+    end: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+class Stored(Mapping[str, Tensor]):
+    """Tensors that stay in the file until they are asked for, one by one."""
+
+    def __init__(self, content: Bytes, places: dict[str, Place]):
+        self._content, self._places = content, places
+
+    def __getitem__(self, name: str) -> Tensor:
+        begin, end, dtype, shape = self._places[name]
+        return np.frombuffer(self._content[begin:end], dtype).reshape(shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def size(shapes: Shapes) -> int:
@@ -51,8 +85,8 @@ def serialise(tensors: Tensors) -> bytes:
     return b"".join([len(text).to_bytes(8, "little"), text, *parts])
 
 
-def parse(data: bytes | bytearray, expected: Shapes, where: str) -> dict[str, Tensor]:
-    """Views of the tensors in a safetensors file, all of `expected` and no others.
+def parse(data: Bytes, expected: Shapes, where: str) -> Tensors:
+    """The tensors in a safetensors file, all of `expected` and no others; of bytes, they are views.
 
     Raises WeightsError, naming `where` the file is.
     """
@@ -64,7 +98,7 @@ def parse(data: bytes | bytearray, expected: Shapes, where: str) -> dict[str, Te
     if len(data) < 8 or length > min(LARGEST_HEADER, len(data) - 8):
         raise refuse("no-safetensors", "is no safetensors file.")
     try:
-        header = load_json(data[8 : 8 + length])
+        header = load_json(bytes(data[8 : 8 + length]))
     except ValueError as error:
         raise refuse("no-safetensors", "is no safetensors file: its header is no JSON.") from error
     if not isinstance(header, dict):
@@ -77,24 +111,28 @@ def parse(data: bytes | bytearray, expected: Shapes, where: str) -> dict[str, Te
             "is not of the network that its manifest describes: {tensor!r}.",
             tensor=odd,
         )
-    body = memoryview(data)[8 + length :]
-    tensors: dict[str, Tensor] = {}
-    end = 0
+    content = memoryview(data) if isinstance(data, bytes | bytearray) else data
+    places: dict[str, Place] = {}
+    start = end = 8 + length
     for name, entry in sorted(header.items(), key=lambda item: _begin(item[1])):
         dtype, shape = expected[name]
         begin, end = end, end + _bytes(dtype, shape)
-        if entry != {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}:
+        if entry != {
+            "dtype": dtype,
+            "shape": list(shape),
+            "data_offsets": [begin - start, end - start],
+        }:
             raise refuse(
                 "other-network",
                 "holds {tensor!r} in another form than its manifest says.",
                 tensor=name,
             )
-        if end > len(body):
+        if end > len(data):
             raise refuse("ends-early", "ends before {tensor!r} does.", tensor=name)
-        tensors[name] = np.frombuffer(body[begin:end], DTYPES[dtype]).reshape(shape)
-    if end != len(body):
+        places[name] = Place(begin, end, DTYPES[dtype], shape)
+    if end != len(data):
         raise refuse("too-long", "goes on after its last tensor.")
-    return tensors
+    return Stored(content, places)
 
 
 def is_checkpoint(head: bytes) -> bool:
