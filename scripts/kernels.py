@@ -1,50 +1,108 @@
-"""Compile umx/kernels/*.c to side modules beside them, with ziglang (`pip install ziglang==0.17.1`).
+"""Compile umx/kernels/*.c with ziglang (`pip install ziglang==0.17.1`).
 
-The same source gives the same bytes, so the built files are kept in the repository and a test builds them anew.
+For pages, to side modules beside their sources: the same source gives the same bytes, so the built files are kept in
+the repository and a test builds them anew. For this machine, to libraries in umx/kernels/native, as wheels bring them.
 """
 
+import platform
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "umx" / "kernels"
 EXPORTS = {
     "kernels": (
-        *("pack", "linear", "lstm", "magnitude"),
+        *("block_size", "pack", "linear", "lstm", "magnitude"),
         *("wiener_model", "wiener_filter", "spectrum", "overlap_add"),
         *("to_int16", "peaks"),
     ),
-    "htdemucs": ("product", "dconv", "layer_norm", "group_norm", "attend"),
+    "htdemucs": ("block_size", "product", "dconv", "layer_norm", "group_norm", "attend"),
 }
 """Functions of each side module; pages load that of an architecture only with such a model."""
-COMPILE = [
-    "cc",
-    "--target=wasm32-emscripten",
-    "-O3",
-    "-g0",
-    "-fPIC",
-    "-msimd128",
-    "-fvisibility=hidden",
-]
-LINK = ["wasm-ld", "-shared", "--experimental-pic", "--no-entry", "--strip-all"]
+COMPILE = ["cc", "-O3", "-g0", "-fPIC", "-fvisibility=hidden"]
+WASM = ["--target=wasm32-emscripten", "-msimd128"]
+LINK_WASM = ["wasm-ld", "-shared", "--experimental-pic", "--no-entry", "--strip-all"]
+NATIVE = ["-ffp-contract=off", "-fno-math-errno"]
+"""Floats are rounded as WebAssembly rounds them, so that all libraries give the same bits."""
+X86 = {
+    "avx512": ("AVX512", "x86_64_v2+avx512f+avx512bw+avx512dq+avx512vl+avx512vnni"),
+    "avxvnni": ("AVX_VNNI", "x86_64_v2+avx2+avxvnni"),
+    "avx2": ("AVX2", "x86_64_v2+avx2"),
+    "sse4": ("SSE4", "x86_64_v2"),
+}
+"""Variants of a library: what `processor.c` calls each, and the instructions that ziglang may use."""
+ARM = {"neon": ("NEON", "generic")}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A system and its processors."""
+
+    target: str
+    """As ziglang names it, with the oldest version of the system."""
+    tag: str
+    """As wheels name it."""
+    variants: Mapping[str, tuple[str, str]]
+
+
+PLATFORMS = {
+    "linux-x86_64": Platform("x86_64-linux-gnu.2.17", "manylinux_2_17_x86_64", X86),
+    "linux-aarch64": Platform("aarch64-linux-gnu.2.17", "manylinux_2_17_aarch64", ARM),
+    "darwin-x86_64": Platform("x86_64-macos.11.0", "macosx_11_0_x86_64", X86),
+    "darwin-arm64": Platform("aarch64-macos.11.0", "macosx_11_0_arm64", ARM),
+    "windows-amd64": Platform("x86_64-windows-gnu", "win_amd64", X86),
+    "windows-arm64": Platform("aarch64-windows-gnu", "win_arm64", ARM),
+}
+
+
+def this_platform() -> Platform | None:
+    """That of this machine, if libraries are compiled for it."""
+    return PLATFORMS.get(f"{platform.system()}-{platform.machine()}".lower())
+
+
+def zig(*arguments: str | Path) -> None:
+    """Run the compiler. Raises CalledProcessError where it fails."""
+    command = [sys.executable, "-m", "ziglang", *map(str, arguments)]
+    subprocess.run(command, cwd=FOLDER, check=True)
 
 
 def build(name: str, output: Path) -> None:
     """Write a side module. Raises CalledProcessError where the compiler fails."""
-
-    def zig(*arguments: str | Path) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "ziglang", *map(str, arguments)], cwd=FOLDER, check=True
-        )
-
     with tempfile.TemporaryDirectory() as work:
         compiled = Path(work) / f"{name}.o"
-        zig(*COMPILE, "-c", f"{name}.c", "-o", compiled)
-        zig(*LINK, *(f"--export={function}" for function in EXPORTS[name]), compiled, "-o", output)
+        zig(*COMPILE, *WASM, "-c", f"{name}.c", "-o", compiled)
+        exports = (f"--export={function}" for function in EXPORTS[name])
+        zig(*LINK_WASM, *exports, compiled, "-o", output)
     output.chmod(0o644)
+
+
+def build_native(platform: Platform, folder: Path) -> list[Path]:
+    """Write a platform's libraries into a folder. Raises CalledProcessError where the compiler fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target, libraries = ["-target", platform.target], []
+    # Windows has import libraries and debug information beside them, which stay behind in the temporary folder.
+    with tempfile.TemporaryDirectory() as work:
+        for variant, (meaning, processor) in platform.variants.items():
+            checked = Path(work) / f"processor-{variant}.o"
+            zig(*COMPILE, *target, f"-DVARIANT={meaning}", "-c", "processor.c", "-o", checked)
+            for name in EXPORTS:
+                compiled = Path(work) / f"{name}-{variant}.o"
+                zig(
+                    *COMPILE, *NATIVE, *target, f"-mcpu={processor}",
+                    *("-c", f"{name}.c", "-o", compiled),
+                )  # fmt: skip
+                linked = Path(work) / f"{name}-{variant}.so"
+                zig("cc", *target, "-shared", "-s", compiled, checked, "-o", linked)
+                libraries.append(Path(shutil.copy(linked, folder)))
+    return libraries
 
 
 if __name__ == "__main__":
     for name in EXPORTS:
         build(name, FOLDER / f"{name}.wasm")
+    if here := this_platform():
+        build_native(here, FOLDER / "native")

@@ -1,7 +1,6 @@
 """A side module outside a browser: loaded into wasmtime as Pyodide's linker would, called with numpy arrays."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from wasmtime import (
     ValType,
 )  # fmt: skip
 
-from umx.kernels.simd import LIBRARY
+from umx.kernels.library import FOLDER
 
 PAGE = 1 << 16
 STACK, DATA, HEAP = PAGE, PAGE, 2 * PAGE  # the stack grows down from STACK; arrays lie from HEAP on
@@ -29,10 +28,10 @@ STACK, DATA, HEAP = PAGE, PAGE, 2 * PAGE  # the stack grows down from STACK; arr
 class SideModule:
     """Copies every array into the module's memory, calls, and copies it back: functions may write into any of them."""
 
-    def __init__(self, pages: int, library: Path = LIBRARY) -> None:
+    def __init__(self, pages: int, name: str = "kernels") -> None:
         engine = Engine()
         self.store = Store(engine)
-        module = Module.from_file(engine, str(library))
+        module = Module.from_file(engine, str(FOLDER / f"{name}.wasm"))
         self.memory = Memory(self.store, MemoryType(Limits(pages, None)))
 
         def place(value: int, mutable: bool) -> Global:

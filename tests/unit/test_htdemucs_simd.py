@@ -12,7 +12,7 @@ from side_module import SideModule
 from tests.htdemucs import signal as music
 from tests.htdemucs import state
 from umx.kernels.htdemucs import Matrix, Norm, Reference, Residual, erf, gelu
-from umx.kernels.htdemucs_simd import LEVELS, LIBRARY, Simd
+from umx.kernels.htdemucs_simd import LEVELS, Simd
 from umx.kernels.reference import Numpy
 from umx.models.htdemucs.description import Network
 from umx.models.htdemucs.fold import fold
@@ -20,7 +20,7 @@ from umx.models.htdemucs.network import Arena, Forward
 from umx.models.htdemucs.quantize import quantize
 
 REFERENCE = Reference(Numpy().product)
-SIMD = Simd(SideModule(4096, LIBRARY))
+SIMD = Simd(SideModule(4096, "htdemucs"))
 NETWORK = Network(4, 8, 32, 3, 4, 64, 44100, 16)
 FEW = settings(max_examples=40, deadline=None)
 eights = st.integers(1, 9).map(lambda count: 8 * count)

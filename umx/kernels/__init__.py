@@ -3,13 +3,17 @@
 All arrays are C-contiguous, except `out`, of which the last axis is contiguous.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..threads import Threads
 from ..types import Complex, Float
+from . import library
 from .layers import Linear, LstmLayer
 from .self_test import alike, noise
 
@@ -20,6 +24,8 @@ class Engine(Protocol):
     """What the signal path needs computed."""
 
     name: str
+    threads: Threads
+    """Those that a model's parts may be computed on: calls of the engine leave the interpreter to others."""
 
     def product(self, x: Float, weight: Float) -> Float:
         """x @ weight.T of floats: (rows, inputs) with (outputs, inputs) to (rows, outputs)."""
@@ -70,14 +76,15 @@ class Engine(Protocol):
         """
 
 
-def choose() -> Engine:
-    """The fastest engine whose results are right on this device: it is tried, since a faulty one may load as well."""
-    from .blas import OpenBlas
+def choose(threads: int | None = None) -> Engine:
+    """The fastest engine whose results are right on this device: it is tried, since a faulty one may load as well.
+
+    threads: how many may work at a time, by default as many as there are cores. Results don't depend on it.
+    """
     from .reference import Numpy
-    from .simd import Simd
 
     reference = Numpy()
-    for candidate in (Simd, OpenBlas):
+    for candidate in candidates(Threads(threads)):
         try:
             engine = candidate()
         except OSError:
@@ -85,6 +92,18 @@ def choose() -> Engine:
         if agree(engine, reference):
             return engine
     return reference
+
+
+def candidates(threads: Threads) -> Iterator[Callable[[], Engine]]:
+    """Engines beside the reference, the fastest first; each may raise OSError."""
+    from .blas import OpenBlas
+    from .simd import RESULTS, SIGNATURES, Simd
+
+    def simd(path: Path) -> Engine:
+        return Simd(library.load(path, SIGNATURES, RESULTS), threads)
+
+    yield from (partial(simd, path) for path in library.found("kernels"))
+    yield OpenBlas
 
 
 def agree(engine: Engine, reference: Engine) -> bool:

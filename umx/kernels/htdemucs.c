@@ -1,5 +1,5 @@
-// The inner loops of HTDemucs for WebAssembly SIMD128: products of strided rows with 16-bit weights, the residual
-// branches of a DConv, attention, norms. `htdemucs.py` is the same in numpy and says what the layers are.
+// The inner loops of HTDemucs: products of strided rows with 16-bit weights, the residual branches of a DConv, attention,
+// norms. `htdemucs.py` is the same in numpy and says what the layers are.
 //
 // Memory: nothing here allocates. Callers pass every array, scratch included, and `htdemucs_simd.py` knows their sizes.
 // All numbers of channels are multiples of 8. Arrays are channels last; steps between rows are counted in floats.
@@ -12,26 +12,33 @@
 enum {
     LEVELS = 8191, // of activations on either side of zero; weights have 4095
     FLUSH = 64,    // inputs whose products are summed as integers: 8191 * 4095 * 64 < 2^31
+    // Vectors of weights and tiles of rows multiplied at a time: as many sums as fit the registers. Outputs come in
+    // eights, so vectors of more take one of weights and more rows.
+    PARTS = WIDTH == 4 ? 2 : 1,
+    TILES = WIDTH / 4,
+    BLOCK = PARTS * WIDTH,  // outputs multiplied at a time; weights are packed in such blocks
+    ROWS = TILES * LANES,
 };
 
-INLINE Floats splat(float x) { return (Floats)wasm_f32x4_splat(x); }
-INLINE Floats floats_at(const float *x) { return *(const Floats *)x; }
+// Outputs that callers pad packed weights, scales and biases to a multiple of.
+EXPORT int block_size(void) { return BLOCK; }
+
 INLINE float sum_of(Floats x) { return x[0] + x[1] + x[2] + x[3]; }
 INLINE float largest_of(Floats x) { return larger(larger(x[0], x[1]), larger(x[2], x[3])); }
-INLINE Floats larger_of(Floats a, Floats b) { return (Floats)wasm_f32x4_pmax((v128_t)a, (v128_t)b); }
-INLINE Floats magnitude_of(Floats x) { return (Floats)wasm_f32x4_abs((v128_t)x); }
 
 // Round to the nearest integer, which is then in the low 16 bits: floats from 2^23 to 2^24 have no fractions.
-INLINE v128_t rounded(Floats x) { return (v128_t)(x + 12582912.0f); } // 1.5 * 2^23
+INLINE Ints rounded(Floats x) { return (Ints)(x + 12582912.0f); } // 1.5 * 2^23
 
 // The low 16 bits of eight lanes.
-INLINE v128_t low_halves(v128_t a, v128_t b) { return wasm_i16x8_shuffle(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
+INLINE Ints low_halves(Ints a, Ints b) {
+    return (Ints)__builtin_shufflevector((Shorts)a, (Shorts)b, 0, 2, 4, 6, 8, 10, 12, 14);
+}
 
 // GELU(x) = x (1 + erf(x / sqrt 2)) / 2, with erf(c / sqrt 2) = c p(c^2) / q(c^2), p and q cubic, and c = x clamped to
 // +-4.6. The coefficients are the minimax fit of GELU to |x| <= 4.6: the error alternates between equal extremes of
 // 2.9e-6, and is 3.7e-6 at most with float32 rounding. Beyond 4.6 it is 1.5e-6 |x|. NaN becomes NaN.
 INLINE Floats gelu_of(Floats x) {
-    Floats c = (Floats)wasm_f32x4_pmax(wasm_f32x4_splat(-4.6f), wasm_f32x4_pmin(wasm_f32x4_splat(4.6f), (v128_t)x));
+    Floats c = larger_of(splat(-4.6f), smaller_of(splat(4.6f), x));
     Floats y = c * c;
     Floats p = ((6.5512069e-05f * y + 7.6341264e-03f) * y + 5.5346590e-02f) * y + 7.9785064e-01f;
     Floats q = ((1.1542068e-03f * y + 2.3914521e-02f) * y + 2.3596867e-01f) * y + 1.0f;
@@ -42,9 +49,9 @@ INLINE Floats gelu_of(Floats x) {
 // coefficients are its minimax fit to [0, 1]: the relative error alternates between equal extremes of 2.6e-6, and is
 // 2.7e-6 at most with float32 rounding.
 INLINE Floats power_of_two(Floats x) {
-    Floats whole = (Floats)wasm_f32x4_floor((v128_t)x), f = x - whole;
+    Floats whole = __builtin_elementwise_floor(x), f = x - whole;
     Floats y = (((1.3533963e-02f * f + 5.2011576e-02f) * f + 2.4144291e-01f) * f + 6.9300374e-01f) * f + 1.0000026f;
-    return (Floats)wasm_i32x4_add((v128_t)y, wasm_i32x4_shl(rounded(whole), 23));
+    return (Floats)((Ints)y + (rounded(whole) << 23));
 }
 
 // ---- Products
@@ -82,7 +89,7 @@ static void quantize_four(const View *v, int row, int count, int levels, Rows *t
     }
     for (int p = 0; p < v->pieces; p++)
         for (int i = 0; i < v->piece; i += 8, tile += 4) {
-            v128_t rows[LANES];
+            Ints rows[LANES];
             for (int lane = 0; lane < LANES; lane++) {
                 const float *x = from[lane] + p * v->piece_step + i;
                 rows[lane] = low_halves(
@@ -91,31 +98,33 @@ static void quantize_four(const View *v, int row, int count, int levels, Rows *t
             }
             transpose(rows);
             for (int k = 0; k < 4; k++)
-                wasm_v128_store(tile + k, rows[k]);
+                *(Ints *)(tile + k) = rows[k];
         }
 }
 
-// Add the products of BLOCK outputs and LANES rows to sums of 32 bits, for `depth` inputs.
-// Cost: two inputs take 2 loads of weights and, for each lane, 1 load, 2 dot products and 2 additions; 47 to 50 G
-// multiply-adds a second.
-INLINE void dot(const Pair *w, const Rows *tile, int depth, v128_t sums[LANES][2]) {
+// Add the products of BLOCK outputs and `count` tiles of rows, `step` apart, to sums of 32 bits, for `depth` inputs.
+// Cost: in WebAssembly two inputs take 2 loads of weights and, for each lane, 1 load, 2 dot products and 2 additions; 47
+// to 50 G multiply-adds a second.
+INLINE void dot(const int16_t *w, const Rows *tile, int step, int count, int depth, Sums sums[ROWS][PARTS]) {
 #pragma clang loop unroll_count(2)
-    for (int i = 0; i < depth; i += 2, w++, tile++) {
+    for (int i = 0; i < depth; i += 2, w += 2 * BLOCK, tile++) {
         KEEP_ORDER(w);
         KEEP_ORDER(tile);
-        v128_t first = wasm_v128_load(w->half[0]), second = wasm_v128_load(w->half[1]);
-        for (int lane = 0; lane < LANES; lane++) {
-            v128_t x = wasm_v128_load32_splat(tile->lane[lane]);
-            sums[lane][0] = wasm_i32x4_add(sums[lane][0], wasm_i32x4_dot_i16x8(first, x));
-            sums[lane][1] = wasm_i32x4_add(sums[lane][1], wasm_i32x4_dot_i16x8(second, x));
-            KEEP_ORDER(sums[lane][0]);
-            KEEP_ORDER(sums[lane][1]);
+        Weights weights[PARTS];
+        for (int part = 0; part < PARTS; part++)
+            weights[part] = *(const Weights *)(w + 2 * WIDTH * part);
+        for (int row = 0; row < count * LANES; row++) {
+            Inputs x = inputs_at(tile[row / LANES * step].lane[row % LANES]);
+            for (int part = 0; part < PARTS; part++)
+                sums[row][part] = plus_products(sums[row][part], weights[part], x);
+            for (int part = 0; part < PARTS; part++)
+                KEEP_ORDER(sums[row][part]);
         }
     }
 }
 
-// What becomes of eight outputs of a row, see `htdemucs.py`. For GLU the first four are of the first half and the other
-// four of the second half, and four are written. GLU_ADD is a DConv's end: GLU, times a factor an output, is added.
+// What becomes of a block of a row's outputs, see `htdemucs.py`. For GLU the first half of a block is of the first half
+// of all outputs, the other of the second, and half a block is written. GLU_ADD is a DConv's end: GLU, times a factor an output, is added.
 typedef enum { WRITE, GELU, GLU, ADD, GELU_ADD, GLU_ADD } Then;
 
 INLINE void finish(Then then, Floats a, Floats b, const float *factor, float *to) {
@@ -148,29 +157,40 @@ INLINE void block_times_rows(
     const Matrix *m, int block, const Rows *tiles, const float *steps, int start, int count, int inner, Then then,
     const Target *target
 ) {
-    const int depth = m->depth, column = then == GLU || then == GLU_ADD ? block / 2 : block;
-    Floats scale[2] = {floats_at(m->scale + block), floats_at(m->scale + block + 4)};
-    Floats bias[2] = {floats_at(m->bias + block), floats_at(m->bias + block + 4)};
+    const int depth = m->depth, gated = then == GLU || then == GLU_ADD, column = gated ? block / 2 : block;
+    const int16_t *w = m->weight + block * depth;
+    Totals scale[PARTS], bias[PARTS];
+    for (int part = 0; part < PARTS; part++) {
+        scale[part] = *(const Totals *)(m->scale + block + WIDTH * part);
+        bias[part] = *(const Totals *)(m->bias + block + WIDTH * part);
+    }
     int o = start / inner, n = start % inner;
-    for (int row = 0; row < count; row += LANES, tiles += depth / 2) {
-        const Pair *w = (const Pair *)(m->weight + block * depth);
-        Floats total[LANES][2];
-        for (int lane = 0; lane < LANES; lane++)
-            total[lane][0] = total[lane][1] = splat(0);
+    for (int row = 0; row < count; row += ROWS, tiles += TILES * (depth / 2)) {
+        Totals total[ROWS][PARTS];
+        for (int lane = 0; lane < ROWS; lane++)
+            for (int part = 0; part < PARTS; part++)
+                total[lane][part] = (Totals){0};
         for (int i = 0; i < depth; i += FLUSH) {
-            v128_t sums[LANES][2];
-            for (int lane = 0; lane < LANES; lane++)
-                sums[lane][0] = sums[lane][1] = wasm_i32x4_splat(0);
-            dot(w + i / 2, tiles + i / 2, depth - i < FLUSH ? depth - i : FLUSH, sums);
-            for (int lane = 0; lane < LANES; lane++)
-                for (int half = 0; half < 2; half++)
-                    total[lane][half] += (Floats)wasm_f32x4_convert_i32x4(sums[lane][half]);
+            Sums sums[ROWS][PARTS];
+            for (int lane = 0; lane < ROWS; lane++)
+                for (int part = 0; part < PARTS; part++)
+                    sums[lane][part] = (Sums){0};
+            dot(w + i * BLOCK, tiles + i / 2, depth / 2, TILES, depth - i < FLUSH ? depth - i : FLUSH, sums);
+            for (int lane = 0; lane < ROWS; lane++)
+                for (int part = 0; part < PARTS; part++)
+                    total[lane][part] += totals_of(sums[lane][part]);
         }
-        for (int lane = 0; lane < LANES && row + lane < count; lane++) {
+        for (int lane = 0; lane < ROWS && row + lane < count; lane++) {
             float *to = target->out + o * target->outer_step + n * target->inner_step + column;
-            Floats step = splat(steps[row + lane]);
-            Floats a = total[lane][0] * (scale[0] * step) + bias[0], b = total[lane][1] * (scale[1] * step) + bias[1];
-            finish(then, a, b, target->factor + column, to);
+            Totals y[PARTS];
+            for (int part = 0; part < PARTS; part++)
+                y[part] = total[lane][part] * (scale[part] * steps[row + lane]) + bias[part];
+            const Floats *four = (const Floats *)y;
+            for (int k = 0; k < BLOCK; k += 8)
+                if (gated)
+                    finish(then, four[k / 8], four[k / 8 + BLOCK / 8], target->factor + column + k / 2, to + k / 2);
+                else if (block + k < m->outputs)
+                    finish(then, four[k / 4], four[k / 4 + 1], 0, to + k);
             if (++n == inner)
                 n = 0, o++;
         }
@@ -359,7 +379,7 @@ enum {
 #define LOG_CERTAIN 12.9998239f
 #define LOG_E 1.44269504f
 
-// Keys of one head as a matrix of integers, packed in blocks of 8 keys; scale: their steps, 0 beyond the last key.
+// Keys of one head as a matrix of integers, packed in blocks of keys; scale: their steps, 0 beyond the last key.
 // Cost: two passes, as for values, once for all queries.
 static void pack_keys(const float *k, int keys, int step, int width, int levels, int16_t *packed, float *scale) {
     for (int block = 0; block < keys; block += BLOCK)
@@ -373,19 +393,23 @@ static void pack_keys(const float *k, int keys, int step, int width, int levels,
             scale[key] = peak / (float)levels;
             Floats factor = splat(peak > 1e-30f ? (float)levels / peak : 0);
             for (int i = 0; i < width; i += 4) {
-                v128_t y = rounded(floats_at(x + i) * factor);
-                to[i * BLOCK] = (int16_t)wasm_i32x4_extract_lane(y, 0);
-                to[i * BLOCK + 1] = (int16_t)wasm_i32x4_extract_lane(y, 1);
-                to[(i + 2) * BLOCK] = (int16_t)wasm_i32x4_extract_lane(y, 2);
-                to[(i + 2) * BLOCK + 1] = (int16_t)wasm_i32x4_extract_lane(y, 3);
+                Ints y = rounded(floats_at(x + i) * factor);
+                to[i * BLOCK] = (int16_t)y[0];
+                to[i * BLOCK + 1] = (int16_t)y[1];
+                to[(i + 2) * BLOCK] = (int16_t)y[2];
+                to[(i + 2) * BLOCK + 1] = (int16_t)y[3];
             }
         }
 }
 
-// Values of one head, for each KEYS keys transposed: blocks of 8 channels, two keys side by side. Zeros fill the last
-// KEYS. scale: steps, (blocks of keys, width).
+// Channels of a head, padded to whole blocks.
+static int columns_of(int width) { return (width + BLOCK - 1) & ~(BLOCK - 1); }
+
+// Values of one head, for each KEYS keys transposed: blocks of channels, two keys side by side. Zeros fill the last
+// KEYS; what fills the last block of channels is arbitrary. scale: steps, (blocks of keys, columns).
 static void pack_values(const float *v, int keys, int step, int width, int16_t *packed, float *scale) {
-    for (int start = 0; start < keys; start += KEYS, packed += KEYS * width, scale += width) {
+    const int columns = columns_of(width);
+    for (int start = 0; start < keys; start += KEYS, packed += KEYS * columns, scale += columns) {
         const float *x = v + start * step;
         int count = keys - start < KEYS ? keys - start : KEYS;
         for (int i = 0; i < width; i += 4) {
@@ -394,15 +418,22 @@ static void pack_values(const float *v, int keys, int step, int width, int16_t *
                 peaks = larger_of(peaks, magnitude_of(floats_at(x + j * step + i)));
             *(Floats *)(scale + i) = peaks / (float)VALUES;
             Floats factor = (float)VALUES / peaks;
-            int16_t *to = packed + (i & ~7) * KEYS + (i & 4) * 2;
+            int16_t *to = packed + (i & ~(BLOCK - 1)) * KEYS + (i & (BLOCK - 1)) * 2;
             for (int j = 0; j < KEYS; j += 2) {
-                v128_t a = rounded(j < count ? floats_at(x + j * step + i) * factor : zero);
-                v128_t b = rounded(j + 1 < count ? floats_at(x + (j + 1) * step + i) * factor : zero);
-                wasm_v128_store(to + j * BLOCK, wasm_i16x8_shuffle(a, b, 0, 8, 2, 10, 4, 12, 6, 14));
+                Shorts a = (Shorts)rounded(j < count ? floats_at(x + j * step + i) * factor : zero);
+                Shorts b = (Shorts)rounded(j + 1 < count ? floats_at(x + (j + 1) * step + i) * factor : zero);
+                *(Shorts *)(to + j * BLOCK) = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
             }
         }
     }
 }
+
+// The sum of each two 16-bit integers.
+#if defined(__wasm_simd128__)
+INLINE Ints pairs_of(Ints x) { return (Ints)wasm_i32x4_dot_i16x8((v128_t)x, wasm_i16x8_splat(1)); }
+#else
+INLINE Ints pairs_of(Ints x) { return (x << 16 >> 16) + (x >> 16); }
+#endif
 
 // Scores of four queries become integers, relative to the largest of their block of keys, for which CERTAIN stands.
 // One scale for a whole row would lose its many small probabilities beside a large one.
@@ -413,7 +444,7 @@ INLINE Floats probabilities(float *scores, int blocks, int count, Rows *p, Float
     const int step = blocks * KEYS;
     Floats highest = splat(-1e30f), sum = splat(0);
     for (int block = 0; block < blocks; block++, scores += KEYS) {
-        v128_t totals[LANES];
+        Ints totals[LANES];
         for (int lane = 0; lane < LANES; lane++) {
             float *s = scores + lane * step;
             for (int j = count - block * KEYS; j < KEYS; j++)
@@ -424,27 +455,27 @@ INLINE Floats probabilities(float *scores, int blocks, int count, Rows *p, Float
                 b = larger_of(b, floats_at(s + j + 4));
             }
             factor[block][lane] = largest_of(larger_of(a, b));
-            totals[lane] = wasm_i32x4_splat(0);
+            totals[lane] = (Ints){0};
         }
         highest = larger_of(highest, factor[block]);
         Floats shift = LOG_CERTAIN - factor[block];
         for (int j = 0; j < KEYS; j += 8, p += 4) {
-            v128_t rows[LANES];
+            Ints rows[LANES];
             for (int lane = 0; lane < LANES; lane++) {
                 const float *s = scores + lane * step + j;
                 Floats least = splat(-2); // a quarter, which becomes 0
                 Floats low = power_of_two(larger_of(least, floats_at(s) + shift[lane]));
                 Floats high = power_of_two(larger_of(least, floats_at(s + 4) + shift[lane]));
                 rows[lane] = low_halves(rounded(low), rounded(high));
-                totals[lane] = wasm_i32x4_add(totals[lane], wasm_i32x4_dot_i16x8(rows[lane], wasm_i16x8_splat(1)));
+                totals[lane] += pairs_of(rows[lane]);
             }
             transpose(rows);
             for (int k = 0; k < 4; k++)
-                wasm_v128_store(p + k, rows[k]);
+                *(Ints *)(p + k) = rows[k];
         }
         Floats counted;
         for (int lane = 0; lane < LANES; lane++)
-            counted[lane] = sum_of((Floats)wasm_f32x4_convert_i32x4(totals[lane]));
+            counted[lane] = sum_of(float_of(totals[lane]));
         factor[blocks + block] = counted;
     }
     for (int block = 0; block < blocks; block++) {
@@ -456,10 +487,10 @@ INLINE Floats probabilities(float *scores, int blocks, int count, Rows *p, Float
 
 // softmax(q k' scale) v of one head.
 // q: (queries, width), out: the same; k, v: (keys, width); all with steps from row to row.
-// With P for keys padded to KEYS, scratch: packed_keys and packed_values, P * width 16-bit integers each; key_scale, P
-// floats; value_scale, P / KEYS * width floats; scores, QUERIES * P floats; p, LANES * P and tiles, QUERIES * width
-// 16-bit integers; factor, 2 * P / KEYS vectors.
-// Cost: 37 G multiply-adds a second, softmax included.
+// With P for keys padded to KEYS, and C for `width` padded to whole blocks, scratch: packed_keys and packed_values,
+// P * width and P * C 16-bit integers; key_scale, P floats; value_scale, P / KEYS * C floats; scores, QUERIES * P floats;
+// p, QUERIES * P and tiles, QUERIES * width 16-bit integers; factor, QUERIES / LANES * 2 * P / KEYS vectors.
+// Cost: 37 G multiply-adds a second in WebAssembly, softmax included.
 EXPORT void attend(
     const float *q, int queries, int q_step, const float *k, const float *v, int keys, int step, int width, float scale,
     float *out, int out_step, int16_t *packed_keys, float *key_scale, int16_t *packed_values, float *value_scale,
@@ -467,7 +498,7 @@ EXPORT void attend(
 ) {
     // Largest product of a query and a key: levels^2 * width < 2^31.
     const int levels = (int)__builtin_sqrt(2147483647.0 / width);
-    const int blocks = (keys + KEYS - 1) / KEYS, padded = blocks * KEYS;
+    const int blocks = (keys + KEYS - 1) / KEYS, padded = blocks * KEYS, columns = columns_of(width);
     pack_keys(k, keys, step, width, levels, packed_keys, key_scale);
     pack_values(v, keys, step, width, packed_values, value_scale);
     for (int start = 0; start < queries; start += QUERIES) {
@@ -477,41 +508,49 @@ EXPORT void attend(
         for (int i = 0; i < count; i += LANES)
             quantize_four(&view, i, count - i, levels, tile_of(tiles, i, width), steps + i);
         for (int block = 0; block < keys; block += BLOCK)
-            for (int i = 0; i < count; i += LANES) {
-                v128_t sums[LANES][2];
-                for (int lane = 0; lane < LANES; lane++)
-                    sums[lane][0] = sums[lane][1] = wasm_i32x4_splat(0);
-                dot((const Pair *)(packed_keys + block * width), tile_of(tiles, i, width), width, sums);
-                for (int lane = 0; lane < LANES; lane++)
-                    for (int half = 0; half < 2; half++) {
-                        Floats by = floats_at(key_scale + block + 4 * half) * (steps[i + lane] * scale * LOG_E);
-                        *(Floats *)(scores + (i + lane) * padded + block + 4 * half) =
-                            (Floats)wasm_f32x4_convert_i32x4(sums[lane][half]) * by;
+            for (int i = 0; i < count; i += ROWS) {
+                Sums sums[ROWS][PARTS];
+                for (int row = 0; row < ROWS; row++)
+                    for (int part = 0; part < PARTS; part++)
+                        sums[row][part] = (Sums){0};
+                dot(packed_keys + block * width, tile_of(tiles, i, width), width / 2, TILES, width, sums);
+                for (int row = 0; row < ROWS; row++)
+                    for (int part = 0; part < PARTS; part++) {
+                        int key = block + WIDTH * part;
+                        Totals by = *(const Totals *)(key_scale + key) * (steps[i + row] * scale * LOG_E);
+                        *(Totals *)(scores + (i + row) * padded + key) = totals_of(sums[row][part]) * by;
                     }
             }
-        for (int i = 0; i < count; i += LANES) {
-            Floats over = 1 / probabilities(scores + i * padded, blocks, keys, p, factor);
+        for (int i = 0; i < count; i += ROWS) {
+            Floats over[TILES];
+            for (int tile = 0; tile < TILES; tile++)
+                over[tile] = 1 / probabilities(
+                    scores + (i + tile * LANES) * padded, blocks, keys, tile_of(p, tile * LANES, padded),
+                    factor + tile * 2 * blocks
+                );
             for (int channel = 0; channel < width; channel += BLOCK) {
-                Floats total[LANES][2];
-                for (int lane = 0; lane < LANES; lane++)
-                    total[lane][0] = total[lane][1] = splat(0);
+                Totals total[ROWS][PARTS];
+                for (int row = 0; row < ROWS; row++)
+                    for (int part = 0; part < PARTS; part++)
+                        total[row][part] = (Totals){0};
                 for (int block = 0; block < blocks; block++) {
-                    v128_t sums[LANES][2];
-                    for (int lane = 0; lane < LANES; lane++)
-                        sums[lane][0] = sums[lane][1] = wasm_i32x4_splat(0);
-                    const int16_t *values = packed_values + block * KEYS * width + channel * KEYS;
-                    dot((const Pair *)values, p + block * KEYS / 2, KEYS, sums);
-                    for (int half = 0; half < 2; half++) {
-                        Floats by = floats_at(value_scale + block * width + channel + 4 * half);
-                        for (int lane = 0; lane < LANES; lane++)
-                            total[lane][half] +=
-                                (Floats)wasm_f32x4_convert_i32x4(sums[lane][half]) * (by * factor[block][lane]);
+                    Sums sums[ROWS][PARTS];
+                    for (int row = 0; row < ROWS; row++)
+                        for (int part = 0; part < PARTS; part++)
+                            sums[row][part] = (Sums){0};
+                    const int16_t *values = packed_values + block * KEYS * columns + channel * KEYS;
+                    dot(values, p + block * KEYS / 2, padded / 2, TILES, KEYS, sums);
+                    for (int part = 0; part < PARTS; part++) {
+                        Totals by = *(const Totals *)(value_scale + block * columns + channel + WIDTH * part);
+                        for (int row = 0; row < ROWS; row++)
+                            total[row][part] += totals_of(sums[row][part]) *
+                                (by * factor[row / LANES * 2 * blocks + block][row % LANES]);
                     }
                 }
-                for (int lane = 0; lane < LANES && i + lane < count; lane++)
-                    for (int half = 0; half < 2; half++)
-                        *(Floats *)(out + (start + i + lane) * out_step + channel + 4 * half) =
-                            total[lane][half] * over[lane];
+                for (int row = 0; row < ROWS && i + row < count; row++)
+                    for (int k = 0; k < BLOCK && channel + k < width; k += 4)
+                        *(Floats *)(out + (start + i + row) * out_step + channel + k) =
+                            ((Floats *)total[row])[k / 4] * over[row / LANES][row % LANES];
             }
         }
     }

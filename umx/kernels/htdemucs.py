@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Float
-from . import Engine
+from . import Engine, library
 from .self_test import alike, noise
 
 Then: TypeAlias = Literal["write", "gelu", "glu", "add", "gelu_add"]
@@ -92,14 +92,15 @@ def choose(engine: Engine) -> Kernels:
     """The fastest kernels whose results are right on this device; numpy's use the engine's products."""
     reference = Reference(engine.product)
     if engine.name == "simd":
-        from .htdemucs_simd import Simd
+        from .htdemucs_simd import RESULTS, SIGNATURES, Simd
 
-        try:
-            kernels = Simd()
-        except OSError:
-            return reference  # the library can't be loaded here
-        if agree(kernels, reference):
-            return kernels
+        for path in library.found("htdemucs"):
+            try:
+                kernels = Simd(library.load(path, SIGNATURES, RESULTS), engine.threads)
+            except OSError:
+                continue  # it can't be loaded here
+            if agree(kernels, reference):
+                return kernels
     return reference
 
 

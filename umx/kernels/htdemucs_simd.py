@@ -1,20 +1,18 @@
-"""The inner loops of HTDemucs in WebAssembly SIMD: `htdemucs.c`, a side module that is loaded with such a model."""
+"""The inner loops of HTDemucs in C: `htdemucs.c`, a library that is loaded with such a model."""
 
 import ctypes
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
+from ..threads import ONE, Threads
 from ..types import Float
 from .htdemucs import Matrix, Norm, Residual, Then
-from .side_module import load
 
-LIBRARY = Path(__file__).with_name("htdemucs.wasm")
 # As in htdemucs.c
-BLOCK, LANES, CHUNK, LEVELS = 8, 4, 128, 4095
+LANES, CHUNK, LEVELS = 4, 128, 4095
 KEYS, QUERIES = 128, 16
 THEN: dict[Then, int] = {"write": 0, "gelu": 1, "glu": 2, "add": 3, "gelu_add": 4}
 TOGETHER = 192
@@ -24,6 +22,7 @@ INT, NUMBER = ctypes.c_int, ctypes.c_float
 FLOAT, INT16 = (ndpointer(dtype, flags="C_CONTIGUOUS") for dtype in (np.float32, np.int16))
 STRIDED = ndpointer(np.float32)
 SIGNATURES: dict[str, list[Any]] = {
+    "block_size": [],
     "product": [
         *[STRIDED, *[INT] * 7, INT16, FLOAT, FLOAT, INT, INT],
         *[STRIDED, INT, INT, INT16],
@@ -39,10 +38,13 @@ SIGNATURES: dict[str, list[Any]] = {
         *[INT16, FLOAT, INT16, FLOAT, FLOAT, INT16, INT16, FLOAT],
     ],
 }
+RESULTS = {"block_size": INT}
+EIGHTS = 8
+"""Numbers of channels are multiples of it."""
 
 
 class PackedResidual(NamedTuple):
-    """A residual branch, its inner channels padded to whole blocks."""
+    """A residual branch, its inner channels padded to eights."""
 
     squeeze: Matrix
     squeeze_norm: Norm
@@ -56,12 +58,13 @@ class PackedResidual(NamedTuple):
 class Simd:
     """Weights are 16-bit integers of at most LEVELS. So are activations, with a scale a row.
 
-    Raises OSError where the library can't be loaded.
+    All libraries give the same bits.
     """
 
-    def __init__(self, library: Any = None):
-        """library: the functions of `htdemucs.c`, taking numpy arrays; by default, as Pyodide loads them."""
-        self._library = library or load(LIBRARY, SIGNATURES)
+    def __init__(self, library: Any, threads: Threads = ONE):
+        """library: the functions of `htdemucs.c`, taking numpy arrays."""
+        self._library, self._threads = library, threads
+        self._block = library.block_size()
 
     def pack(self, matrix: Matrix, gated: bool = False) -> Matrix:
         weight, scale, bias = matrix
@@ -70,15 +73,21 @@ class Simd:
             raise TypeError(f"The kernel multiplies with 16-bit weights, not with {weight.dtype}.")
         if np.abs(weight).max() > LEVELS:
             raise ValueError(f"A weight exceeds {LEVELS} steps.")
-        order = gated_order(outputs) if gated else slice(None)
-        blocks = weight[order].reshape(outputs // BLOCK, BLOCK, inputs // 2, 2)
-        packed = np.ascontiguousarray(blocks.transpose(0, 2, 1, 3))
-        return Matrix(packed, scale[order], bias[order])
+        if gated:
+            order = gated_order(outputs, self._block)
+            weight, scale, bias = weight[order], scale[order], bias[order]
+        blocks = -(-outputs // self._block)
+        more = blocks * self._block - outputs
+        padded = np.pad(weight, ((0, more), (0, 0)))
+        packed = padded.reshape(blocks, self._block, inputs // 2, 2).transpose(0, 2, 1, 3)
+        # The kernel reads whole blocks: the views end before their memory does.
+        vectors = (np.pad(vector, (0, more))[:outputs] for vector in (scale, bias))
+        return Matrix(np.ascontiguousarray(packed), *vectors)
 
     def pack_residual(self, residual: Residual) -> PackedResidual:
         squeeze, squeeze_norm, expand, expand_norm, layer_scale = residual
         squeezed = len(squeeze.weight)
-        more = -squeezed % BLOCK
+        more = -squeezed % EIGHTS
 
         def padded(vector: Float) -> Float:
             return np.pad(vector, (0, more))
@@ -92,7 +101,7 @@ class Simd:
         exact = wide.weight * wide.scale[:, np.newaxis].astype(np.float64)
         bias = wide.bias.astype(np.float64)
         known = [exact.T @ exact, exact.sum(axis=0), bias @ exact, bias.sum(), bias @ bias]
-        order = gated_order(len(expand.weight))
+        order = gated_order(len(expand.weight), self._block)
         return PackedResidual(
             self.pack(narrow),
             Norm(*map(padded, squeeze_norm)),
@@ -139,13 +148,13 @@ class Simd:
         queries, keys = len(query), len(key)
         width = query.shape[1] // heads
         padded = -(-keys // KEYS) * KEYS
-        integers, numbers = (
-            [np.empty(size, np.int16) for size in (padded * width, padded * width, LANES * padded)],
-            [np.empty(size, np.float32) for size in (padded, padded // KEYS * width)],
-        )
+        columns = -(-width // self._block) * self._block
+        sizes = (padded * width, padded * columns, QUERIES * padded)
+        integers = [np.empty(size, np.int16) for size in sizes]
+        numbers = [np.empty(size, np.float32) for size in (padded, padded // KEYS * columns)]
         scores = np.empty((QUERIES, padded), np.float32)
         tiles = np.empty((QUERIES, width), np.int16)
-        factor = np.empty((2, padded // KEYS, LANES), np.float32)
+        factor = np.empty((QUERIES // LANES, 2, padded // KEYS, LANES), np.float32)
         for start in range(0, heads * width, width):
             head = slice(start, start + width)
             q, k, v, to = query[:, head], key[:, head], value[:, head], out[:, head]
@@ -156,9 +165,9 @@ class Simd:
             )
 
 
-def gated_order(outputs: int) -> NDArray[np.intp]:
-    """Outputs before GLU as the kernel wants them: four of the first half and four of the second in turn."""
-    return np.arange(outputs).reshape(2, -1, 4).transpose(1, 0, 2).ravel()
+def gated_order(outputs: int, block: int) -> NDArray[np.intp]:
+    """Outputs before GLU as the kernel wants them: half a block of the first half and half of the second in turn."""
+    return np.arange(outputs).reshape(2, -1, block // 2).transpose(1, 0, 2).ravel()
 
 
 def _steps(view: Float) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
-// The inner loops for WebAssembly SIMD128 (baseline, not relaxed): products of 8-bit weights and 16-bit activations,
-// LSTM layers, magnitudes, the Wiener filter, Fourier transforms, 16-bit samples and peaks. `reference.py` is the same
-// in numpy.
+// The inner loops: products of 8-bit weights and 16-bit activations, LSTM layers, magnitudes, the Wiener filter, Fourier
+// transforms, 16-bit samples and peaks, for WebAssembly SIMD128 (baseline, not relaxed) and for the processors that
+// `vectors.h` names. `reference.py` is the same in numpy.
 //
 // Memory: nothing here allocates. Callers pass every array, scratch included, and `simd.py` knows their sizes.
 // Products are exact: an activation has as many levels as keep the sum over a row within 32 bits.
@@ -10,7 +10,16 @@
 
 #include "vectors.h"
 
-enum { GATES = 4 };  // of an LSTM: input, forget, cell, output
+enum {
+    GATES = 4,  // of an LSTM: input, forget, cell, output
+    // Vectors of weights multiplied at a time. With 4 rows, 8 vectors of sums, 2 of weights and 1 of activations fit 16
+    // registers. AVX-512 has 32, and is busy from 10 sums on.
+    PARTS = WIDTH == 16 ? 4 : 2,
+    BLOCK = PARTS * WIDTH,  // outputs multiplied at a time; weights are packed in such blocks
+};
+
+// Outputs that callers pad packed weights, scales and biases to a multiple of.
+EXPORT int block_size(void) { return BLOCK; }
 
 typedef enum { NONE, TANH, RELU } Activation;
 
@@ -34,8 +43,8 @@ INLINE void put(Floats x, float *to, int count) {
             to[k] = x[k];
 }
 
-// Pack int8 (outputs, inputs) into blocks of 8 outputs: for every two inputs 16 bytes, outputs 0 to 3 and then 4 to 7,
-// each with both inputs side by side, as i32x4.dot_i16x8_s wants them. Zeros fill the last block and the last inputs.
+// Pack int8 (outputs, inputs) into blocks of outputs: for every two inputs all outputs of a block in turn, each with both
+// inputs side by side, as i32x4.dot_i16x8_s wants them. Zeros fill the last block and the last inputs.
 // Cost: byte by byte, once when a model is loaded.
 EXPORT void pack(const int8_t *weight, int outputs, int inputs, int8_t *packed) {
     int depth = depth_of(inputs);
@@ -51,13 +60,13 @@ EXPORT void pack(const int8_t *weight, int outputs, int inputs, int8_t *packed) 
 // Cost: two passes over the row, paid once for all outputs; a product reads it outputs / BLOCK times.
 static float quantize(const float *x, int inputs, int lane, Rows *tile) {
     int depth = depth_of(inputs);
-    v128_t peaks = wasm_f32x4_splat(0);
+    Floats peaks = splat(0);
     int i = 0;
     for (; i + 4 <= inputs; i += 4)
-        peaks = wasm_f32x4_pmax(peaks, wasm_f32x4_abs(wasm_v128_load(x + i)));
+        peaks = larger_of(peaks, magnitude_of(floats_at(x + i)));
     float peak = 0;
     for (int k = 0; k < 4; k++)
-        peak = larger(peak, ((float *)&peaks)[k]);
+        peak = larger(peak, peaks[k]);
     for (; i < inputs; i++)
         peak = larger(peak, x[i] < 0 ? -x[i] : x[i]);
     // 128 * levels * depth stays below 2^31, so that no sum overflows.
@@ -74,14 +83,9 @@ static float quantize(const float *x, int inputs, int lane, Rows *tile) {
                 rest[k] = from[k];
             from = rest;
         }
-        v128_t factor = wasm_f32x4_splat(inverse);
-        v128_t low = wasm_f32x4_nearest(wasm_f32x4_mul(wasm_v128_load(from), factor));
-        v128_t high = wasm_f32x4_nearest(wasm_f32x4_mul(wasm_v128_load(from + 4), factor));
-        v128_t pairs = wasm_i16x8_narrow_i32x4(wasm_i32x4_trunc_sat_f32x4(low), wasm_i32x4_trunc_sat_f32x4(high));
-        wasm_v128_store32_lane(tile[0].lane[lane], pairs, 0);
-        wasm_v128_store32_lane(tile[1].lane[lane], pairs, 1);
-        wasm_v128_store32_lane(tile[2].lane[lane], pairs, 2);
-        wasm_v128_store32_lane(tile[3].lane[lane], pairs, 3);
+        Ints pairs = (Ints)whole_of(floats_at(from) * inverse, floats_at(from + 4) * inverse);
+        for (int k = 0; k < 4; k++)
+            *(Pair *)tile[k].lane[lane] = pairs[k];
     }
     return step;
 }
@@ -93,53 +97,67 @@ typedef struct {
     int outputs, inputs;
 } Matrix;
 
-// Widen packed weights to 16-bit integers, once per block for CHUNK rows. Inside the innermost loop it would cost as
-// much as the multiply; once per 64 rows it would be 3 % of a product.
-static void widen(const int8_t *packed, int count, int16_t *wide) {
+// Packed weights as the inner loop reads them, once per block for CHUNK rows; once per 64 rows it would be 3 % of a
+// product. wide: scratch of `count` 16-bit integers.
+typedef int8_t Bytes __attribute__((vector_size(8), aligned(1)));
+static const Stored *stored(const int8_t *packed, int count, int16_t *wide) {
+    if (sizeof(Stored) == 1)
+        return (const Stored *)packed;
     for (int i = 0; i < count; i += 8)
-        wasm_v128_store(wide + i, wasm_i16x8_load8x8(packed + i));
+        *(Shorts *)(wide + i) = __builtin_convertvector(*(const Bytes *)(packed + i), Shorts);
+    return (const Stored *)wide;
+}
+
+typedef int8_t Narrow __attribute__((vector_size(2 * WIDTH), aligned(1)));
+INLINE Weights weights_at(const Stored *w) {
+    return sizeof(Stored) == 1 ? __builtin_convertvector(*(const Narrow *)w, Weights) : *(const Weights *)w;
 }
 
 // One block of outputs for the first `lanes` rows of a tile: out = activation(scale * step * sum + bias), or with `add`
 // out += scale * step * sum.
-// w: the block's weights, widened.
-// Cost: the inner loop is most of the engine's time. Two inputs take 2 loads of weights and, for each lane, 1 load, 2
-// dot products and 2 additions: with four lanes 64 multiply-adds in 22 instructions, 43 G multiply-adds a second.
+// w: the block's weights.
+// Cost: the inner loop is most of the engine's time. In WebAssembly two inputs take 2 loads of weights and, for each
+// lane, 1 load, 2 dot products and 2 additions: with four lanes 64 multiply-adds in 22 instructions, 43 G multiply-adds
+// a second. AVX-512 does 512 in 24.
 INLINE void block_times_tile(
-    const Matrix *m, int block, const Pair *w, const Rows *tile, const float *steps, int lanes, Activation activation,
+    const Matrix *m, int block, const Stored *w, const Rows *tile, const float *steps, int lanes, Activation activation,
     int add, float *out, int stride
 ) {
     const int depth = depth_of(m->inputs);
-    v128_t sums[LANES][2];
+    Sums sums[LANES][PARTS];
     for (int lane = 0; lane < lanes; lane++)
-        sums[lane][0] = sums[lane][1] = wasm_i32x4_splat(0);
+        for (int part = 0; part < PARTS; part++)
+            sums[lane][part] = (Sums){0};
 #pragma clang loop unroll_count(2)
-    for (int i = 0; i < depth; i += 2, w++, tile++) {
+    for (int i = 0; i < depth; i += 2, w += 2 * BLOCK, tile++) {
         KEEP_ORDER(w);
         KEEP_ORDER(tile);
-        v128_t first = wasm_v128_load(w->half[0]), second = wasm_v128_load(w->half[1]);
+        Weights weights[PARTS];
+        for (int part = 0; part < PARTS; part++)
+            weights[part] = weights_at(w + 2 * WIDTH * part);
         for (int lane = 0; lane < lanes; lane++) {
-            v128_t x = wasm_v128_load32_splat(tile->lane[lane]);
-            sums[lane][0] = wasm_i32x4_add(sums[lane][0], wasm_i32x4_dot_i16x8(first, x));
-            sums[lane][1] = wasm_i32x4_add(sums[lane][1], wasm_i32x4_dot_i16x8(second, x));
-            KEEP_ORDER(sums[lane][0]);
-            KEEP_ORDER(sums[lane][1]);
+            Inputs x = inputs_at(tile->lane[lane]);
+            for (int part = 0; part < PARTS; part++)
+                sums[lane][part] = plus_products(sums[lane][part], weights[part], x);
+            for (int part = 0; part < PARTS; part++)
+                KEEP_ORDER(sums[lane][part]);
         }
     }
     for (int lane = 0; lane < lanes; lane++, out += stride)
-        for (int half = 0; half < 2; half++) {
-            int first = block + 4 * half;
-            Floats scale = *(const Floats *)(m->scale + first) * steps[lane];
-            Floats y = (Floats)wasm_f32x4_convert_i32x4(sums[lane][half]) * scale;
+        for (int four = 0; four < BLOCK / 4; four++) {
+            int first = block + 4 * four;
+            Totals total = totals_of(sums[lane][4 * four / WIDTH]);
+            Floats scale = floats_at(m->scale + first) * steps[lane];
+            Floats y = ((Floats *)&total)[four % (WIDTH / 4)] * scale;
             if (add) {
                 // Whole vectors suffice: only gates are added to, and their number is a multiple of 4.
                 if (first < m->outputs)
                     *(Floats *)(out + first) += y;
                 continue;
             }
-            y += *(const Floats *)(m->bias + first);
+            y += floats_at(m->bias + first);
             if (activation == RELU)
-                y = (Floats)wasm_f32x4_pmax(wasm_f32x4_splat(0), (v128_t)y);
+                y = larger_of(splat(0), y);
             if (activation == TANH)
                 y = tanh_of(y);
             put(y, out + first, m->outputs - first);
@@ -148,10 +166,9 @@ INLINE void block_times_tile(
 
 // One block of outputs for rows in tiles of 4.
 static void block_times_rows(
-    const Matrix *m, int block, const int16_t *wide, Rows *tiles, const float *steps, int rows, Activation activation,
+    const Matrix *m, int block, const Stored *w, Rows *tiles, const float *steps, int rows, Activation activation,
     int add, float *out, int stride
 ) {
-    const Pair *w = (const Pair *)wide;
     for (int row = 0; row < rows; row += LANES) {
         const Rows *tile = tile_of(tiles, row, depth_of(m->inputs));
         const float *step = steps + row;
@@ -172,8 +189,8 @@ static void multiply(
 ) {
     int depth = depth_of(m->inputs);
     for (int block = 0; block < m->outputs; block += BLOCK) {
-        widen(m->weight + block * depth, BLOCK * depth, wide);
-        block_times_rows(m, block, wide, tiles, steps, rows, activation, 0, out, m->outputs);
+        const Stored *w = stored(m->weight + block * depth, BLOCK * depth, wide);
+        block_times_rows(m, block, w, tiles, steps, rows, activation, 0, out, m->outputs);
     }
 }
 
@@ -198,7 +215,7 @@ EXPORT void linear(
 //   c(t) = sigmoid(f) c(t-1) + sigmoid(i) tanh(g)
 //   h(t) = sigmoid(o) tanh(c(t))
 // Cost: W x is done CHUNK rows at a time, at a product's full rate. R h reads all of R for every frame, whatever B is
-// up to LANES, so few sequences waste it. R is widened once per call.
+// up to LANES, so few sequences waste it. R is made ready once per call.
 // x: float (B, frames, inputs); h, c: float (B, width), the state, replaced by the new one.
 // out: float (B, frames, width), `stride` floats from frame to frame.
 // gates: scratch of CHUNK * 4 * width floats; tiles, wide, wide_recurrent: of CHUNK * depth, BLOCK * depth and
@@ -211,7 +228,7 @@ EXPORT void lstm(
     Matrix projection = {weight, scale, bias, GATES * width, inputs};
     Matrix recurrence = {recurrent, recurrent_scale, 0, GATES * width, width};
     int depth = depth_of(width), blocks = (GATES * width + BLOCK - 1) / BLOCK;
-    widen(recurrent, blocks * BLOCK * depth, wide_recurrent);
+    const Stored *every = stored(recurrent, blocks * BLOCK * depth, wide_recurrent);
     float steps[CHUNK];
     int together = CHUNK / sequences; // frames projected at a time
     for (int start = 0; start < frames; start += together) {
@@ -229,7 +246,7 @@ EXPORT void lstm(
             for (int s = 0; s < sequences; s++)
                 steps[s] = quantize(h + s * width, width, s % LANES, tile_of(tiles, s, depth));
             for (int block = 0; block < GATES * width; block += BLOCK) {
-                const int16_t *w = wide_recurrent + block * depth;
+                const Stored *w = every + block * depth;
                 block_times_rows(&recurrence, block, w, tiles, steps, sequences, NONE, 1, now, GATES * width);
             }
             for (int s = 0; s < sequences; s++) {
@@ -283,10 +300,10 @@ INLINE void interleave(Floats re, Floats im, Floats *to) {
 }
 
 // Add to a source's covariance in four bins, for masks a and b of the left x and the right y.
-INLINE void add_covariance(Floats a, Floats b, const Floats *x, const Floats *y, v128_t fresh, float *model, int bins) {
+INLINE void add_covariance(Floats a, Floats b, const Floats *x, const Floats *y, Ints fresh, float *model, int bins) {
     Floats xr = even(x), xi = odd(x), yr = even(y), yi = odd(y);
-    a = (Floats)wasm_v128_and((v128_t)a, fresh);
-    b = (Floats)wasm_v128_and((v128_t)b, fresh);
+    a = (Floats)((Ints)a & fresh);
+    b = (Floats)((Ints)b & fresh);
     Floats both = a * b;
     *(Floats *)model += a * a * (xr * xr + xi * xi);
     *(Floats *)(model + bins) += b * b * (yr * yr + yi * yi);
@@ -301,7 +318,7 @@ EXPORT void wiener_model(
 ) {
     const float epsilon = 1e-10f;
     int sources = targets + complete;
-    v128_t peaks = wasm_f32x4_splat(0);
+    Floats peaks = splat(0);
     for (int i = 0; i < sources * COVARIANCE * bins; i++)
         model[i] = 0;
     for (int source = 0; source < sources; source++)
@@ -309,7 +326,7 @@ EXPORT void wiener_model(
             for (int block = 0; block < bins; block += 4) {
                 // Some of the last bins come twice; they are added once.
                 int f = block + 4 <= bins ? block : bins - 4;
-                v128_t fresh = wasm_i32x4_ge(wasm_i32x4_const(0, 1, 2, 3), wasm_i32x4_splat(block - f));
+                Ints fresh = (Ints){0, 1, 2, 3} >= block - f;
                 const Floats *x = (const Floats *)(mixture + t * 4 * bins + 2 * f);
                 const Floats *y = (const Floats *)(mixture + (t * 2 + 1) * 2 * bins + 2 * f);
                 const float *mask = masks + (source * frames + t) * 2 * bins + f;
@@ -318,7 +335,7 @@ EXPORT void wiener_model(
                     a = *(const Floats *)mask;
                     b = *(const Floats *)(mask + bins);
                 } else {
-                    a = b = (Floats)wasm_f32x4_splat(1);
+                    a = b = splat(1);
                     for (int j = 0; j < targets; j++) {
                         mask -= frames * 2 * bins;
                         a -= *(const Floats *)mask;
@@ -331,12 +348,11 @@ EXPORT void wiener_model(
         for (int block = 0; block < bins; block += 4) {
             const Floats *x = (const Floats *)(mixture + i * 2 * bins + 2 * (block + 4 <= bins ? block : bins - 4));
             Floats re = even(x), im = odd(x);
-            // pmax gives its first operand where the second is no number.
-            peaks = wasm_f32x4_pmax(peaks, (v128_t)(re * re + im * im));
+            peaks = larger_of(peaks, re * re + im * im);
         }
     float peak = 0;
     for (int lane = 0; lane < 4; lane++)
-        peak = larger(peak, ((Floats)peaks)[lane]);
+        peak = larger(peak, peaks[lane]);
     float level = larger(1, __builtin_sqrtf(peak) / 10), inverse = 1 / level;
     model[sources * COVARIANCE * bins] = level;
     for (int source = 0; source < sources; source++) {
@@ -353,7 +369,7 @@ EXPORT void wiener_model(
 }
 
 // 1 where both are zero.
-INLINE Floats one_at_zero(Floats re, Floats im) { return (Floats)((re == 0) & (im == 0) & (Ints)wasm_f32x4_splat(1)); }
+INLINE Floats one_at_zero(Floats re, Floats im) { return (Floats)((re == 0) & (im == 0) & (Ints)splat(1)); }
 
 // Add a source of a power to the mixture's covariance in four bins.
 INLINE void add_source(Floats power, const float *s, int bins, Floats *left, Floats *right, Floats *re, Floats *im) {
@@ -381,7 +397,7 @@ EXPORT void wiener_filter(
             Floats l = 0.5f * inverse * inverse * (xr * xr + xi * xi);
             Floats r = 0.5f * inverse * inverse * (yr * yr + yi * yi);
             // The mixture's covariance as the model has it: [[left, re + i im], [re - i im, right]]
-            Floats left = (Floats)wasm_f32x4_splat(root_epsilon), right = left, re = left - left, im = re;
+            Floats left = splat(root_epsilon), right = left, re = left - left, im = re;
             Floats a_sum = re, b_sum = re;
             for (int j = 0; j < targets; j++) {
                 const float *mask = masks + (j * frames + t) * 2 * bins + f, *s = model + j * COVARIANCE * bins + f;
@@ -400,7 +416,7 @@ EXPORT void wiener_filter(
             // C^-1 x by elimination, and not with the determinant: see reference.py. (u, v) is C^-1 x, left and right.
             Floats over = 1 / left, pr = re * over, pi = im * over;
             Floats rest = right - pr * re - pi * im, least = root_epsilon * (1 + (right - root_epsilon) * over);
-            Floats under = 1 / (Floats)wasm_f32x4_pmax((v128_t)least, (v128_t)rest);
+            Floats under = 1 / larger_of(least, rest);
             Floats vr = under * (gr - pr * fr - pi * xi), vi = under * (yi - pr * xi + pi * fr);
             Floats ur = over * (fr - re * vr + im * vi), ui = over * (xi - re * vi - im * vr);
             for (int j = 0; j < targets; j++) {
@@ -438,17 +454,18 @@ EXPORT void wiener_filter(
 }
 
 // Four signals are transformed in lockstep, one per lane: a vector holds the same sample of all four.
-typedef struct { v128_t re, im; } Complex;
+typedef struct { Floats re, im; } Complex;
 
-INLINE Complex plus(Complex a, Complex b) { return (Complex){wasm_f32x4_add(a.re, b.re), wasm_f32x4_add(a.im, b.im)}; }
-INLINE Complex minus(Complex a, Complex b) { return (Complex){wasm_f32x4_sub(a.re, b.re), wasm_f32x4_sub(a.im, b.im)}; }
+INLINE Complex plus(Complex a, Complex b) { return (Complex){a.re + b.re, a.im + b.im}; }
+INLINE Complex minus(Complex a, Complex b) { return (Complex){a.re - b.re, a.im - b.im}; }
 INLINE Complex times(Complex a, const float *w) {
-    v128_t re = wasm_f32x4_splat(w[0]), im = wasm_f32x4_splat(w[1]);
-    return (Complex){
-        wasm_f32x4_sub(wasm_f32x4_mul(a.re, re), wasm_f32x4_mul(a.im, im)),
-        wasm_f32x4_add(wasm_f32x4_mul(a.re, im), wasm_f32x4_mul(a.im, re)),
-    };
+    return (Complex){a.re * w[0] - a.im * w[1], a.re * w[1] + a.im * w[0]};
 }
+
+// Two floats, of the last bin.
+typedef float Two __attribute__((vector_size(8), aligned(4)));
+INLINE Two two_of(Floats x) { return __builtin_shufflevector(x, x, 0, 1); }
+INLINE Floats two_at(const float *from) { return __builtin_shufflevector(*(const Two *)from, (Two){0}, 0, 1, 2, 3); }
 
 // Fourier transform by Stockham's algorithm: radix 4, with a last step of radix 2 where log2(n) is odd. Each step
 // writes to the other buffer, in order, so no bits are reversed.
@@ -466,7 +483,7 @@ static Complex *fourier(Complex *x, Complex *y, int n, const float *roots) {
                 Complex a = from[0], b = from[stride * quarter];
                 Complex c = from[stride * 2 * quarter], d = from[stride * 3 * quarter];
                 Complex even = plus(a, c), odd = minus(a, c), sum = plus(b, d), difference = minus(b, d);
-                Complex turned = {difference.im, wasm_f32x4_neg(difference.re)}; // times -i
+                Complex turned = {difference.im, -difference.re}; // times -i
                 to[0] = plus(even, sum);
                 to[stride] = times(plus(odd, turned), w);
                 to[2 * stride] = times(minus(even, sum), w2);
@@ -501,39 +518,38 @@ EXPORT void spectrum(
         int lanes = frames - t < 4 ? frames - t : 4;
         Complex *x = work;
         for (int i = 0; i < n; i += 4) {
-            v128_t w = wasm_v128_load(window + i), left[4], right[4];
+            Floats w = floats_at(window + i), left[4], right[4];
             for (int lane = 0; lane < 4; lane++) {
                 // Lanes without a frame repeat the last one; they aren't written.
                 const float *from = audio + (t + (lane < lanes ? lane : lanes - 1)) * hop + i;
-                left[lane] = wasm_f32x4_mul(wasm_v128_load(from), w);
-                right[lane] = wasm_f32x4_mul(wasm_v128_load(from + samples), w);
+                left[lane] = floats_at(from) * w;
+                right[lane] = floats_at(from + samples) * w;
             }
-            transpose(left);
-            transpose(right);
+            transpose((Ints *)left);
+            transpose((Ints *)right);
             for (int k = 0; k < 4; k++)
                 x[i + k] = (Complex){left[k], right[k]};
         }
         Complex *z = fourier(x, work + n, n, roots);
-        v128_t half = wasm_f32x4_splat(0.5f);
         for (int k = 0; k < bins; k += 2) {
-            v128_t left[4], right[4];
+            Floats left[4], right[4];
             for (int i = 0; i < 2; i++) {
                 Complex a = z[(k + i) & (n - 1)], b = z[(n - k - i) & (n - 1)];
-                left[2 * i] = wasm_f32x4_mul(half, wasm_f32x4_add(a.re, b.re));
-                left[2 * i + 1] = wasm_f32x4_mul(half, wasm_f32x4_sub(a.im, b.im));
-                right[2 * i] = wasm_f32x4_mul(half, wasm_f32x4_add(a.im, b.im));
-                right[2 * i + 1] = wasm_f32x4_mul(half, wasm_f32x4_sub(b.re, a.re));
+                left[2 * i] = 0.5f * (a.re + b.re);
+                left[2 * i + 1] = 0.5f * (a.im - b.im);
+                right[2 * i] = 0.5f * (a.im + b.im);
+                right[2 * i + 1] = 0.5f * (b.re - a.re);
             }
-            transpose(left);
-            transpose(right);
+            transpose((Ints *)left);
+            transpose((Ints *)right);
             for (int lane = 0; lane < lanes; lane++) {
                 float *to = out + ((t + lane) * 2 * bins + k) * 2;
                 if (k + 1 < bins) {
-                    wasm_v128_store(to, left[lane]);
-                    wasm_v128_store(to + 2 * bins, right[lane]);
+                    *(Floats *)to = left[lane];
+                    *(Floats *)(to + 2 * bins) = right[lane];
                 } else {
-                    wasm_v128_store64_lane(to, left[lane], 0);
-                    wasm_v128_store64_lane(to + 2 * bins, right[lane], 0);
+                    *(Two *)to = two_of(left[lane]);
+                    *(Two *)(to + 2 * bins) = two_of(right[lane]);
                 }
             }
         }
@@ -548,44 +564,44 @@ EXPORT void overlap_add(
     int samples, Complex *work
 ) {
     int bins = n / 2 + 1;
-    v128_t zero = wasm_f32x4_splat(0), scale = wasm_f32x4_splat(1 / (float)n);
+    float scale = 1 / (float)n;
     for (int t = 0; t < frames; t += 4) {
         int lanes = frames - t < 4 ? frames - t : 4;
         Complex *x = work;
         for (int k = 0; k < bins; k += 2) {
-            v128_t left[4], right[4];
+            Floats left[4], right[4];
             for (int lane = 0; lane < 4; lane++) {
                 const float *from = spectra + ((t + (lane < lanes ? lane : lanes - 1)) * 2 * bins + k) * 2;
                 int whole = k + 1 < bins;
-                left[lane] = whole ? wasm_v128_load(from) : wasm_v128_load64_zero(from);
-                right[lane] = whole ? wasm_v128_load(from + 2 * bins) : wasm_v128_load64_zero(from + 2 * bins);
+                left[lane] = whole ? floats_at(from) : two_at(from);
+                right[lane] = whole ? floats_at(from + 2 * bins) : two_at(from + 2 * bins);
             }
-            transpose(left);
-            transpose(right);
+            transpose((Ints *)left);
+            transpose((Ints *)right);
             for (int i = 0; i < 2 && k + i < bins; i++) {
                 Complex l = {left[2 * i], left[2 * i + 1]}, r = {right[2 * i], right[2 * i + 1]};
                 if (k + i == 0 || k + i == n / 2)
-                    l.im = r.im = zero; // a real signal's spectrum is real there
+                    l.im = r.im = splat(0); // a real signal's spectrum is real there
                 // Real and imaginary part are swapped, before and after: that turns the transform into its inverse.
-                x[k + i] = (Complex){wasm_f32x4_add(l.im, r.re), wasm_f32x4_sub(l.re, r.im)};
+                x[k + i] = (Complex){l.im + r.re, l.re - r.im};
                 if (k + i > 0 && k + i < n / 2)
-                    x[n - k - i] = (Complex){wasm_f32x4_sub(r.re, l.im), wasm_f32x4_add(l.re, r.im)};
+                    x[n - k - i] = (Complex){r.re - l.im, l.re + r.im};
             }
         }
         Complex *z = fourier(x, work + n, n, roots);
         for (int i = 0; i < n; i += 4) {
-            v128_t w = wasm_f32x4_mul(scale, wasm_v128_load(window + i)), left[4], right[4];
+            Floats w = scale * floats_at(window + i), left[4], right[4];
             for (int k = 0; k < 4; k++) {
                 left[k] = z[i + k].im;
                 right[k] = z[i + k].re;
             }
-            transpose(left);
-            transpose(right);
+            transpose((Ints *)left);
+            transpose((Ints *)right);
             for (int lane = 0; lane < lanes; lane++) {
                 float *to = audio + (t + lane) * hop + i;
-                wasm_v128_store(to, wasm_f32x4_add(wasm_v128_load(to), wasm_f32x4_mul(left[lane], w)));
+                *(Floats *)to += left[lane] * w;
                 to += samples;
-                wasm_v128_store(to, wasm_f32x4_add(wasm_v128_load(to), wasm_f32x4_mul(right[lane], w)));
+                *(Floats *)to += right[lane] * w;
             }
         }
     }
@@ -595,24 +611,21 @@ EXPORT void overlap_add(
 // Cost: two loads and a store for 4 frames; with `peaks` less than 1 ms for a second of all stems.
 // audio: float (2, samples), `stride` floats from left to right.
 EXPORT int to_int16(const float *audio, int stride, int samples, int16_t *out) {
-    Floats full = (Floats)wasm_f32x4_splat(32768);
+    Floats full = splat(32768);
     Ints loud = {0};
     for (int i = 0; i < samples; i += 4, out += 8) {
         int some = samples - i;
-        Floats left = (Floats)wasm_f32x4_nearest((v128_t)(take(audio + i, some) * full));
-        Floats right = (Floats)wasm_f32x4_nearest((v128_t)(take(audio + stride + i, some) * full));
+        Floats left = __builtin_elementwise_roundeven(take(audio + i, some) * full);
+        Floats right = __builtin_elementwise_roundeven(take(audio + stride + i, some) * full);
         loud -= ((left > full) | (left < -full)) + ((right > full) | (right < -full));
-        v128_t l = wasm_i32x4_trunc_sat_f32x4((v128_t)left), r = wasm_i32x4_trunc_sat_f32x4((v128_t)right);
-        v128_t both = wasm_i16x8_narrow_i32x4(l, r);
-        both = wasm_i16x8_shuffle(both, both, 0, 4, 1, 5, 2, 6, 3, 7);
+        Shorts both = whole_of(left, right);
+        both = __builtin_shufflevector(both, both, 0, 4, 1, 5, 2, 6, 3, 7);
         if (some >= 4) {
-            wasm_v128_store(out, both);
+            *(Shorts *)out = both;
             continue;
         }
-        int16_t rest[8];
-        wasm_v128_store(rest, both);
         for (int k = 0; k < 2 * some; k++)
-            out[k] = rest[k];
+            out[k] = both[k];
     }
     return loud[0] + loud[1] + loud[2] + loud[3];
 }
@@ -621,13 +634,11 @@ EXPORT int to_int16(const float *audio, int stride, int samples, int16_t *out) {
 EXPORT void peaks(const float *audio, int stride, int samples, int step, float *out) {
     for (int start = 0; start < samples; start += step) {
         int end = samples - start < step ? samples : start + step;
-        v128_t peak = wasm_f32x4_splat(0);
+        Floats peak = splat(0);
         for (int i = start; i < end; i += 4) {
-            v128_t left = (v128_t)take(audio + i, end - i), right = (v128_t)take(audio + stride + i, end - i);
-            peak = wasm_f32x4_pmax(peak, wasm_f32x4_abs(left));
-            peak = wasm_f32x4_pmax(peak, wasm_f32x4_abs(right));
+            peak = larger_of(peak, magnitude_of(take(audio + i, end - i)));
+            peak = larger_of(peak, magnitude_of(take(audio + stride + i, end - i)));
         }
-        Floats four = (Floats)peak;
-        *out++ = larger(larger(four[0], four[1]), larger(four[2], four[3]));
+        *out++ = larger(larger(peak[0], peak[1]), larger(peak[2], peak[3]));
     }
 }

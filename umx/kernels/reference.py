@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..signal import stft, wiener
 from ..signal.samples import to_int16
+from ..threads import ONE, Threads
 from ..types import Complex, Float
 from . import Activation
 from .layers import Linear, LstmLayer
@@ -25,6 +26,8 @@ class Numpy:
     """Every product is numpy's. 8-bit weights become float just before their product, so they stay small in memory."""
 
     name = "numpy"
+    threads: Threads = ONE
+    """numpy's products bring threads of their own."""
 
     def pack(self, linear: Linear) -> Linear:
         return linear

@@ -1,9 +1,8 @@
-"""The engine in WebAssembly SIMD: `kernels.c`, loaded into Pyodide as a side module, on numpy's own memory."""
+"""The engine in C, `kernels.c`: compiled for WebAssembly or for processors, it works on numpy's own memory."""
 
 import ctypes
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,14 @@ from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
 from ..signal.stft import hann
+from ..threads import ONE, Threads
 from ..types import Complex, Float
 from . import Activation
 from .layers import Linear, LstmLayer
 from .reference import Numpy
-from .side_module import load
 
-LIBRARY = Path(__file__).with_name("kernels.wasm")
 # As in kernels.c
-BLOCK, CHUNK, COVARIANCE = 8, 128, 4
+CHUNK, COVARIANCE = 128, 4
 FILTERED = 20
 """Frames whose estimates are in memory together."""
 ACTIVATIONS: dict[Activation, int] = {"none": 0, "tanh": 1, "relu": 2}
@@ -31,6 +29,7 @@ INT8, INT16, FLOAT, COMPLEX = (
 )
 STRIDED = ndpointer(np.float32)
 SIGNATURES: dict[str, list[Any]] = {
+    "block_size": [],
     "pack": [INT8, INT, INT, INT8],
     "linear": [FLOAT, INT, INT, INT8, FLOAT, FLOAT, INT, INT, FLOAT, INT16, INT16],
     "lstm": [
@@ -45,19 +44,21 @@ SIGNATURES: dict[str, list[Any]] = {
     "to_int16": [STRIDED, INT, INT, INT16],
     "peaks": [STRIDED, INT, INT, INT, FLOAT],
 }
+RESULTS = {"block_size": INT, "to_int16": INT}
 
 
 class Simd(Numpy):
     """Weights stay 8-bit; activations become 16-bit integers with a scale a row. Sums of products are exact.
 
-    Raises OSError where the library can't be loaded: anywhere but in WebAssembly with SIMD.
+    All libraries give the same bits.
     """
 
     name = "simd"
 
-    def __init__(self, library: Any = None):
-        """library: the functions of `kernels.c`, taking numpy arrays; by default, as Pyodide loads them."""
-        self._library = library or load(LIBRARY, SIGNATURES, {"to_int16": INT})
+    def __init__(self, library: Any, threads: Threads = ONE):
+        """library: the functions of `kernels.c`, taking numpy arrays."""
+        self._library, self.threads = library, threads
+        self._block = library.block_size()
 
     def pack(self, linear: Linear) -> Linear:
         outputs, inputs = linear.weight.shape
@@ -65,7 +66,7 @@ class Simd(Numpy):
             raise TypeError(
                 f"The kernel multiplies with 8-bit weights, not with {linear.weight.dtype}."
             )
-        padded = _up(outputs, BLOCK)
+        padded = _up(outputs, self._block)
         packed = np.empty((padded, _up(inputs, 8)), np.int8)
         self._library.pack(np.ascontiguousarray(linear.weight), outputs, inputs, packed)
         # The kernel reads whole blocks: the views end before their memory does.
@@ -78,7 +79,8 @@ class Simd(Numpy):
         out = np.empty((rows, outputs), np.float32)
         self._library.linear(
             *(x, rows, inputs, layer.weight, layer.scale, layer.bias, outputs),
-            *(ACTIVATIONS[activation], out, _integers(CHUNK, inputs), _integers(BLOCK, inputs)),
+            *(ACTIVATIONS[activation], out, _integers(CHUNK, inputs)),
+            _integers(self._block, inputs),
         )
         return out
 
@@ -97,8 +99,8 @@ class Simd(Numpy):
         self._library.lstm(
             *(x, sequences, frames, inputs, width, first.weight, first.scale, first.bias),
             *(second.weight, second.scale, int(reverse), h, c, out, stride),
-            *(gates, _integers(CHUNK, max(inputs, width)), _integers(BLOCK, inputs)),
-            _integers(_up(4 * width, BLOCK), width),
+            *(gates, _integers(CHUNK, max(inputs, width)), _integers(self._block, inputs)),
+            _integers(_up(4 * width, self._block), width),
         )
         return h, c
 

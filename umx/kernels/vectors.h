@@ -1,39 +1,180 @@
-// What the kernels share: vectors of four floats, the layout of packed weights and rows, activations.
+// What the kernels share: vectors, the layout of packed weights and rows, products of integers, activations.
+//
+// One source for WebAssembly SIMD128, x86-64 (SSE4.2, AVX2, AVX-VNNI, AVX-512 VNNI), ARM's NEON and anything else that
+// clang compiles for. All of them give the same bits: sums of integers are exact, and sums of floats are four lanes
+// wide whatever a target's vectors hold. No multiplication is fused with an addition, which would round once less.
 
 #pragma once
 
 #include <stdint.h>
-#include <wasm_simd128.h>
 
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#elif defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
 #define EXPORT __attribute__((visibility("default")))
+#endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum {
-    BLOCK = 8,  // outputs multiplied at a time; weights are packed in such blocks
-    LANES = 4,  // rows multiplied at a time: 8 vectors of sums, 2 of weights and 1 of activations fit 16 registers
-    CHUNK = 128,  // rows quantised at a time: they stay in the second-level cache while all weights pass by
-};
+// ---- Vectors
 
-// Pair: the weights of two inputs for BLOCK outputs. Rows: the same two inputs of LANES rows.
-typedef struct { int16_t half[2][8]; } Pair;
-typedef struct { int16_t lane[LANES][2]; } Rows;
+// Floats: four of them, at any address. Ints: what comparing two Floats gives. Shorts: eight 16-bit integers.
+typedef float Floats __attribute__((vector_size(16), aligned(4)));
+typedef int32_t Ints __attribute__((vector_size(16), aligned(4)));
+typedef int16_t Shorts __attribute__((vector_size(16), aligned(2)));
 
-// Keeps the compiler from adding up one lane after the other. That takes more registers than there are, and a fifth
-// more time.
-#define KEEP_ORDER(value) __asm__ volatile("" : "+r"(value))
+INLINE Floats splat(float x) { return (Floats){x, x, x, x}; }
+INLINE Floats floats_at(const float *x) { return *(const Floats *)x; }
+INLINE Floats magnitude_of(Floats x) { return __builtin_elementwise_abs(x); }
+INLINE Floats float_of(Ints x) { return __builtin_convertvector(x, Floats); }
+
+// larger_of and smaller_of give a where b is NaN. whole_of: integers of 16 bits nearest to eight floats; those beyond
+// become the first or the last one, NaN becomes 0.
+#if defined(__wasm_simd128__)
+INLINE Floats larger_of(Floats a, Floats b) { return (Floats)wasm_f32x4_pmax((v128_t)a, (v128_t)b); }
+INLINE Floats smaller_of(Floats a, Floats b) { return (Floats)wasm_f32x4_pmin((v128_t)a, (v128_t)b); }
+INLINE Shorts whole_of(Floats low, Floats high) {
+    v128_t first = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest((v128_t)low));
+    v128_t second = wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest((v128_t)high));
+    return (Shorts)wasm_i16x8_narrow_i32x4(first, second);
+}
+#else
+#if defined(__x86_64__)
+// The processor's maximum gives its second operand where one is NaN.
+INLINE Floats larger_of(Floats a, Floats b) { return (Floats)_mm_max_ps((__m128)b, (__m128)a); }
+INLINE Floats smaller_of(Floats a, Floats b) { return (Floats)_mm_min_ps((__m128)b, (__m128)a); }
+#else
+INLINE Floats chosen(Ints where, Floats a, Floats b) { return (Floats)((where & (Ints)a) | (~where & (Ints)b)); }
+INLINE Floats larger_of(Floats a, Floats b) { return chosen(b > a, b, a); }
+INLINE Floats smaller_of(Floats a, Floats b) { return chosen(b < a, b, a); }
+#endif
+INLINE Ints bounded(Floats x) {
+    x = (Floats)((Ints)x & (x == x));
+    x = larger_of(splat(-32768), smaller_of(splat(32767), x));
+    return __builtin_convertvector(__builtin_elementwise_roundeven(x), Ints);
+}
+INLINE Shorts whole_of(Floats low, Floats high) {
+    Shorts a = (Shorts)bounded(low), b = (Shorts)bounded(high);
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+}
+#endif
 
 // max(a, b), ignoring a NaN in b.
 INLINE float larger(float a, float b) { return b > a ? b : a; }
 
-// Floats: four of them, at any address. Ints: what comparing two Floats gives.
-typedef float Floats __attribute__((vector_size(16), aligned(4)));
-typedef int Ints __attribute__((vector_size(16)));
+// Transpose four vectors of four: rows become columns.
+INLINE void transpose(Ints *row) {
+    Ints a = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5), b = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+    Ints c = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7), d = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+    row[0] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    row[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    row[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+    row[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+}
+
+// ---- Products of integers
+
+enum {
+    LANES = 4,  // rows of a tile
+    CHUNK = 128,  // rows quantised at a time: they stay in the second-level cache while all weights pass by
+};
+
+// Rows: the same two inputs of LANES rows. Pair: both of a row at once.
+typedef struct { int16_t lane[LANES][2]; } Rows;
+typedef int32_t Pair __attribute__((may_alias, aligned(2)));
+
+// The tile that holds a row: LANES rows, two inputs of each in turn.
+static Rows *tile_of(Rows *tiles, int row, int depth) { return tiles + row / LANES * (depth / 2); }
+
+// Weights: those of two inputs side by side, for WIDTH outputs. Totals: as many floats.
+// Sums: what the products are added to. plus_products adds the products with a row's two inputs, `totals_of` ends it.
+// Stored: 8-bit weights as inner loops read them. Vectors of 16 bytes want them widened to 16 bits before, since that
+// takes as long as the multiply; wider vectors wait for memory rather, and narrow weights ask less of it.
+#if defined(__AVX512VNNI__)
+enum { WIDTH = 16 };
+typedef int8_t Stored;
+#elif defined(__AVX2__)
+enum { WIDTH = 8 };
+typedef int8_t Stored;
+#else
+enum { WIDTH = 4 };
+typedef int16_t Stored;
+#endif
+typedef int16_t Weights __attribute__((vector_size(4 * WIDTH), aligned(2)));
+typedef int32_t Integers __attribute__((vector_size(4 * WIDTH), aligned(4)));
+typedef float Totals __attribute__((vector_size(4 * WIDTH), aligned(4)));
+
+#if defined(__aarch64__)
+// Both products of an output are summed apart: that takes one instruction for four products, and none to add them up.
+typedef struct { int32x4_t low, high; } Sums;
+typedef int16x8_t Inputs;
+#define KEEP_ORDER(value)
+INLINE Inputs inputs_at(const int16_t *two) { return vreinterpretq_s16_s32(vdupq_n_s32(*(const Pair *)two)); }
+INLINE Sums plus_products(Sums sums, Weights w, Inputs x) {
+    sums.low = vmlal_s16(sums.low, vget_low_s16((int16x8_t)w), vget_low_s16(x));
+    sums.high = vmlal_high_s16(sums.high, (int16x8_t)w, x);
+    return sums;
+}
+INLINE Totals totals_of(Sums sums) { return (Totals)vcvtq_f32_s32(vpaddq_s32(sums.low, sums.high)); }
+#else
+typedef Integers Sums;
+typedef Weights Inputs;
+INLINE Totals totals_of(Sums sums) { return __builtin_convertvector(sums, Totals); }
+#if defined(__AVX512VNNI__)
+#define KEEP_ORDER(value)
+INLINE Inputs inputs_at(const int16_t *two) { return (Inputs)_mm512_set1_epi32(*(const Pair *)two); }
+INLINE Sums plus_products(Sums sums, Weights w, Inputs x) {
+    return (Sums)_mm512_dpwssd_epi32((__m512i)sums, (__m512i)w, (__m512i)x);
+}
+#elif defined(__AVX2__)
+#define KEEP_ORDER(value)
+INLINE Inputs inputs_at(const int16_t *two) { return (Inputs)_mm256_set1_epi32(*(const Pair *)two); }
+INLINE Sums plus_products(Sums sums, Weights w, Inputs x) {
+#if defined(__AVXVNNI__)
+    return (Sums)_mm256_dpwssd_avx_epi32((__m256i)sums, (__m256i)w, (__m256i)x);
+#else
+    return sums + (Sums)_mm256_madd_epi16((__m256i)w, (__m256i)x);
+#endif
+}
+#elif defined(__x86_64__)
+#define KEEP_ORDER(value)
+INLINE Inputs inputs_at(const int16_t *two) { return (Inputs)_mm_set1_epi32(*(const Pair *)two); }
+INLINE Sums plus_products(Sums sums, Weights w, Inputs x) { return sums + (Sums)_mm_madd_epi16((__m128i)w, (__m128i)x); }
+#elif defined(__wasm_simd128__)
+// Keeps the compiler from adding up one lane after the other. That takes more registers than there are, and a fifth
+// more time.
+#define KEEP_ORDER(value) __asm__ volatile("" : "+r"(value))
+INLINE Inputs inputs_at(const int16_t *two) { return (Inputs)wasm_v128_load32_splat(two); }
+INLINE Sums plus_products(Sums sums, Weights w, Inputs x) {
+    return (Sums)wasm_i32x4_add((v128_t)sums, wasm_i32x4_dot_i16x8((v128_t)w, (v128_t)x));
+}
+#else
+#define KEEP_ORDER(value)
+INLINE Inputs inputs_at(const int16_t *two) {
+    return (Inputs){two[0], two[1], two[0], two[1], two[0], two[1], two[0], two[1]};
+}
+INLINE Sums plus_products(Sums sums, Weights w, Inputs x) {
+    for (int k = 0; k < WIDTH; k++)
+        sums[k] += w[2 * k] * x[2 * k] + w[2 * k + 1] * x[2 * k + 1];
+    return sums;
+}
+#endif
+#endif
+
+// ---- Activations
 
 // tanh(x) = x p(x^2) / q(x^2), p and q cubic. The coefficients are the minimax fit of that form to |x| <= 7.5: the
 // error alternates between equal extremes of 1.5e-6, and is 1.8e-6 at most with float32 rounding.
 // Arguments are clamped to +-7.5 first; NaN becomes 7.5.
 INLINE Floats tanh_of(Floats x) {
-    x = (Floats)wasm_f32x4_pmax(wasm_f32x4_splat(-7.5f), wasm_f32x4_pmin(wasm_f32x4_splat(7.5f), (v128_t)x));
+    x = larger_of(splat(-7.5f), smaller_of(splat(7.5f), x));
     Floats y = x * x;
     Floats p = ((3.6628765e-06f * y + 2.2186972e-03f) * y + 1.2235865e-01f) * y + 9.9999291e-01f;
     Floats q = ((1.3610181e-04f * y + 2.0797761e-02f) * y + 4.5566860e-01f) * y + 1.0f;
@@ -42,16 +183,3 @@ INLINE Floats tanh_of(Floats x) {
 
 // Largest error 9e-7.
 INLINE Floats sigmoid_of(Floats x) { return 0.5f * tanh_of(0.5f * x) + 0.5f; }
-
-// The tile that holds a row: LANES rows, two inputs of each in turn.
-static Rows *tile_of(Rows *tiles, int row, int depth) { return tiles + row / LANES * (depth / 2); }
-
-// Transpose four vectors of four: rows become columns.
-INLINE void transpose(v128_t *row) {
-    v128_t a = wasm_i32x4_shuffle(row[0], row[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(row[2], row[3], 0, 4, 1, 5);
-    v128_t c = wasm_i32x4_shuffle(row[0], row[1], 2, 6, 3, 7), d = wasm_i32x4_shuffle(row[2], row[3], 2, 6, 3, 7);
-    row[0] = wasm_i64x2_shuffle(a, b, 0, 2);
-    row[1] = wasm_i64x2_shuffle(a, b, 1, 3);
-    row[2] = wasm_i64x2_shuffle(c, d, 0, 2);
-    row[3] = wasm_i64x2_shuffle(c, d, 1, 3);
-}
