@@ -30,13 +30,16 @@ class Separator:
         engine: Engine | None = None,
         targets: Sequence[str] | None = None,
         residual: bool = False,
+        threads: int | None = None,
     ):
         """targets: those to estimate, all of the model's by default. residual: whether what they leave is one more.
+        threads: how many may work at a time where no engine is given, by default as many as there are cores. Stems
+        are the same to the bit, whatever their number, unless the engine is numpy.
 
-        Raises ValueError for a target that the model doesn't have.
+        Raises ValueError for a target that the model doesn't have, and for less than one thread.
         """
         self.manifest = model.manifest
-        self.engine = engine or choose()
+        self.engine = engine or choose(threads)
         architecture = models.find(self.manifest.architecture)
         self.estimator = architecture.Estimator(self.manifest.network, self.engine)
         self.cutting = self.estimator.cutting
@@ -147,13 +150,14 @@ def separate(
     targets: Sequence[str] | None = None,
     residual: bool = False,
     progress: Progress | None = None,
+    threads: int | None = None,
 ) -> dict[str, Float]:
     """Separate a song into stems: one per target, and karaoke, which is all but the vocals.
 
     audio: (samples,) or (channels, samples), at any sample rate; one channel is given to both sides. Integers are
     divided by the largest number of their type. NaN counts as silence. The array is not changed.
     model: a model's name or folder, see `library.find_model`; targets: those to give, all by default.
-    residual: give what these targets leave of the mixture as "residual", too.
+    residual: give what these targets leave of the mixture as "residual", too. threads: as for `Separator`.
     Returns float32 (2, samples) by name, at the sample rate and length of the input. The stems of all targets sum to
     the mixture, and so do vocals and karaoke. A choice of targets gives the same stems as all of them.
     Raises WeightsError for a model that can't be found or read, ValueError for audio of another shape or type, or a
@@ -163,9 +167,9 @@ def separate(
     channels = signals.to_float(audio)
     signals.make_finite(channels)  # before they are mixed: no gain takes NaN out of a sum
     mixture = signals.to_stereo(channels)
-    separator = Separator(
-        load_model(find_model(model)), targets=targets, residual=residual or bool(targets)
-    )
+    chosen = load_model(find_model(model))
+    apart = residual or bool(targets)
+    separator = Separator(chosen, targets=targets, residual=apart, threads=threads)
     rate = separator.manifest.sample_rate
     estimates = separator.separate(signals.resample(mixture, source_rate, rate), progress)
     if rate != source_rate:

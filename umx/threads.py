@@ -4,6 +4,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -49,6 +50,7 @@ class Threads:
             try:
                 future.set_result(function(item))
             except Exception as error:
+                waiting.clear()  # those before it are at work already, those behind nobody asks for
                 future.set_exception(error)
             return True
 
@@ -73,6 +75,13 @@ class Threads:
         """Call the function with each item, and wait for all."""
         for _ in self.map(function, items):
             pass
+
+
+def parts(count: int, most: int) -> list[slice]:
+    """0 to `count` in as many even slices as there are to be at most."""
+    number = max(1, min(count, most))
+    edges = [count * index // number for index in range(number + 1)]
+    return [slice(*pair) for pair in pairwise(edges)]
 
 
 def cores() -> int:

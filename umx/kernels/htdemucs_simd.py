@@ -7,7 +7,7 @@ import numpy as np
 from numpy.ctypeslib import ndpointer
 from numpy.typing import NDArray
 
-from ..threads import ONE, Threads
+from ..threads import ONE, Threads, parts
 from ..types import Float
 from .htdemucs import Matrix, Norm, Residual, Then
 
@@ -39,6 +39,8 @@ SIGNATURES: dict[str, list[Any]] = {
     ],
 }
 RESULTS = {"block_size": INT}
+WORTH = 1 << 20
+"""Multiply-adds that are worth to be shared among threads."""
 EIGHTS = 8
 """Numbers of channels are multiples of it."""
 
@@ -114,6 +116,19 @@ class Simd:
 
     def product(self, rows: Float, matrix: Matrix, then: Then, out: Float) -> None:
         outer, inner, pieces, piece = rows.shape
+        if outer * inner * pieces * piece * len(matrix.scale) < WORTH:
+            self._product(rows, matrix, then, out)
+            return
+        axis = int(outer < 2 * self._threads.count)
+
+        def multiply(some: slice) -> None:
+            part = (slice(None), some)[1 - axis :]
+            self._product(rows[part], matrix, then, out[part])
+
+        self._threads.run(multiply, parts(rows.shape[axis], self._threads.count))
+
+    def _product(self, rows: Float, matrix: Matrix, then: Then, out: Float) -> None:
+        outer, inner, pieces, piece = rows.shape
         outer_step, inner_step, piece_step, _ = _steps(rows)
         out_outer_step, out_inner_step, _ = _steps(out)
         self._library.product(
@@ -123,6 +138,12 @@ class Simd:
         )
 
     def dconv(self, x: Float, residual: PackedResidual, reach: int) -> None:
+        def add(some: slice) -> None:
+            self._dconv(x[some], residual, reach)
+
+        self._threads.run(add, parts(len(x), self._threads.count))
+
+    def _dconv(self, x: Float, residual: PackedResidual, reach: int) -> None:
         signals, frames, width = x.shape
         frames -= 4
         signal_step, frame_step, _ = _steps(x)
@@ -145,8 +166,16 @@ class Simd:
         self._library.group_norm(x, *x.shape, *norm)
 
     def attend(self, query: Float, key: Float, value: Float, heads: int, out: Float) -> None:
-        queries, keys = len(query), len(key)
         width = query.shape[1] // heads
+
+        def attend(some: slice) -> None:
+            part = (slice(None), slice(some.start * width, some.stop * width))
+            self._attend(query[part], key[part], value[part], width, out[part])
+
+        self._threads.run(attend, parts(heads, self._threads.count))
+
+    def _attend(self, query: Float, key: Float, value: Float, width: int, out: Float) -> None:
+        queries, keys = len(query), len(key)
         padded = -(-keys // KEYS) * KEYS
         columns = -(-width // self._block) * self._block
         sizes = (padded * width, padded * columns, QUERIES * padded)
@@ -155,7 +184,7 @@ class Simd:
         scores = np.empty((QUERIES, padded), np.float32)
         tiles = np.empty((QUERIES, width), np.int16)
         factor = np.empty((QUERIES // LANES, 2, padded // KEYS, LANES), np.float32)
-        for start in range(0, heads * width, width):
+        for start in range(0, query.shape[1], width):
             head = slice(start, start + width)
             q, k, v, to = query[:, head], key[:, head], value[:, head], out[:, head]
             self._library.attend(

@@ -42,30 +42,43 @@ class Estimator:
         shortage = self.network.n_fft - samples
         if shortage > 0:  # reflection needs more than half a frame of audio
             mixture = np.pad(mixture, ((0, 0), (0, 0), (0, shortage)))
-        magnitude = self._magnitude(mixture)
         encoded = []
         done, filtering = 0, FILTERING * len(self.networks)
         work = sum(FIXED + network.size for network in self.networks.values()) + filtering
-        for network in self.networks.values():
-            encoded.append(network.encode(magnitude)[0])
+        for network, output in zip(self.networks.values(), self._encode(mixture), strict=True):
+            encoded.append(output)
             done += FIXED + network.size
             progress(done / work)
-        del magnitude
-        for index, signal in enumerate(mixture):
+
+        def synthesise(index: int) -> Float:
+            return self._synthesise(mixture[index], [e[index] for e in encoded], wanted, samples)
+
+        found = self.engine.threads.map(synthesise, range(len(mixture)))
+        for index in range(len(mixture)):
             estimates = None  # so that those before needn't be in memory beside the new ones
-            estimates = self._synthesise(signal, [e[index] for e in encoded], wanted, samples)
+            estimates = next(found)
             progress((done + filtering * (index + 1) / len(mixture)) / work)
             yield estimates
+
+    def _encode(self, mixture: Float) -> Iterator[Float]:
+        """All layers but the last of one network after the other: float32 (B, frames, hidden_size) each."""
+        magnitude = self._magnitude(mixture)
+        return self.engine.threads.map(
+            lambda network: network.encode(magnitude)[0], self.networks.values()
+        )
 
     def _magnitude(self, mixture: Float) -> Float:
         """What the networks see of B segments: float32 (B, frames, channels, max_bin)."""
         n_fft, hop, max_bin = self.network.n_fft, self.network.hop, self.network.max_bin
         frames = stft.frame_count(mixture.shape[-1], hop)
         out = np.empty((len(mixture), frames, mixture.shape[1], max_bin), np.float32)
-        for index, signal in enumerate(mixture):
+
+        def fill(index: int) -> None:
             # One segment at a time: complex spectra of all of them would be the largest array in memory.
-            spectrum = self.engine.spectrum(stft.pad(signal, n_fft), n_fft, hop)
+            spectrum = self.engine.spectrum(stft.pad(mixture[index], n_fft), n_fft, hop)
             out[index] = self.engine.magnitude(spectrum)[..., :max_bin]
+
+        self.engine.threads.run(fill, range(len(mixture)))
         return out
 
     def _synthesise(

@@ -37,13 +37,17 @@ class Lstm:
         after: State = []
         for directions, before in zip(self.layers, state, strict=True):
             out = np.empty((*x.shape[:2], len(directions) * self.width), np.float32)
-            after.append(
-                [
-                    self.engine.lstm(
-                        x, layer, start, bool(d), out[..., d * self.width : (d + 1) * self.width]
-                    )
-                    for d, (layer, start) in enumerate(zip(directions, before, strict=True))
-                ]
-            )
+
+            def run(
+                d: int,
+                x: Float = x,
+                out: Float = out,
+                directions: Sequence[LstmLayer] = directions,
+                before: Sequence[tuple[Float, Float]] = before,
+            ) -> tuple[Float, Float]:
+                part = out[..., d * self.width : (d + 1) * self.width]
+                return self.engine.lstm(x, directions[d], before[d], bool(d), part)
+
+            after.append(list(self.engine.threads.map(run, range(len(directions)))))
             x = out
         return x, after
