@@ -102,10 +102,10 @@ static void quantize_four(const View *v, int row, int count, int levels, Rows *t
         }
 }
 
-// Add the products of BLOCK outputs and `count` tiles of rows, `step` apart, to sums of 32 bits, for `depth` inputs.
+// Add the products of BLOCK outputs and TILES tiles of rows, `step` apart, to sums of 32 bits, for `depth` inputs.
 // Cost: in WebAssembly two inputs take 2 loads of weights and, for each lane, 1 load, 2 dot products and 2 additions; 47
 // to 50 G multiply-adds a second.
-INLINE void dot(const int16_t *w, const Rows *tile, int step, int count, int depth, Sums sums[ROWS][PARTS]) {
+INLINE void dot(const int16_t *w, const Rows *tile, int step, int depth, Sums sums[ROWS][PARTS]) {
 #pragma clang loop unroll_count(2)
     for (int i = 0; i < depth; i += 2, w += 2 * BLOCK, tile++) {
         KEEP_ORDER(w);
@@ -113,10 +113,13 @@ INLINE void dot(const int16_t *w, const Rows *tile, int step, int count, int dep
         Weights weights[PARTS];
         for (int part = 0; part < PARTS; part++)
             weights[part] = *(const Weights *)(w + 2 * WIDTH * part);
-        for (int row = 0; row < count * LANES; row++) {
+        UNROLL
+        for (int row = 0; row < ROWS; row++) {
             Inputs x = inputs_at(tile[row / LANES * step].lane[row % LANES]);
+            UNROLL
             for (int part = 0; part < PARTS; part++)
                 sums[row][part] = plus_products(sums[row][part], weights[part], x);
+            UNROLL
             for (int part = 0; part < PARTS; part++)
                 KEEP_ORDER(sums[row][part]);
         }
@@ -172,10 +175,12 @@ INLINE void block_times_rows(
                 total[lane][part] = (Totals){0};
         for (int i = 0; i < depth; i += FLUSH) {
             Sums sums[ROWS][PARTS];
+            UNROLL
             for (int lane = 0; lane < ROWS; lane++)
                 for (int part = 0; part < PARTS; part++)
                     sums[lane][part] = (Sums){0};
-            dot(w + i * BLOCK, tiles + i / 2, depth / 2, TILES, depth - i < FLUSH ? depth - i : FLUSH, sums);
+            dot(w + i * BLOCK, tiles + i / 2, depth / 2, depth - i < FLUSH ? depth - i : FLUSH, sums);
+            UNROLL
             for (int lane = 0; lane < ROWS; lane++)
                 for (int part = 0; part < PARTS; part++)
                     total[lane][part] += totals_of(sums[lane][part]);
@@ -510,10 +515,12 @@ EXPORT void attend(
         for (int block = 0; block < keys; block += BLOCK)
             for (int i = 0; i < count; i += ROWS) {
                 Sums sums[ROWS][PARTS];
+                UNROLL
                 for (int row = 0; row < ROWS; row++)
                     for (int part = 0; part < PARTS; part++)
                         sums[row][part] = (Sums){0};
-                dot(packed_keys + block * width, tile_of(tiles, i, width), width / 2, TILES, width, sums);
+                dot(packed_keys + block * width, tile_of(tiles, i, width), width / 2, width, sums);
+                UNROLL
                 for (int row = 0; row < ROWS; row++)
                     for (int part = 0; part < PARTS; part++) {
                         int key = block + WIDTH * part;
@@ -535,13 +542,15 @@ EXPORT void attend(
                         total[row][part] = (Totals){0};
                 for (int block = 0; block < blocks; block++) {
                     Sums sums[ROWS][PARTS];
+                    UNROLL
                     for (int row = 0; row < ROWS; row++)
                         for (int part = 0; part < PARTS; part++)
                             sums[row][part] = (Sums){0};
                     const int16_t *values = packed_values + block * KEYS * columns + channel * KEYS;
-                    dot(values, p + block * KEYS / 2, padded / 2, TILES, KEYS, sums);
+                    dot(values, p + block * KEYS / 2, padded / 2, KEYS, sums);
                     for (int part = 0; part < PARTS; part++) {
                         Totals by = *(const Totals *)(value_scale + block * columns + channel + WIDTH * part);
+                        UNROLL
                         for (int row = 0; row < ROWS; row++)
                             total[row][part] += totals_of(sums[row][part]) *
                                 (by * factor[row / LANES * 2 * blocks + block][row % LANES]);
