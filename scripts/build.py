@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
 
+from scripts.common.about import ABOUT, write_about
 from scripts.common.environment import ROOT
 from scripts.common.index import check, models, write_index
 from scripts.common.wheel import build_wheel
@@ -35,15 +36,16 @@ NO_PART = shutil.ignore_patterns("__pycache__", "*.part", SERVICE_WORKER)
 
 
 def left_out(folder: str, names: list[str]) -> set[str]:
-    """Names in a folder that are no part of the site. A model's card is a part of it, the list of shims isn't."""
-    notes = {"README.md"} if Path(folder).name == "shims" else set()
-    return NO_PART(folder, names) | notes
+    """Names in a folder that are no part of the site: a model's card is a part of it, the list of shims isn't."""
+    sources = {"shims": {"README.md"}, "about": {"languages"}}.get(Path(folder).name, set())
+    return NO_PART(folder, names) | sources
 
 
 def prepare() -> None:
     """Bring everything that the page needs beside its sources. Ends the script where a model is damaged."""
     vendor()
     build_wheel()
+    write_about()
     try:
         write_index(ROOT / "weights")
         check(ROOT / "weights")
@@ -79,6 +81,11 @@ def adapt(site: Path, title: str, link: str, allow_umxl: bool) -> None:
         manifest = site / "app" / "look" / "site.webmanifest"
         names = {"name": title, "short_name": title}
         manifest.write_text(json.dumps(json.loads(manifest.read_text()) | names, indent=2) + "\n")
+        for about in (site / ABOUT).rglob("*.html"):
+            text = about.read_text("utf-8")
+            about.write_text(
+                text.replace(">umx</a></p>", f">{html.escape(title)}</a></p>"), "utf-8"
+            )
     if link:
         before, _, rest = page.partition(BRAND)
         name, _, after = rest.partition("<")

@@ -317,3 +317,17 @@ def test_page_without_service_workers(
         assert len(separate(page)) == 5
         assert not page.locator("#offline").is_visible()
     browser.close()
+
+
+def test_the_page_about_the_page_needs_no_server(
+    site: Path, open_page: Callable[..., Page]
+) -> None:
+    with serving(server(site)) as url:
+        page = open_page(url)
+        expect_kept(page)
+    page.goto(url + "app/about/de.html")
+    expect(page.locator("h1")).to_have_text("Wie diese Seite Lieder zerlegt")
+    page.locator(".notes a").first.click()
+    expect(page.locator("h1")).to_have_text("Segments and their overlap")
+    shown = "getComputedStyle(document.querySelector('.back')).display"
+    assert page.evaluate(shown) == "inline-block"  # by the style sheet

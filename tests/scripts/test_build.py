@@ -179,6 +179,29 @@ def test_the_web_app_manifest_s_icons_are_there(site: Path) -> None:
         assert (path.parent / icon["src"]).is_file()
 
 
+def test_links_of_the_pages_about_the_page_lead_somewhere(site: Path) -> None:
+    pages = sorted((site / "app" / "about").rglob("*.html"))
+    assert {path.stem for path in (build.ROOT / "docs").glob("*.md")} < {p.stem for p in pages}
+    for path in pages:
+        page = Page()
+        page.feed(path.read_text("utf-8"))
+        for link in page.links:
+            name, _, place = str(link).partition("#")
+            if "://" not in name:
+                target = path.parent / name if name else path
+                assert target.is_file(), f"{link} in {path}"
+                assert not place or f'id="{place}"' in target.read_text("utf-8")
+
+
+def test_notes_have_their_tables_and_code_as_they_are(site: Path) -> None:
+    notes = site / "app" / "about" / "notes"
+    text = (notes / "benchmark.html").read_text("utf-8")
+    rows = (build.ROOT / "docs" / "benchmark.md").read_text("utf-8").count("\n| ")
+    assert text.count("<tr>") == rows - text.count("<table>")  # without the lines below heads
+    code = (notes / "hosting.html").read_text("utf-8")
+    assert "location ~ \\.mjs$ {\n        types { text/javascript mjs; }" in code
+
+
 def test_the_service_worker_knows_every_file(site: Path) -> None:
     script = (site / "service-worker.js").read_text()
     listed = json.loads(script.removeprefix("const FILES = ").partition(";\n")[0])
@@ -280,6 +303,9 @@ def test_a_site_has_its_owner_s_title_and_link(stand_in: Path, tmp_path: Path) -
     assert page.texts["title"] == title
     assert page.texts["a"] == title
     assert link in page.links
+    about = Page()
+    about.feed(built["app/about/index.html"].decode())
+    assert about.texts["a"] == title
     manifest = json.loads(built["app/look/site.webmanifest"])
     assert (manifest["name"], manifest["short_name"]) == (title, title)
     assert hashlib.sha256(built["index.html"]).hexdigest() in built["service-worker.js"].decode()
@@ -402,7 +428,7 @@ def test_the_index_names_a_damaged_model(tmp_path: Path, damage: str) -> None:
 def test_a_damaged_model_ends_a_build_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, damage: bytes | None
 ) -> None:
-    for elsewhere in ("vendor", "build_wheel"):
+    for elsewhere in ("vendor", "build_wheel", "write_about"):
         monkeypatch.setattr(build, elsewhere, lambda: None)
     monkeypatch.setattr(build, "ROOT", tmp_path)
     weights = tmp_path / "weights"

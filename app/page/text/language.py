@@ -32,6 +32,7 @@ async def speak():
         return  # English it is
     js.document.documentElement.lang = name
     js.document.title = tr(js.document.title)
+    js.document.getElementById("about").href = "app/about/{}.html".format(name)
     translate(js.document.head)
     translate(js.document.body)
     for template in js.document.querySelectorAll("template"):
