@@ -14,6 +14,22 @@ from js import (
 from pyscript.ffi import create_proxy, to_js
 
 
+def url(blob):
+    """A Blob's address, until `let_go`."""
+    return URL.createObjectURL(blob)
+
+
+def let_go(address):
+    URL.revokeObjectURL(address)
+
+
+def download(name, address):
+    """Have the browser save what is at an address under a name."""
+    link = document.createElement("a")
+    link.href, link.download = address, name
+    link.click()
+
+
 def address(path):
     """The URL of a file of the site, by its path."""
     return URL.new(path, document.baseURI).href

@@ -398,3 +398,29 @@ def test_folder_is_offered_only_where_the_browser_has_it(visit: Callable) -> Non
     expect_state(page, "done")
     expect(page.get_by_role("button", name="All into a folder")).to_be_hidden()
     expect(page.get_by_role("button", name="All stems (zip): song")).to_be_visible()
+
+
+def test_all_songs_as_one_zip_with_a_folder_a_song(page: Page, tmp_path: Path) -> None:
+    control = page.get_by_role("button", name="All songs (zip)")
+    sounds = {"first": compose(1), "Song": -compose(1), "song": 0 * compose(1)}
+    titles = {"first": {"title": "a/b"}}
+    for number, (name, sound) in enumerate(sounds.items()):
+        drop(page, (f"{name}.wav", tagged(sound, "WAV", **titles.get(name, {}))))
+        expect_state(page, "done")
+        expect(control).to_be_visible(visible=number > 0)
+    archive = zipfile.ZipFile(download(page, control, tmp_path))
+    stems = ["vocals", "drums", "bass", "melody", "karaoke"]
+    songs = {"song": "song", "Song (2)": "Song", "a_b": "a_b"}
+    names = [f"{folder}/{name} - {stem}.wav" for folder, name in songs.items() for stem in stems]
+    assert archive.filename and archive.filename.endswith("Stems of 3 songs.zip")
+    assert archive.namelist() == names
+
+    def mix(folder: str) -> Sound:
+        some = [name for name in names if name.startswith(folder + "/") and "karaoke" not in name]
+        return sum(read(io.BytesIO(archive.read(name))) for name in some)
+
+    for folder, sound in zip(songs, reversed(sounds.values()), strict=True):
+        assert np.abs(mix(folder) - sound).max() < 4 / 2**15
+    for _ in range(2):
+        page.locator(".remove").first.click()
+    expect(control).to_be_hidden()

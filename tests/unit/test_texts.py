@@ -25,7 +25,7 @@ FROM_WORKERS = [
 CODE = re.compile(r"(weights|convert)\.[a-z-]+")
 """Errors that visitors may come to see; those of other kinds mean a fault of the site's and stay in English."""
 SPOKEN = ("aria-label", "title")
-SAME = {"umx", "❚❚"}
+SAME = {"umx", "❚❚", "stem.mp4"}
 """What is the same in every language."""
 
 

@@ -21,12 +21,17 @@ LONGEST = 220
 """Bytes of a title in a file's name, at most. Most systems allow 255 for the whole name."""
 
 
-def file_name(title, ending):
-    """The name of a file: a song's title and an ending."""
+def file_title(title):
+    """A song's title as the beginning of a file's name."""
     letters = ["_" if letter in FORBIDDEN or letter < " " else letter for letter in title]
     while len("".join(letters).encode()) > LONGEST:
         letters.pop()
-    return "".join(letters) + " - " + ending
+    return "".join(letters)
+
+
+def file_name(title, ending):
+    """The name of a file: a song's title and an ending."""
+    return file_title(title) + " - " + ending
 
 
 async def prepare(song):
@@ -157,19 +162,8 @@ async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1):
     """
     form, kind = Form(song), song.kind
     begin, end = loop or (0, song.length)
-    gains, pans = [mix[stem][0] for stem in mix], [mix[stem][1] for stem in mix]
-    work = []
-    for start, samples, blobs in song.in_song_order():
-        first, last = max(begin - start, 0), min(end - start, samples)
-        if first < last:
-            some = [part_of(blobs[stem], first, last, kind) for stem in mix]
-            work.append(mixed_piece(pool, some, gains, pans, kind))
-    # All pieces are asked for at once, so that they get ahead of the next batch of a song at work.
-    answers = await asyncio.gather(*work, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    sound = [part for part, _ in answers], end - begin, kind
+    parts, loud = await summed(song, pool, mix, begin, end)
+    sound = parts, end - begin, kind
     if speed != 1:
         media = await media_library.library()
         samples, count = await pitch.at_speed(media, *sound, speed)
@@ -177,7 +171,24 @@ async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1):
     if form.needs_library(sound[2]):
         await media_library.library_for(FORMATS[form.name])
     name, blob = await file_of(song, form, name, sound, on_progress)
-    return name, blob, sum(count for _, count in answers)
+    return name, blob, loud
+
+
+async def summed(song, pool, mix, begin, end):
+    """The sum of some stems from one sample to another: Blobs of its samples, and how many were too loud."""
+    gains, pans = [mix[stem][0] for stem in mix], [mix[stem][1] for stem in mix]
+    work = []
+    for start, samples, blobs in song.in_song_order():
+        first, last = max(begin - start, 0), min(end - start, samples)
+        if first < last:
+            some = [part_of(blobs[stem], first, last, song.kind) for stem in mix]
+            work.append(mixed_piece(pool, some, gains, pans, song.kind))
+    # All pieces are asked for at once, so that they get ahead of the next batch of a song at work.
+    answers = await asyncio.gather(*work, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return [part for part, _ in answers], sum([count for _, count in answers])
 
 
 def part_of(blob, first, last, kind):

@@ -40,31 +40,45 @@ async def encoded(parts, length, kind, name, rate, frames, tags, on_progress):
     # The library writes two kinds of tags into WAV files; only ID3 has all letters.
     options = {"metadataFormat": "id3"} if form.container == "Wav" else {}
     container = getattr(library, form.container + "OutputFormat").new(to_js(options))
+    tracks, size = [(parts, {})], (rate, frames)
+    data = await content(library, container, form, tracks, length, kind, *size, tags, on_progress)
+    return js.Blob.new(to_js([data]), to_js({"type": container.mimeType}))
+
+
+async def content(library, container, form, tracks, length, kind, rate, frames, tags, on_progress):
+    """A file's bytes, an ArrayBuffer.
+
+    container: the library's output format. form: a Format. tracks: of each, its parts as `encoded` takes them and its
+    metadata as the library does. The rest: see `encoded`.
+    """
     target = library.BufferTarget.new()
     output = library.Output.new(to_js({"format": container, "target": target}))
     config = {"codec": form.codec}
     if form.bitrate:
         config["bitrate"] = form.bitrate
-    source = library.AudioSampleSource.new(to_js(config))
-    output.addAudioTrack(source)
+    sources = []
+    for parts, facts in tracks:
+        source = library.AudioSampleSource.new(to_js(config))
+        output.addAudioTrack(source, to_js(facts))
+        sources.append((source, js.Blob.new(to_js(parts))))
     output.setMetadataTags(to_js(tags))
-    samples = js.Blob.new(to_js(parts))
     try:
         await settle(output.start())
         for begin, first, count in stretches(rate, frames):
             on_progress(first / frames)
-            if rate == SAMPLE_RATE and kind == form.kind == "16":
-                some = await as_kept(library, samples, first, count)
-            else:
-                planes = await resampled(samples, length, kind, begin, rate, count)
-                some = sample(library, planes, first, rate, form.kind)
-            await settle(source.add(some))
-            some.close()
+            for source, samples in sources:
+                if rate == SAMPLE_RATE and kind == form.kind == "16":
+                    some = await as_kept(library, samples, first, count)
+                else:
+                    planes = await resampled(samples, length, kind, begin, rate, count)
+                    some = sample(library, planes, first, rate, form.kind)
+                await settle(source.add(some))
+                some.close()
         await settle(output.finalize())
     except Exception:
         await settle(output.cancel())
         raise
-    return js.Blob.new(to_js([target.buffer]), to_js({"type": container.mimeType}))
+    return target.buffer
 
 
 def steps(rate):

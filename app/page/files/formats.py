@@ -48,12 +48,12 @@ def possible(kind):
     return [name for name, form in FORMATS.items() if KINDS.index(form.kind) <= KINDS.index(kind)]
 
 
-async def can_encode_opus():
-    """Whether the browser can encode Opus. The page itself brings everything for other formats."""
+async def can_encode(codec, rate):
+    """Whether the browser can encode stereo by a codec of WebCodecs. The page itself brings those of other formats."""
     encoder = getattr(js, "AudioEncoder", None)
     if not encoder:
         return False
-    config = {"codec": "opus", "sampleRate": 48000, "numberOfChannels": 2}
+    config = {"codec": codec, "sampleRate": rate, "numberOfChannels": 2}
     try:
         return bool((await settle(encoder.isConfigSupported(to_js(config)))).supported)
     except RejectedError:

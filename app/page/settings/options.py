@@ -5,7 +5,7 @@ import asyncio
 from js import document
 
 from page import view
-from page.files.formats import FORMATS, can_encode_opus
+from page.files.formats import FORMATS, can_encode
 from page.settings import settings
 from page.text.texts import tr
 
@@ -65,7 +65,7 @@ class Options:
 
     async def offer(self):
         """Offer only formats that this browser can write."""
-        if not await can_encode_opus():
+        if not await can_encode("opus", 48000):
             self.format.querySelector("[value=opus]").remove()
             if not self.format.value:
                 self.format.value = "16"

@@ -18,7 +18,7 @@ class Card:
         self.mixer, self.loud = find(".mixer"), find(".loud")
         self.downloads, self.files = find(".downloads"), find(".files")
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
-        self.mix_loop = find(".mix-loop")
+        self.mix_loop, self.stem_file = find(".mix-loop"), find(".stem-file")
         self.format = find(".format")
         view.on_click(find(".skip"), self.format.focus)
         self.folder.hidden = not hasattr(js, "showDirectoryPicker")
@@ -134,8 +134,9 @@ class Card:
         """
         self.zip.disabled = self.folder.disabled = not is_ready
         can_mix = is_ready and has_mix
-        mixed = [(self.mix, can_mix), (self.mix_loop, can_mix and has_loop)]
-        for control, can in mixed + [(part, is_ready) for part in self.parts.values()]:
+        made = [(self.mix, can_mix), (self.mix_loop, can_mix and has_loop)]
+        made += [(part, is_ready) for part in [self.stem_file] + list(self.parts.values())]
+        for control, can in made:
             # The one that was pressed keeps the focus.
             control.disabled = not can or (is_mixing and not control.matches(":focus"))
 
@@ -172,18 +173,16 @@ class Card:
 
     def url(self, blob):
         """A Blob's address, which lasts as long as the card."""
-        self.urls.append(js.URL.createObjectURL(blob))
+        self.urls.append(view.url(blob))
         return self.urls[-1]
 
     def save(self, name, blob):
         """Have the browser download a Blob under a name."""
         if self.last in self.urls:
             self.urls.remove(self.last)
-            js.URL.revokeObjectURL(self.last)  # a zip is as large as the song's files
+            view.let_go(self.last)  # a zip is as large as the song's files
         self.last = self.url(blob)
-        link = js.document.createElement("a")
-        link.href, link.download = self.last, name
-        link.click()
+        view.download(name, self.last)
 
     def say_loud(self, loud):
         """loud: pairs of how many samples were limited to full scale, and of which stems."""
@@ -206,5 +205,5 @@ class Card:
             for name in ("href", "download", "title"):
                 link.removeAttribute(name)
         for url in self.urls:
-            js.URL.revokeObjectURL(url)
+            view.let_go(url)
         self.urls = []

@@ -7,7 +7,7 @@ import js
 
 from page import view
 from page.clock import seconds
-from page.files import downloads
+from page.files import downloads, stem_file
 from page.files.decode import DecodeError
 from page.files.formats import FORMATS, possible
 from page.listen.mix import presets_with_files, recipe_of
@@ -60,6 +60,7 @@ class Job:
         self.wish = None  # whether the visitor wants it to wait for a better model
         self.waits = False  # whether it does
         self.way = None  # that the card offers, see `life.other_way`
+        self.files, self.on_files = [], lambda: None  # called when they are there, or not yet
         self.found_no_memory = False  # whether the last attempt failed for that
         self.origin = None  # the control by which the keyboard has started it
         self.copied = None  # the task that writes the song's own file to the device
@@ -231,6 +232,12 @@ class Job:
         """Show these lanes; keep the chosen preset if it still applies. Show links to the files that will come."""
         self.mixer.show(lanes)
         self.card.expect(stems_with_files(lanes), presets_with_files(lanes))
+        asyncio.create_task(self.offer_stem_file())
+
+    async def offer_stem_file(self):
+        can = await stem_file.can_be_written()
+        lanes = getattr(self.song, "lanes", None) or self.lanes(None)
+        self.card.stem_file.hidden = not (can and sorted(lanes) == sorted(stem_file.STEMS))
 
     def planned(self, batches):
         self.progress = Progress(batches)
@@ -378,6 +385,7 @@ class Job:
         """Enable what saves files, once they are written; what is heard, unless that is nothing, or the original."""
         is_ready, mix = self.song.state == DONE and not self.is_writing, self.mixer.mix
         self.card.offer_files(is_ready, self.is_mixing, bool(mix.recipe()), bool(mix.loop))
+        self.on_files()
 
     def say_loud(self, mix=(), samples=0):
         """Say what was limited to full scale: of the files, and of the mix of some stems."""
@@ -387,13 +395,15 @@ class Job:
             loud = []
         self.card.say_loud([some for some in loud if some[0]])
 
-    def writing(self, fraction):
+    def writing(self, fraction, ending=""):
+        """Tell how far a file is. ending: its, if it isn't of the song's format. Raises Cancelled."""
         self.check()
         if not fraction:
             self.progress = Progress(1)  # a new object also ends the count-down before
         self.progress.update(0, fraction, seconds())
         left = spoken(self.progress.seconds_left(seconds()))
-        text = tr("Preparing {}… {}").format(FORMATS[self.song.format].ending.upper(), left)
+        ending = ending or FORMATS[self.song.format].ending.upper()
+        text = tr("Preparing {}… {}").format(ending, left)
         self.card.progress(fraction, text)
 
     def fail(self, text, can_retry=True):
@@ -479,13 +489,20 @@ class Job:
             await self.save_part(pool, recipe_of(preset, self.mixer.mix.stems), preset)
 
     async def save_part(self, pool, recipe, *part):
-        """Save the sum of some stems as a file, one at a time. recipe, part: as `downloads.mixed` takes them."""
+        """Save the sum of some stems as a file. recipe, part: as `downloads.mixed` takes them."""
+        await self.save(recipe, lambda: self.write_part(pool, recipe, *part))
+
+    async def save_stem_file(self, pool):
+        await self.save(stem_file.STEMS, lambda: self.write_stem_file(pool))
+
+    async def save(self, stems, write):
+        """Save a file with some stems, one at a time. write: async, gives what `downloads.mixed` does."""
         if self.is_mixing:
             return
         self.is_mixing = True
         self.offer_files()
         try:
-            name, blob, loud = await self.write_part(pool, recipe, *part)
+            name, blob, loud = await write()
         except (RejectedError, ValueError, WorkerError) as error:
             self.say(tr("The file could not be written: {}").format(error))
         except Cancelled:
@@ -494,7 +511,7 @@ class Job:
             self.saved = True
             self.card.save(name, blob)
             self.card.rest()
-            self.say_loud(recipe, loud)
+            self.say_loud(stems, loud)
         finally:
             self.is_mixing = False
             self.offer_files()
@@ -502,3 +519,8 @@ class Job:
     async def write_part(self, pool, recipe, name, *part):
         self.writing(0)
         return await downloads.mixed(self.song, pool, recipe, name, self.writing, *part)
+
+    async def write_stem_file(self, pool):
+        ending = stem_file.FORM.ending
+        self.writing(0, ending)
+        return await stem_file.written(self.song, pool, lambda done: self.writing(done, ending))

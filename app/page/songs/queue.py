@@ -6,6 +6,7 @@ import js
 
 from page import view
 from page.listen.media_keys import MediaKeys
+from page.songs.all_songs import AllSongs
 from page.songs.job import Job, in_words
 from page.songs.life import (
     AGAIN,
@@ -36,7 +37,7 @@ class Queue(Order):
         super().__init__()
         self.pool, self.library, self.models, self.on_change = pool, library, models, on_change
         self.on_turn = MediaKeys(self).turned
-        self.undo = Undo(self.focus)
+        self.undo, self.all = Undo(self.focus), AllSongs(self)
         self.working = False
         self.folded = False  # whether the visitor has closed the open job, and wants none opened
 
@@ -63,7 +64,9 @@ class Queue(Order):
         self.insert(job, self.place())
 
     def job(self, song):
-        return Job(song, self.library, self.models, self.on_turn)
+        job = Job(song, self.library, self.models, self.on_turn)
+        job.on_files = self.all.offer
+        return job
 
     def put(self, job, place):
         """Put a job at a place of the list, which is also the order of work."""
@@ -90,6 +93,7 @@ class Queue(Order):
             card.mix_loop,
             lambda: asyncio.create_task(job.save_mix(self.pool, job.mixer.mix.loop)),
         )
+        view.on_click(card.stem_file, lambda: asyncio.create_task(job.save_stem_file(self.pool)))
         view.on(card.files, "click", job.clicked)
         view.on(
             card.files,
@@ -252,6 +256,7 @@ class Queue(Order):
         def take_back():
             self.library.spare()
             self.put(job, self.place_before(after))
+            self.all.offer()
             view.focus(job.card.title)
             view.announce(tr("{} is back.").format(job.song.title))
             self.on_change()
@@ -277,6 +282,7 @@ class Queue(Order):
 
     def leave(self, job):
         self.take_out(job)
+        self.all.offer()
         self.on_change()
 
     def focus(self):
