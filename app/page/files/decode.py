@@ -14,6 +14,8 @@ from umx.signal.layout import gains
 LONG = 480
 """Seconds from which on a song is decoded piece by piece: the samples of eight minutes take 170 MB, and twice that
 while they are decoded."""
+LARGE = 100000000
+"""Bytes of a file from which on it is decoded piece by piece: a video's picture needn't be in memory."""
 A_GIGABYTE = 900
 """Seconds of a song that may be decoded as a whole, for each gigabyte of the device's memory. Their samples take a
 third of it, and a browser holds them twice while it decodes."""
@@ -29,7 +31,7 @@ async def decode(file):
     """A Sound, or for a long file a Stream. Raises DecodeError."""
     await check_there(file)
     seconds, layouts, is_surround = await facts(file)
-    if seconds > LONG or is_surround:
+    if seconds > LONG or is_surround or file.slice(LARGE, LARGE + 1).size:
         try:
             long = await stream.opened(file, layouts)
         except RejectedError:

@@ -6,7 +6,8 @@ from pyscript.ffi import create_proxy
 from page.promises import settle
 
 ENDINGS = ("aac", "aif", "aiff", "caf", "flac", "m4a", "mka", "mp3", "oga", "ogg", "opus", "wav")
-"""Endings of files that may be songs though the browser has no type for them."""
+VIDEOS = ("avi", "m4v", "mkv", "mov", "mp4", "webm")
+"""Endings of files that may be songs, or videos with sound, though the browser has no type for them."""
 
 
 def entries(transfer):
@@ -41,7 +42,7 @@ async def within(entries):
 
 def may_be_sound(file):
     if not file.type:
-        return file.name.lower().split(".")[-1] in ENDINGS
+        return file.name.lower().split(".")[-1] in ENDINGS + VIDEOS
     return file.type.split("/")[0] in ("audio", "video")
 
 
