@@ -22,6 +22,7 @@ from songs import (
     download,
     drop,
     expect_state,
+    loudness,
     options,
     read,
     snr,
@@ -292,6 +293,133 @@ def test_another_speed_keeps_the_pitch(recording: Page, speed: float) -> None:
     assert abs(spectrum.argmax() * RATE / len(steady) - 440) < 3
     # As loud as it was, but for what a busy machine leaves out.
     assert np.sqrt(np.mean(steady**2)) == pytest.approx(0.3 / np.sqrt(2), rel=0.5)
+
+
+def tone_and_clicks() -> Sound:
+    """Four seconds of 440 Hz, then eight of a click each, (samples, 2)."""
+    sound = np.zeros(12 * RATE)
+    sound[: 4 * RATE] = 0.3 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE) / RATE)
+    for second in range(4, 12):
+        # The same forwards and backwards: it stays where it is, however short or long its pitch makes it.
+        sound[second * RATE + RATE // 2 - 50 :][:101] = (
+            0.4 * np.sinc(np.arange(-50, 51) / 5) * np.hanning(101)
+        )
+    return np.stack([sound, sound], axis=-1).astype(np.float32)
+
+
+def pitch_of(sound: Sound) -> float:
+    """Where the spectrum is loudest, in Hz. sound: of one channel."""
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 8 * RATE))
+    return float(spectrum.argmax()) / 8
+
+
+def click_in(sound: Sound) -> float:
+    """The sample around which the energy of a click lies. sound: of one channel."""
+    energy = sound.astype(float) ** 2
+    return float((np.arange(len(energy)) * energy).sum() / energy.sum())
+
+
+@pytest.fixture
+def clicks(recording: Page) -> Locator:
+    """The card of tone_and_clicks()."""
+    drop(recording, ("clicks.wav", wav(tone_and_clicks())))
+    song = card(recording, "clicks")
+    expect(song).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    yield song
+    song.get_by_role("button", name="Remove clicks").click()
+    card(recording, "song").get_by_role("button", name="song", exact=True).click()
+
+
+CENT = 2 ** (1 / 1200)
+IN_STEP = {"1": 1, "0.8": 8}
+"""By speed, samples that clicks may be apart: what shifts them differently smears them differently, see click_in."""
+
+
+def test_another_key_as_a_file(recording: Page, clicks: Locator, tmp_path: Path) -> None:
+    """Three semitones up, drums as high as they were, at 80 % and at the song's own speed; and as it is."""
+    save = clicks.get_by_role("button", name="Save this mix")
+    key, speed = clicks.get_by_label("Key"), clicks.get_by_label("Speed")
+
+    def saved(*stems: str) -> tuple[str, Sound]:
+        for stem in stems:
+            clicks.get_by_role("button", name=f"Solo {stem}").click()
+        path = download(recording, save, tmp_path)
+        for stem in stems:
+            clicks.get_by_role("button", name=f"Solo {stem}").click()
+        return path.name, read(path)
+
+    plain = {stem: saved(stem)[1] for stem in ("drums", "melody")}
+    higher = 440 * 2 ** (3 / 12)
+    for at, named in ("0.8", " 80% +3"), ("1", " +3"):
+        key.select_option("3")
+        speed.select_option(at)
+        names, sounds = {}, {}
+        for stem in ("drums", "melody", "vocals"):
+            names[stem], sounds[stem] = saved(stem)
+        assert names["melody"] == f"clicks - melody{named}.wav"
+        for stem, expected in ("drums", 440), ("melody", higher), ("vocals", higher):
+            assert len(sounds[stem]) == 12 / float(at) * RATE
+            tone = sounds[stem][RATE : 3 * RATE, 0]
+            assert expected / CENT**5 < pitch_of(tone) < expected * CENT**5, (at, stem)
+        for second in range(4, 12):
+            begin, end = (int((second + part) / float(at) * RATE) for part in (0.25, 0.75))
+            middle = (second + 0.5) / float(at) * RATE - begin
+            for stem, sound in sounds.items():
+                apart = abs(click_in(sound[begin:end, 0]) - middle)
+                assert apart < IN_STEP[at], (at, stem, second)
+        both = saved("drums", "melody")[1]
+        assert np.abs(both - sounds["drums"] - sounds["melody"]).max() < 3 / 2**15
+    assert np.array_equal(sounds["drums"], plain["drums"])  # nothing was in their way
+    key.select_option("0")
+    for stem, sound in plain.items():
+        assert np.array_equal(saved(stem)[1], sound)
+
+
+def test_another_key_is_heard_in_step(recording: Page, clicks: Locator) -> None:
+    """Drums on the left, melody on the right: clicks of both at the same time."""
+    for stem, side in ("drums", "-1"), ("melody", "1"):
+        clicks.get_by_role("button", name=f"Solo {stem}").click()
+        clicks.get_by_label(f"Pan of {stem}").fill(side)
+    for key, speed in ("3", "1"), ("3", "0.8"), ("-5", "0.8"):
+        clicks.get_by_label("Key").select_option(key)
+        clicks.get_by_label("Speed").select_option(speed)
+        found = 0
+        for block in listen(clicks, 6, begin=5):
+            peaks = np.abs(block).max(axis=0)
+            edge = np.abs(block[[*range(2048), *range(-2048, 0)]]).max(axis=0)
+            if (peaks > 0.05).all() and (edge < 0.01).all():
+                apart = abs(click_in(block[:, 0]) - click_in(block[:, 1]))
+                assert apart < IN_STEP[speed], (key, speed)
+                found += 1
+        assert found >= 2  # others lie at a block's edge, or a busy machine has left them out
+
+
+def middle_of(sound: Sound) -> float:
+    """In Hz, of a second of one channel's spectrum up to 6 kHz."""
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(RATE)))[:6000]
+    return float((np.arange(6000) * spectrum).sum() / spectrum.sum())
+
+
+def test_a_voice_keeps_its_formants_in_another_key(recording: Page, tmp_path: Path) -> None:
+    """What is sung seven semitones higher sounds as by the same singer, and what is played doesn't."""
+    time = np.arange(3 * RATE) / RATE
+    harmonics = 110.0 * np.arange(1, 40)
+    waves = np.sin(2 * np.pi * time[:, np.newaxis] * harmonics) @ loudness(harmonics)
+    drop(recording, ("ah.wav", wav(0.3 * (waves / np.abs(waves).max()).astype(np.float32))))
+    song = card(recording, "ah")
+    expect(song).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    song.get_by_label("Key").select_option("7")
+    middles = {}
+    for stem in ("vocals", "melody"):
+        song.get_by_role("button", name=f"Solo {stem}").click()
+        save = song.get_by_role("button", name="Save this mix")
+        middles[stem] = middle_of(read(download(recording, save, tmp_path))[RATE : 2 * RATE, 0])
+        song.get_by_role("button", name=f"Solo {stem}").click()
+    song.get_by_role("button", name="Remove ah").click()
+    card(recording, "song").get_by_role("button", name="song", exact=True).click()
+    middle = middle_of(waves[:RATE])
+    assert middles["vocals"] == pytest.approx(middle, rel=0.1)
+    assert middles["melody"] == pytest.approx(middle * 2 ** (7 / 12), rel=0.1)
 
 
 SOURCES = """

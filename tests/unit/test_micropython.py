@@ -111,11 +111,20 @@ mix = Mix()
 mix.lay_out(["vocals", "drums", "bass", "melody"], True)
 mix.toggle_solo("bass")
 mix.pans["bass"] = -0.5
-print(sorted(mix.gains().items()), mix.chosen(), mix.recipe(), mix.file_part((0, 44100 * 65), 0.75))
+print(sorted(mix.gains().items()), mix.chosen(), mix.recipe(), mix.file_part((0, 44100 * 65), 0.75, 3))
+print(mix.file_part(key=-12))
 mix.choose("karaoke")
 mix.mark(10)
 mix.mark(441000)
 print(sorted(mix.facts()["mutes"]), mix.loop, mix.dragged(0, 100), mix.dragged(0, 100000))
+""",
+    "page.listen.tuning": """
+from page.listen.tuning import group, shifts
+for speed, key in ((1, 0), (0.8, 0), (1, 3), (1.5, -12)):
+    for name, shift in sorted(shifts(speed, key).items()):
+        semitones = [round(shift[name], 9) for name in ("semitones", "formantSemitones")]
+        print(name, semitones, shift["formantCompensation"], shift["active"], shift["tonalityHz"])
+print([group(stem, key) for stem in ("vocals", "drums", "bass", "original") for key in (0, 1)])
 """,
 }
 """By module, a program that says what the module does."""

@@ -193,11 +193,13 @@ def test_files_of_other_mixes_are_named_after_their_stems(mix: Mix) -> None:
     assert mix.file_part() == "bass + melody"
 
 
-def test_speed_and_loop_are_in_the_name(mix: Mix) -> None:
+def test_speed_key_and_loop_are_in_the_name(mix: Mix) -> None:
     mix.choose("drumless")
     loop = 59 * SAMPLE_RATE, 65 * SAMPLE_RATE + 1
     assert mix.file_part(loop, 0.7) == "drumless 0.59-1.05 70%"
     assert mix.file_part(speed=1.1) == "drumless 110%"
+    assert mix.file_part(loop, 0.7, 3) == "drumless 0.59-1.05 70% +3"
+    assert mix.file_part(key=-12) == "drumless -12"
 
 
 # Other stems

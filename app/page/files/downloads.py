@@ -9,7 +9,7 @@ from pyscript.js_modules import client_zip
 from page.files import media_library, tags, wav, wav_tags
 from page.files.encode import array, encoded, wav_blob
 from page.files.formats import FORMATS
-from page.listen import pitch
+from page.listen import pitch, tuning
 from page.promises import RejectedError, outcome, settle
 from page.text.texts import tr
 from page.workers.pool import Cancelled
@@ -19,6 +19,8 @@ FORBIDDEN = '/\\:*?"<>|'
 """Characters that some file system forbids in names."""
 LONGEST = 220
 """Bytes of a title in a file's name, at most. Most systems allow 255 for the whole name."""
+STRETCH = 10 * SAMPLE_RATE
+"""Samples that are added up at once, of sums that are in one Blob each."""
 
 
 def file_title(title):
@@ -153,24 +155,27 @@ def numbered(name, number):
     return "{} ({}) - {}".format(title, number, ending)
 
 
-async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1):
+async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1, key=0):
     """The sum of some stems as a file: its name, its Blob, and how many samples were too loud.
 
     mix: by stem its gain, and its pan from -1, left, to 1, right. name: the mix's. loop: begin and end of a part of the
-    song, in samples. speed: 1 is the song's own. on_progress: see `stem_files`.
+    song, in samples. speed, key: 1 and 0 semitones are the song's own. on_progress: see `stem_files`.
     Raises WorkerError, RejectedError or ValueError.
     """
-    form, kind = Form(song), song.kind
-    begin, end = loop or (0, song.length)
-    parts, loud = await summed(song, pool, mix, begin, end)
-    sound = parts, end - begin, kind
-    if speed != 1:
-        media = await media_library.library()
-        samples, count = await pitch.at_speed(media, *sound, speed)
-        sound = [samples], count, "float"
-    if form.needs_library(sound[2]):
+    form, part = Form(song), loop or (0, song.length)
+    length, kind = part[1] - part[0], song.kind
+    groups = {}  # by the group of its stems, a part of the mix
+    for stem in mix:
+        groups.setdefault(tuning.group(stem, key), {})[stem] = mix[stem]
+    shifts = tuning.shifts(speed, key)
+    if any(group in shifts for group in groups):
+        parts, loud = await tuned(song, pool, groups, shifts, speed, *part)
+        length, kind = pitch.tuned_length(length, speed), "float"
+    else:
+        parts, loud = await summed(song, pool, mix, *part)
+    if form.needs_library(kind):
         await media_library.library_for(FORMATS[form.name])
-    name, blob = await file_of(song, form, name, sound, on_progress)
+    name, blob = await file_of(song, form, name, (parts, length, kind), on_progress)
     return name, blob, loud
 
 
@@ -183,6 +188,37 @@ async def summed(song, pool, mix, begin, end):
         if first < last:
             some = [part_of(blobs[stem], first, last, song.kind) for stem in mix]
             work.append(mixed_piece(pool, some, gains, pans, song.kind))
+    return await in_turn(work)
+
+
+async def tuned(song, pool, groups, shifts, speed, begin, end):
+    """As `summed`, at a speed and each group of stems after its shift: 32-bit floats.
+
+    groups: by name, what of the mix belongs to it; shifts: as `tuning` has them.
+    """
+    length, sounds, loud = end - begin, [], 0
+    new_length = pitch.tuned_length(length, speed)  # before the work
+    library = await media_library.library()
+    for group in groups:  # one after the other takes less memory
+        parts, count = await summed(song, pool, groups[group], begin, end)
+        shift = shifts.get(group)
+        sounds.append(await pitch.tuned(library, parts, length, song.kind, speed, shift))
+        loud += count
+    parts, count = await added(pool, sounds, new_length)
+    return parts, loud + count
+
+
+async def added(pool, sounds, length):
+    """The sum of Blobs of `length` 32-bit floats a channel, as `summed` gives it; one alone is looked through."""
+    work, plain = [], ([1] * len(sounds), [0] * len(sounds))
+    for first in range(0, length, STRETCH):
+        some = [part_of(sound, first, min(first + STRETCH, length), "float") for sound in sounds]
+        work.append(mixed_piece(pool, some, *plain, "float"))
+    return await in_turn(work)
+
+
+async def in_turn(work):
+    """What `mixed_piece` gives of pieces, as Blobs and a number."""
     # All pieces are asked for at once, so that they get ahead of the next batch of a song at work.
     answers = await asyncio.gather(*work, return_exceptions=True)
     for answer in answers:

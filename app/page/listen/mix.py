@@ -151,8 +151,8 @@ class Mix:
         gains = self.gains()
         return {stem: (gains[stem], self.pans[stem]) for stem in self.heard()}
 
-    def file_part(self, loop=None, speed=1):
-        """The part of the song in the mix's file, for its name: "karaoke", "drums + bass 0.42-1.07 80%".
+    def file_part(self, loop=None, speed=1, key=0):
+        """The part of the song in the mix's file, for its name: "karaoke", "drums + bass 0.42-1.07 80% +3".
 
         It is a preset's name only with neutral volumes and pans.
         """
@@ -162,6 +162,8 @@ class Mix:
             parts.append("-".join([moment(sample) for sample in loop]))
         if speed != 1:
             parts.append("{:.0f}%".format(100 * speed))
+        if key:
+            parts.append("{:+d}".format(key))
         return " ".join(parts)
 
     # What is repeated

@@ -110,8 +110,10 @@ class Mixer:
         self.play_button, self.position = find(".play"), find(".seek")
         self.clock, self.length, self.kind = find(".clock"), find(".length"), find(".kind")
         self.waves, self.loop_button, self.hint = find(".lanes"), find(".loop"), find(".hint")
-        self.speed, self.more = find(".speed"), find(".more")
-        self.speed.parentElement.hidden = not pitch.is_possible()
+        self.speed, self.key, self.more = find(".speed"), find(".key"), find(".more")
+        for choice in (self.speed, self.key):
+            choice.parentElement.hidden = not pitch.is_possible()
+            view.on(choice, "change", lambda event: self.tuning_chosen())
         self.presets = list(node.querySelectorAll("[data-preset]"))
         # What single keys press: a preset by its initial, L for the loop.
         self.keys = {button.dataset.preset[0]: button for button in self.presets}
@@ -123,7 +125,6 @@ class Mixer:
         view.on_click(
             self.more, lambda: self.show_pans(self.more.getAttribute("aria-expanded") != "true")
         )
-        view.on(self.speed, "change", lambda event: self.speed_chosen())
         for button in self.presets:
             view.on(button, "click", lambda event: self.choose(event.target.dataset.preset))
 
@@ -257,15 +258,16 @@ class Mixer:
     def facts(self):
         """All that the visitor has set, as JSON can hold it."""
         facts = self.mix.facts()
-        facts["speed"] = self.speed.value
+        facts["speed"], facts["key"] = self.speed.value, self.key.value
         return facts
 
     def restore(self, facts):
         """Set what `facts` gave on an earlier visit."""
         self.mix.restore(facts, self.song.length)
-        speeds = [option.value for option in self.speed.options]
-        if isinstance(facts, dict) and facts.get("speed") in speeds:
-            self.speed.value = facts["speed"]
+        for name, choice in (("speed", self.speed), ("key", self.key)):
+            offered = [option.value for option in choice.options]
+            if isinstance(facts, dict) and facts.get(name) in offered:
+                choice.value = facts[name]
         self.show_loop(self.mix.loop)
         self.show_pans(any(self.mix.pans.values()))
         self.apply()
@@ -277,7 +279,7 @@ class Mixer:
             self.player = player.Player(self.song, self.lanes, self.moved)
             self.player.head.loop_range = self.mix.loop
             self.apply()
-            asyncio.create_task(self.set_speed())
+            asyncio.create_task(self.tune())
 
     def close(self):
         if self.player:
@@ -296,20 +298,21 @@ class Mixer:
         self.open()
         self.player.seek(seconds * SAMPLE_RATE)
 
-    def chosen_speed(self):
-        return float(self.speed.value)
+    def chosen_tuning(self):
+        """The speed and the key that are chosen: 1 and 0 semitones are the song's own."""
+        return float(self.speed.value), int(self.key.value)
 
-    def speed_chosen(self):
+    def tuning_chosen(self):
         self.on_change()
-        asyncio.create_task(self.set_speed())
+        asyncio.create_task(self.tune())
 
-    async def set_speed(self):
+    async def tune(self):
         """Have the player follow what is chosen."""
-        if self.player and self.player.wanted != self.chosen_speed():
+        if self.player and self.player.wanted != self.chosen_tuning():
             try:
-                await self.player.set_rate(self.chosen_speed())
+                await self.player.tune(*self.chosen_tuning())
             except RejectedError:
-                self.speed.value = "1"
+                self.speed.value, self.key.value = "1", "0"
 
     def jump(self, seconds):
         if self.is_ready():

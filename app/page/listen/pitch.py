@@ -1,6 +1,4 @@
-"""Pitch at other speeds: an audio worklet shifts it back. It is fetched when it is first needed."""
-
-import math
+"""Pitch at another speed or in another key: an audio worklet shifts it. It is fetched when it is first needed."""
 
 import js
 from pyscript import js_import
@@ -16,7 +14,7 @@ from shared.facts import SAMPLE_RATE
 SCRIPT = "app/vendor/signalsmith-stretch/SignalsmithStretch.mjs"
 
 LONGEST = 20 * 60 * SAMPLE_RATE
-"""Samples of a file at another speed: the browser renders it in one go, in 8 bytes a sample."""
+"""Samples of a file at another speed or in another key: the browser renders it in one go, in 8 bytes a sample."""
 LATEST = SAMPLE_RATE
 """Largest latency of a shifter, in samples. Real ones are a fraction of it."""
 
@@ -38,29 +36,36 @@ async def shifter(context):
     return await settle(make(context))
 
 
-async def compensate(node, rate):
-    """Set a shifter to undo the change of pitch that a rate brings. Gives the shifter's latency in seconds."""
-    semitones = -12 * math.log(rate) / math.log(2)
-    # No tonality limit (0): the rate has shifted all frequencies alike.
-    wanted = {"active": True, "semitones": semitones, "tonalityHz": 0}
-    await settle(node.schedule(to_js(wanted)))
+async def tune(node, shift):
+    """Have a shifter do what `tuning.shifts` says. Gives its latency in seconds, which is the same for all."""
+    await settle(node.schedule(to_js(shift)))
     return await settle(node.latency())
 
 
-async def at_speed(library, parts, length, kind, rate):
-    """Samples at another speed and the same pitch, as they are heard: a Blob of 32-bit floats, and how many they are.
-
-    library: the media library; parts: `length` samples of a kind in Blobs. Raises ValueError for more than LONGEST,
-    RejectedError where the shifter can't be had.
-    """
-    count = int(length / rate + 0.5)
+def tuned_length(length, speed):
+    """How many samples `length` of them are at another speed. Raises ValueError if they are more than LONGEST."""
+    count = int(length / speed + 0.5)
     if count > LONGEST:
-        text = tr("At another speed, a file has at most {} minutes: save a loop instead.")
+        text = tr(
+            "At another speed or in another key, a file has at most {} minutes: save a loop instead."
+        )
         raise ValueError(text.format(LONGEST // SAMPLE_RATE // 60))
+    return count
+
+
+async def tuned(library, parts, length, kind, speed, shift):
+    """Samples as they are heard at a speed and after a shift: a Blob of `tuned_length` 32-bit floats a channel.
+
+    library: the media library; parts: `length` samples of a kind in Blobs; shift: as `tuning.shifts` has it, or None.
+    Raises ValueError as `tuned_length` does, RejectedError where the shifter can't be had.
+    """
+    count = tuned_length(length, speed)
     context = js.OfflineAudioContext.new(CHANNELS, count + LATEST, SAMPLE_RATE)
-    node = await shifter(context)
-    node.connect(context.destination)
-    delay = int(await compensate(node, rate) * SAMPLE_RATE + 0.5)
+    target, delay = context.destination, 0
+    if shift:
+        target = await shifter(context)
+        target.connect(context.destination)
+        delay = int(await tune(target, shift) * SAMPLE_RATE + 0.5)
     silence = (
         context.createConstantSource()
     )  # without any input the shifter would stop before its end
@@ -68,12 +73,12 @@ async def at_speed(library, parts, length, kind, rate):
     data = await settle(wav_blob(parts, length, kind).arrayBuffer())
     song = context.createBufferSource()
     song.buffer = await settle(context.decodeAudioData(data))
-    song.playbackRate.value = rate
+    song.playbackRate.value = speed
     for source in (silence, song):
-        source.connect(node)
+        source.connect(target)
         source.start()
     audio = await settle(context.startRendering())
     planes = [
         audio.getChannelData(index).subarray(delay, delay + count) for index in range(CHANNELS)
     ]
-    return interleaved(library, planes, count), count
+    return interleaved(library, planes, count)

@@ -1,9 +1,10 @@
 """Playback of the stems in sync, as far as they are finished; playback waits where the next piece is missing.
 
 Pieces are decoded a little ahead of the playhead and scheduled on one clock, so stems can't drift apart. The mixer is a
-gain and a panner a stem; the original plays beside them, silent until it is asked for. At another speed the sources
-change the pitch, all alike, and a shifter behind their sum takes it back. Where stems of a preview and final ones meet,
-the one fades out while the other fades in: they are different sounds.
+gain and a panner a stem; the original plays beside them, silent until it is asked for. At another speed or in another
+key, the pitch is shifted behind the sum of each group of stems, see `tuning`; a group that isn't shifted is played as
+late as the others are heard. Where stems of a preview and final ones meet, the one fades out while the other fades in:
+they are different sounds.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from pyscript.ffi import to_js
 from page import view
 from page.files.encode import wav_blob
 from page.files.sound import DecodeError
-from page.listen import pitch
+from page.listen import pitch, tuning
 from page.listen.playhead import OVER, SCHEDULE, WAIT, Playhead
 from page.promises import RejectedError, outcome, settle
 from page.songs.preview import FADE
@@ -29,18 +30,21 @@ class Player:
         """on_time is called with the position in seconds, whether it plays and whether it waits for stems."""
         self.song, self.on_time = song, on_time
         self.context = js.AudioContext.new(to_js({"sampleRate": SAMPLE_RATE}))
-        self.sum = self.context.createGain()
-        self.sum.connect(self.context.destination)
+        self.sums = {}  # by group of stems
+        for group in (tuning.OTHERS, tuning.VOCALS, tuning.DRUMS):
+            self.sums[group] = self.context.createGain()
+            self.sums[group].connect(self.context.destination)
         self.gains, self.panners = {}, {}
         for stem in tuple(stems) + (ORIGINAL,):
             gain, panner = self.context.createGain(), self.context.createStereoPanner()
             gain.connect(panner)
-            panner.connect(self.sum)
+            panner.connect(self.sums[tuning.OTHERS])
             self.gains[stem], self.panners[stem] = gain, panner
         self.head = Playhead(song.length)  # on the context's clock
-        self.wanted = 1.0  # the rate that was asked for last
-        self.shifter = None
-        self.turn = asyncio.Lock()  # held while the rate is changed
+        self.wanted = (1.0, 0)  # the speed and the key that were asked for last
+        self.shifters, self.shifts = {}, {}  # by group of stems; see `tuning.shifts`
+        self.key = 0  # whose groups stems are connected with
+        self.turn = asyncio.Lock()  # held while speed and key are changed
         self.sources = []  # (when it ends on the context's clock, node)
         self.decoded = (None, {})  # the last piece that was decoded, and its AudioBuffers
         self.kinds = []  # (time on the context's clock, whether a preview is heard from then on), in order of time
@@ -58,25 +62,38 @@ class Player:
         # A short ramp: a jump would click.
         parameter.setTargetAtTime(value, self.context.currentTime, 0.01)
 
-    async def set_rate(self, rate):
-        """Play at another speed and the same pitch. Raises RejectedError where the shifter can't be had."""
-        self.wanted = rate
+    async def tune(self, speed, key):
+        """Play at another speed and so many semitones away. Raises RejectedError where the shifters can't be had."""
+        self.wanted = speed, key
         async with self.turn:
-            delay = 0.0
-            if rate != 1:
-                if not self.shifter:
-                    self.shifter = await pitch.shifter(self.context)
-                    self.shifter.connect(self.context.destination)
-                delay = await pitch.compensate(self.shifter, rate)
-            if rate != self.wanted:
+            shifts = tuning.shifts(speed, key)
+            for group in shifts:
+                if group not in self.shifters:
+                    self.shifters[group] = await pitch.shifter(self.context)
+                    self.shifters[group].connect(self.context.destination)
+            if (speed, key) != self.wanted:
                 return  # the visitor has chosen again meanwhile
+            delay = 0.0
+            for group, shift in shifts.items():
+                delay = await pitch.tune(self.shifters[group], shift)
+            if speed == self.head.rate and set(shifts) == set(self.shifts):
+                return  # from key to key the shifters alone change, and what plays goes on
             was_playing = self.head.playing
             self.pause()
-            self.head.rate, self.head.delay = rate, delay
-            self.sum.disconnect()
-            self.sum.connect(self.context.destination if rate == 1 else self.shifter)
+            self.head.rate, self.head.delay = speed, delay
+            self.route(shifts, key)
         if was_playing:
             asyncio.create_task(self.play())
+
+    def route(self, shifts, key):
+        """Connect stems with their groups, and groups with what shifts them."""
+        self.shifts, self.key = shifts, key
+        for stem, panner in self.panners.items():
+            panner.disconnect()
+            panner.connect(self.sums[tuning.group(stem, key)])
+        for group, total in self.sums.items():
+            total.disconnect()
+            total.connect(self.shifters[group] if group in shifts else self.context.destination)
 
     def now(self):
         """The sample that is heard."""
@@ -169,15 +186,17 @@ class Player:
             source = self.context.createBufferSource()
             source.buffer = buffer
             source.playbackRate.value = head.rate
-            self.connect(source, stem, when, length, fades)
+            is_shifted = tuning.group(stem, self.key) in self.shifts
+            begins = when if is_shifted else when + head.delay
+            self.connect(source, stem, begins, length, fades)
             offset, whole = head.position - first, length + (FADE if fades else 0)
-            source.start(when, offset / SAMPLE_RATE, whole / SAMPLE_RATE)
+            source.start(begins, offset / SAMPLE_RATE, whole / SAMPLE_RATE)
             begun.append(source)
         self.fades = fades
         is_preview = self.song.is_preview(piece)
         if not self.kinds or self.kinds[-1][1] != is_preview:
             self.kinds.append((when, is_preview))
-        ends = when + length / SAMPLE_RATE / head.rate
+        ends = when + length / SAMPLE_RATE / head.rate + head.delay
         self.sources += [(ends, source) for source in begun]
         head.advance(end)
 

@@ -479,9 +479,9 @@ class Job:
         self.say(text)
 
     async def save_mix(self, pool, loop=None):
-        """Save what is heard now as a file, at the chosen speed. loop: as Mix has it, to save that part alone."""
-        mix, speed = self.mixer.mix, self.mixer.chosen_speed()
-        await self.save_part(pool, mix.recipe(), mix.file_part(loop, speed), loop, speed)
+        """Save what is heard now as a file, as fast and in the key. loop: as Mix has it, to save that part alone."""
+        mix, tuning = self.mixer.mix, self.mixer.chosen_tuning()
+        await self.save_part(pool, mix.recipe(), mix.file_part(loop, *tuning), loop, *tuning)
 
     async def save_preset(self, pool, preset):
         """Save a preset of the stems as they are."""
