@@ -538,6 +538,46 @@ def test_one_press_plays_on_after_an_interruption(visit: Callable) -> None:
     assert page.evaluate("contexts.at(-1).state") == "running"
 
 
+def test_what_the_device_stops_is_paused_and_goes_on_when_played(visit: Callable) -> None:
+    """As phones do when headphones are pulled: they stop the element that gets media keys."""
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(KEYS))
+    drop(page, ("song.wav", wav(compose(20))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    play = song.get_by_role("button", name="Play", exact=True)
+    play.click()
+    expect(song.locator(".clock")).to_have_text("0:01", timeout=PATIENCE)
+    page.wait_for_function("!element.paused")
+    page.evaluate("element.pause()")
+    expect(play).to_be_visible()
+    play.click()
+    expect(song.locator(".clock")).to_have_text("0:02", timeout=PATIENCE)
+    # A jump stops the element, too, and begins it again.
+    song.locator(".seek").fill("10")
+    expect(song.locator(".clock")).to_have_text("0:11", timeout=PATIENCE)
+    expect(song.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+
+
+def test_sound_goes_on_by_another_device(visit: Callable) -> None:
+    """Where it goes is the browser's choice, which it makes when the sound begins."""
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(CONTEXTS))
+    drop(page, ("song.wav", wav(compose(20))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    song.get_by_role("button", name="Play", exact=True).click()
+    expect(song.locator(".clock")).to_have_text("0:01", timeout=PATIENCE)
+    page.evaluate(
+        """() => {
+          const context = contexts.at(-1);
+          window.states = [];
+          context.addEventListener("statechange", () => states.push(context.state));
+          navigator.mediaDevices.dispatchEvent(new Event("devicechange"));
+        }"""
+    )
+    expect(song.locator(".clock")).to_have_text("0:03", timeout=PATIENCE)
+    assert page.evaluate("states") == ["suspended", "running"]
+
+
 DRAW = """
 import js
 from page.listen import mixer

@@ -1,10 +1,11 @@
-"""A device's media keys and panels: they control playback and show it."""
+"""A device's media keys and panels, which control playback and show it; and what becomes of its sound."""
 
 import asyncio
 
 import js
 from pyscript.ffi import create_proxy, to_js
 
+from page import view
 from page.files.encode import wav_blob
 from page.files.wav import frame_bytes
 from page.listen.mixer import JUMP
@@ -24,6 +25,7 @@ def offset(details):
 class MediaKeys:
     def __init__(self, queue):
         self.queue, self.silence = queue, None
+        self.holds = False  # whether the silence is to be heard
         self.session = getattr(js.navigator, "mediaSession", None)
         handlers = {
             "play": lambda details: self.turn(True),
@@ -38,6 +40,8 @@ class MediaKeys:
             handler = create_proxy(handlers[action])
             # Some browsers throw for actions that they don't know.
             asyncio.create_task(outcome(attempt(self.session.setActionHandler, action, handler)))
+        if getattr(js.navigator, "mediaDevices", None):  # as it is over https
+            view.on(js.navigator.mediaDevices, "devicechange", self.device_changed)
 
     def turned(self, mixer):
         """Update the device's panel. Called when a mixer begins or stops to play, which a jump does too."""
@@ -67,10 +71,22 @@ class MediaKeys:
             nothing = js.ArrayBuffer.new(frames * frame_bytes("16"))
             self.silence = js.Audio.new(js.URL.createObjectURL(wav_blob([nothing], frames, "16")))
             self.silence.loop = True
+            view.on(self.silence, "pause", self.silenced)
+        self.holds = playing
         if playing:
             await js.Promise.allSettled(to_js([self.silence.play()]))
         else:
             self.silence.pause()
+
+    def silenced(self, event):
+        """Pause where the device has stopped the element: for a call, or because headphones were pulled."""
+        if self.holds and self.silence.paused:
+            self.turn(False)
+
+    def device_changed(self, event):
+        mixer = self.queue.mixer()
+        if mixer and mixer.player:
+            mixer.player.change_device()
 
     def turn(self, on):
         mixer = self.queue.mixer()

@@ -49,6 +49,7 @@ class Player:
         self.decoded = (None, {})  # the last piece that was decoded, and its AudioBuffers
         self.kinds = []  # (time on the context's clock, whether a preview is heard from then on), in order of time
         self.fades = False  # whether what was scheduled last goes on for FADE while it fades out
+        self.comes_back = False  # whether it plays on once the context is suspended
         view.on(self.context, "statechange", self.state_changed)
 
     def set_gain(self, stem, value):
@@ -128,7 +129,15 @@ class Player:
     def state_changed(self, event):
         """Pause when a phone call or another program has taken the audio device; the next press plays on."""
         if self.context.state != "running":
+            comes_back, self.comes_back = self.comes_back, False
             self.pause()
+            if comes_back:
+                asyncio.create_task(self.play())
+
+    def change_device(self):
+        """Play on by the device that there is now: some browsers stay with one that is gone until they are stopped."""
+        self.comes_back = self.head.playing and self.context.state == "running"
+        asyncio.create_task(outcome(self.context.suspend()))
 
     def close(self):
         view.remove_listeners(self.context)
