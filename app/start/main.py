@@ -9,11 +9,11 @@ from offline import offline
 from page import clock, view
 from page.files import dropped_files, tags
 from page.files.decode import decode, own_rate
+from page.files.refusals import DecodeError
 from page.listen.shortcuts import Shortcuts
 from page.models import menu
 from page.models.model_choice import most_workers
 from page.notifications import Notifications, chime
-from page.promises import RejectedError
 from page.settings import bug_report, settings
 from page.settings.options import Options
 from page.songs import demo
@@ -229,13 +229,9 @@ class Page:
     async def dropped(self, entries):
         self.engine_changed()  # replaces the message about the last drop
         try:
-            found = await dropped_files.within(entries)
-        except RejectedError as error:
-            view.error(tr("What was dropped can't be read: {}").format(error))
-            return
-        if entries and not found:
-            view.error(tr("No songs are in what was dropped."))
-        self.take(found)
+            self.take(await dropped_files.taken(entries))
+        except DecodeError as error:
+            view.error(str(error))
 
     def take(self, chosen):
         """Take chosen files: songs and checkpoints."""

@@ -3,11 +3,10 @@
 import js
 from pyscript.ffi import create_proxy
 
-from page.files import channels, media_library, stream
-from page.files.sound import DecodeError, Sound, buffer, check_there, to_stereo
+from page.files import channels, media_library, refusals, stream
+from page.files.sound import Sound, buffer, check_there, to_stereo
 from page.files.wav import CHANNELS
 from page.promises import RejectedError, settle
-from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
 from umx.signal.layout import gains
 
@@ -43,16 +42,14 @@ async def decode(file):
         check_room(file, seconds)
     # A slice instead of the size: MicroPython truncates integers above 2³¹ on the way to Python.
     if file.slice(LARGEST, LARGEST + 1).size:
-        text = tr("“{}” is too large to be read at once: save its sound alone, as WAV.")
-        raise DecodeError(text.format(file.name))
+        raise refusals.too_large(file.name)
     try:
         audio = await buffer(await settle(file.arrayBuffer()))
     except RejectedError:
         await check_there(file)
-        text = tr("“{}” can't be read as audio by this browser: convert it to MP3 or WAV.")
-        raise DecodeError(text.format(file.name))
+        raise refusals.unreadable(file.name)
     if audio.length == 0:
-        raise DecodeError(tr("“{}” holds no audio.").format(file.name))
+        raise refusals.empty(file.name)
     count = audio.numberOfChannels
     return Sound(await to_stereo(audio, gains(layouts.get(count), count)))
 
@@ -61,11 +58,7 @@ def check_room(file, seconds):
     """Raise DecodeError if there is no memory for all of a song's samples at once."""
     most = min(LONGEST, A_GIGABYTE * (getattr(js.navigator, "deviceMemory", None) or 4))
     if seconds > most:
-        text = tr(
-            "“{}” lasts {} minutes, and this browser has room for {} minutes of a file of its kind: "
-            "cut it in parts, or save it as WAV, which may be as long as you like."
-        )
-        raise DecodeError(text.format(file.name, int(seconds / 60), int(most / 60)))
+        raise refusals.too_long(file.name, seconds, most)
 
 
 async def facts(file):

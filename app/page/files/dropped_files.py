@@ -3,7 +3,8 @@
 import js
 from pyscript.ffi import create_proxy
 
-from page.promises import settle
+from page.files import refusals
+from page.promises import RejectedError, settle
 
 ENDINGS = ("aac", "aif", "aiff", "caf", "flac", "m4a", "mka", "mp3", "oga", "ogg", "opus", "wav")
 VIDEOS = ("avi", "m4v", "mkv", "mov", "mp4", "webm")
@@ -23,6 +24,17 @@ def entries(transfer):
 def folder_of(item):
     entry = item.webkitGetAsEntry()
     return entry if entry and entry.isDirectory else None
+
+
+async def taken(entries):
+    """The Files in what was dropped. Raises DecodeError where nothing in there is taken."""
+    try:
+        found = await within(entries)
+    except RejectedError as error:
+        raise refusals.unreadable_drop(error)
+    if entries and not found:
+        raise refusals.no_songs()
+    return found
 
 
 async def within(entries):

@@ -2,14 +2,10 @@
 
 import js
 
+from page.files import refusals
 from page.files.wav import CHANNELS
 from page.promises import RejectedError, settle
-from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
-
-
-class DecodeError(Exception):
-    """A file that the browser can't decode; says which."""
 
 
 async def check_there(file):
@@ -19,8 +15,7 @@ async def check_there(file):
         # Chromium gives an empty slice of a file that is gone, and reading that succeeds; so read the file then.
         await settle((first if first.size else file).arrayBuffer())
     except RejectedError:
-        text = tr("“{}” is gone, or has changed since it was chosen: choose it again.")
-        raise DecodeError(text.format(file.name))
+        raise refusals.gone(file.name)
 
 
 class Sound:

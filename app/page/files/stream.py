@@ -10,12 +10,10 @@ import gc
 import js
 from pyscript.ffi import to_js
 
-from page.files import gapless, media_library
-from page.files.sound import DecodeError, buffer, check_there, cut, to_stereo
+from page.files import gapless, media_library, refusals
+from page.files.sound import buffer, check_there, cut, to_stereo
 from page.files.wav import CHANNELS
 from page.promises import RejectedError, settle
-from page.text.texts import tr
-from page.view import clock
 from shared.facts import SAMPLE_RATE
 from umx.signal.layout import gains
 
@@ -114,8 +112,7 @@ class Stream:
             audio = await to_stereo(audio, sides)
         except RejectedError:
             await check_there(self.file)
-            text = tr("“{}” can't be read as audio at {}: it is damaged there.")
-            raise DecodeError(text.format(self.file.name, clock(start // SAMPLE_RATE)))
+            raise refusals.damaged(self.file.name, start // SAMPLE_RATE)
         return audio, first * SAMPLE_RATE
 
     async def read(self, first, end):

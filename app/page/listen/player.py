@@ -14,7 +14,7 @@ from pyscript.ffi import to_js
 
 from page import view
 from page.files.encode import wav_blob
-from page.files.sound import DecodeError
+from page.files.refusals import DecodeError
 from page.listen import pitch, tuning
 from page.listen.playhead import OVER, SCHEDULE, WAIT, Playhead
 from page.promises import RejectedError, outcome, settle

@@ -8,8 +8,8 @@ import js
 from page import view
 from page.clock import seconds
 from page.files import downloads, stem_file
-from page.files.decode import DecodeError
 from page.files.formats import FORMATS, possible
+from page.files.refusals import DecodeError
 from page.listen.mix import presets_with_files, recipe_of
 from page.listen.mixer import Mixer
 from page.models.model_choice import coming_in_words, is_better, short, waits

@@ -5,7 +5,7 @@ import asyncio
 from pyscript.ffi import to_js
 
 from page.files.formats import FORMATS
-from page.files.sound import DecodeError
+from page.files.refusals import DecodeError
 from page.files.wav import frame_bytes
 from page.songs.borders import SIDES, Borders
 from page.songs.life import WAITING

@@ -13,7 +13,7 @@ import js
 from pyscript.ffi import create_proxy, to_js
 
 from page import storage, view
-from page.files.sound import DecodeError
+from page.files import refusals
 from page.files.tags import NUMBERS, TEXTS
 from page.models.model_choice import Model
 from page.promises import RejectedError, attempt, in_time, outcome, settle
@@ -348,8 +348,7 @@ def in_memory(handle):
                 file = await settle(handle.getFile())
                 data = await settle(file.arrayBuffer())
             except RejectedError:
-                text = tr("“{}” is gone, or has changed since it was chosen: choose it again.")
-                raise DecodeError(text.format(name))
+                raise refusals.gone(name)
             found.append(js.File.new(to_js([data]), name, to_js({"type": file.type})))
         return found[0]
 
