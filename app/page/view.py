@@ -154,6 +154,12 @@ def capital(text):
     return text[0].upper() + text[1:]
 
 
+def fraction_at(event):
+    """Where the pointer is between the left and the right of the element that listens, from 0 to 1."""
+    box = event.currentTarget.getBoundingClientRect()
+    return max(0, min(1, (event.clientX - box.left) / box.width))
+
+
 def after_paint(function):
     """Call a function once the page is painted as it is now."""
 

@@ -263,6 +263,7 @@ class Page:
         for folder, name, find in reversed(self.library.interrupted):  # the first comes on top
             song = self.song_of(name, find)
             song.folder = folder
+            song.choose(self.library.excerpt_of(folder))
             self.queue.offer(song)
         self.refresh()
 

@@ -240,6 +240,7 @@ async def separate(
     last: bool,
     level: float,
     stems: Any,
+    excerpt: Any,
     sample_kind: str,
     folder: str,
     preview: str = "",
@@ -249,8 +250,8 @@ async def separate(
     mixture: Float32Array of (segments, channels, span); batch: a `segments.Batch`; first, last: whether it begins or
     ends the song.
     level: the song's, as `measure` says it.
-    stems: the targets that are wanted; sample_kind: as `encode` takes it; folder: as `post_piece` takes it; preview: as
-    `in_charge` takes it.
+    stems: the targets that are wanted; sample_kind: as `encode` takes it; excerpt, folder: as `post_piece` takes them;
+    preview: as `in_charge` takes it.
     Answers with the faded ends that its neighbours must be added to, "head" and "tail", where it has neighbours:
     Float32Array of (targets, channels, overlap).
     """
@@ -274,7 +275,7 @@ async def separate(
         if opens and not first:
             ends["head"] = to_js(stretch[..., :overlap].reshape(-1).copy())
             stretch, start = stretch[..., overlap:], start + overlap
-        await post_piece(start, stretch, chosen, sample_kind, folder)
+        await post_piece(start, stretch, chosen, excerpt, sample_kind, folder)
         if closes and not last:
             ends["tail"] = to_js(estimates[..., -overlap:].reshape(-1).copy())
         del estimates, stretch  # before the next ones come
@@ -298,7 +299,14 @@ def process(chosen: Separator, audio: Float) -> Iterator[Float]:
 
 
 async def join(
-    tail: Any, head: Any, start: int, stems: Any, sample_kind: str, folder: str, preview: str = ""
+    tail: Any,
+    head: Any,
+    start: int,
+    stems: Any,
+    excerpt: Any,
+    sample_kind: str,
+    folder: str,
+    preview: str = "",
 ) -> dict[str, object]:
     """Add up the ends of two neighbouring batches, and post that piece."""
     chosen = choose_targets(await in_charge(preview), list(stems))
@@ -306,19 +314,25 @@ async def join(
     both = np.empty((2, *shape), np.float32)
     tail.assign_to(both[0].reshape(-1))
     head.assign_to(both[1].reshape(-1))
-    await post_piece(start, both.sum(axis=0), chosen, sample_kind, folder)
+    await post_piece(start, both.sum(axis=0), chosen, excerpt, sample_kind, folder)
     return {}
 
 
 async def post_piece(
-    start: int, estimates: Float, chosen: Separator, sample_kind: str, folder: str
+    start: int, estimates: Float, chosen: Separator, excerpt: Any, sample_kind: str, folder: str
 ) -> None:
     """Post a finished stretch (targets, channels, samples): a Blob of one stem's samples after the other's, and the
     stems' waveforms.
 
-    chosen: the separator of the estimates; folder: where the song's pieces are kept on the device. Where there is none,
-    or no room, the Blob is in memory.
+    start: its first sample in the song; chosen: the separator of the estimates; excerpt: begin and end of what is
+    wanted of the song, in samples; the stretch is trimmed to it, and the piece's start counts from that begin; folder:
+    where the song's pieces are kept on the device. Where there is none, or no room, the Blob is in memory.
     """
+    begin, end = excerpt
+    estimates = estimates[..., max(0, begin - start) : max(0, end - start)]
+    start = max(0, start - begin)
+    if not estimates.shape[-1]:
+        return
     stems, peaks, loud = [], {}, {}
     for name, stem in named(estimates, chosen).items():
         samples, loud[name] = encode(stem, sample_kind)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from umx.models import Cutting
 
 # Separates a song of soft noise, and gives what the worker has said of it: the messages but for what a sample's value
 # is, with sizes; the largest difference between the stems' sum and the song; the files on the device.
-SEPARATE = """async ([length, { batches, windows }, stems, sample_kind, folder]) => {
+SEPARATE = """async ([length, { batches, windows, excerpt }, stems, sample_kind, folder]) => {
   const described = (value) => {
     if (ArrayBuffer.isView(value)) return `${value.constructor.name} of ${value.length}`;
     if (value instanceof Blob) return `${value.constructor.name} of ${value.size}`;
@@ -34,7 +34,7 @@ SEPARATE = """async ([length, { batches, windows }, stems, sample_kind, folder])
       mixture.set(side.subarray(start, start + span), (2 * index + channel) * span)));
     return mixture;
   };
-  const choice = { stems, sample_kind, folder }, said = [], pieces = [], ends = [];
+  const choice = { stems, excerpt, sample_kind, folder }, said = [], pieces = [], ends = [];
   const tell = async (kind, content) => {
     const heard = await ask(kind, content), others = heard.filter(({ kind }) => kind !== "progress");
     pieces.push(...others.filter(({ kind }) => kind === "piece"));
@@ -71,8 +71,8 @@ SEPARATE = """async ([length, { batches, windows }, stems, sample_kind, folder])
         else sums[place] += (view.getInt16(3 * place + 1, true) * 256 + view.getUint8(3 * place)) / 2 ** 23;
       }
     }
-    for (let place = 0; place < sums.length && start + (place >> 1) < length; place++) {
-      furthest = Math.max(furthest, Math.abs(sums[place] - song[place % 2][start + (place >> 1)]));
+    for (let place = 0; place < sums.length; place++) {
+      furthest = Math.max(furthest, Math.abs(sums[place] - song[place % 2][excerpt[0] + start + (place >> 1)]));
       count++;
     }
   }
@@ -85,7 +85,7 @@ SEPARATE = """async ([length, { batches, windows }, stems, sample_kind, folder])
     }
   }
   const areFiles = pieces.every(({ file }) => ["", "nowhere"].includes(folder) !== Boolean(file));
-  return { level, said, furthest, isWhole: count === 2 * length, written, kept, areFiles };
+  return { level, said, furthest, isWhole: count === 2 * (excerpt[1] - excerpt[0]), written, kept, areFiles };
 }"""
 
 # A mix of two stems, [samples, loud], of which some samples are too loud.
@@ -193,24 +193,34 @@ def test_trying_out(both: tuple[Page, Page]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "workers", "stems", "kind", "folder"),
+    ("samples", "excerpt", "workers", "stems", "kind", "folder"),
     [
-        (650_000, 2, ["vocals", "drums", "bass", "other"], "16", "here"),
-        (650_000, 1, ["vocals"], "24", ""),
-        (30_000, 1, ["vocals", "bass"], "float", "nowhere"),
-        (30_000, 1, ["drums"], "16", ""),
-        (30_000, 1, [], "16", "there"),
+        (650_000, (0, 650_000), 2, ["vocals", "drums", "bass", "other"], "16", "here"),
+        (650_000, (0, 650_000), 1, ["vocals"], "24", ""),
+        (650_000, (320_000, 340_001), 2, ["drums"], "float", "elsewhere"),
+        (30_000, (0, 30_000), 1, ["vocals", "bass"], "float", "nowhere"),
+        (30_000, (0, 29_999), 1, ["drums"], "16", ""),
+        (30_000, (1, 30_000), 1, [], "16", "there"),
     ],
 )
 def test_a_song_is_separated_and_kept(
-    both: tuple[Page, Page], samples: int, workers: int, stems: list[str], kind: str, folder: str
+    both: tuple[Page, Page],
+    samples: int,
+    excerpt: tuple[int, int],
+    workers: int,
+    stems: list[str],
+    kind: str,
+    folder: str,
 ) -> None:
-    """Its stems are the song together, across segments and batches."""
+    """Its stems are the song together, across segments and batches; of an excerpt, all of it and nothing else."""
     results = []
     for page in both:
         cutting = Cutting(**load(page)[-1]["cutting"])
+        names = [field.name for field in fields(segments.Batch)]
+        batches = planning.batches(samples, **asdict(cutting), workers=workers, excerpt=excerpt)
         plan = {
-            "batches": [asdict(batch) for batch in segments.plan(samples, cutting, workers)],
+            "batches": [dict(zip(names, batch, strict=True)) for batch in batches],
+            "excerpt": excerpt,
             "windows": {
                 "starts": planning.windows(samples),
                 "length": min(planning.WINDOW, samples),

@@ -5,6 +5,7 @@ import pytest
 from page.songs.life import (
     AGAIN,
     AT_WORK,
+    CHOOSING,
     CONTROLS,
     ENDED,
     GO_ON,
@@ -17,23 +18,23 @@ from page.songs.life import (
     other_way,
 )
 
-EVERY = (*TO_DO, *ENDED)
+EVERY = (CHOOSING, *TO_DO, *ENDED)
 
 
 def shown(state: str, can_retry: bool = True) -> set[str]:
     return {name for name, is_shown in controls(state, can_retry).items() if is_shown}
 
 
-def test_a_song_is_to_be_done_or_has_ended() -> None:
+def test_a_song_is_to_be_done_or_has_ended_or_waits_for_the_visitor() -> None:
     assert set(EVERY) == set(CONTROLS)
     assert len(set(EVERY)) == len(EVERY)
-    assert set(SILENT) < set(ENDED)
+    assert not set(SILENT) & set(TO_DO)
     assert {*AT_WORK, WAITING} == set(TO_DO)
 
 
 @pytest.mark.parametrize("state", EVERY)
 def test_what_is_to_be_done_can_be_cancelled_and_what_has_ended_removed(state: str) -> None:
-    assert ("cancel" in shown(state)) == (state in TO_DO)
+    assert ("cancel" in shown(state)) == (state in {CHOOSING, *TO_DO})
     assert ("remove" in shown(state)) == (state in ENDED)
 
 
@@ -43,6 +44,7 @@ def test_each_state_has_controls_of_its_own() -> None:
         ("bar", {"decoding", "running"}),
         ("zip", {"done"}),
         ("retry", {"failed", "cancelled"}),
+        ("choose", {"waiting", "decoding", "running", "cancelled"}),
     ):
         assert {state for state in EVERY if control in shown(state)} == states
 

@@ -41,6 +41,7 @@ from umx.planning import batches, windows
 for samples in (0, 1, 44100, 12345678, 160000000):
     print(batches(samples, 614400, 22050, 4, False, 2)[-2:], windows(samples)[-3:])
     print(batches(samples, 343980, 42997, 1, True, 3)[-2:])
+    print(batches(samples, 614400, 22050, 4, False, 2, (9999999, 12000000)))
 """,
     "umx.names": """
 from umx.names import target_of, title_of
@@ -56,6 +57,18 @@ print(continues(206, "bytes 7-9/10", 7), continues(206, "bytes 8-9/10", 7), cont
 from page.songs.life import CONTROLS, controls
 for state in sorted(CONTROLS):
     print(state, sorted(name for name, shown in controls(state, False).items() if shown))
+""",
+    "page.songs.excerpt": """
+from page.songs.excerpt import Excerpt, seconds_of
+excerpt = Excerpt(900000, (44100, 441000))
+for one, other in ((0, 50000), (899000.7, 70000), (10, 20)):
+    excerpt.span(one, other)
+    print(excerpt.edges, excerpt.chosen())
+for text in ("1:05", "１：０５", " 65 ", "1:02:03", "1.", "one", ""):
+    try:
+        print(seconds_of(text))
+    except ValueError as error:
+        print("no time", error)
 """,
     "page.songs.order": """
 from page.songs.order import Order

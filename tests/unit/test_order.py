@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from page.songs.life import ENDED, TO_DO, WAITING
+from page.songs.life import CHOOSING, ENDED, TO_DO, WAITING
 from page.songs.order import Order, may_replace
 
-STATES = (*TO_DO, *ENDED)
+STATES = (CHOOSING, *TO_DO, *ENDED)
 
 
 class Job:
@@ -123,6 +123,17 @@ def test_after_that_it_is_like_the_song_that_ended_last() -> None:
     assert found.last is None
     assert found.page_state(is_ready=False, has_failed=False) == "loading"
     assert found.page_state(is_ready=False, has_failed=True) == "error"
+    assert found.page_state(is_ready=True, has_failed=False) == "ready"
+
+
+def test_a_song_whose_part_is_chosen_keeps_no_other_waiting() -> None:
+    found, (choosing, waiting) = order("choosing", "waiting")
+    assert found.next() is waiting
+    assert found.place() == 2
+    found.take_out(waiting)
+    assert found.page_state(is_ready=True, has_failed=False) == "ready"
+    assert found.unsaved()
+    found.last = choosing  # it was cancelled before
     assert found.page_state(is_ready=True, has_failed=False) == "ready"
 
 

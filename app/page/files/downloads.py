@@ -24,8 +24,11 @@ STRETCH = 10 * SAMPLE_RATE
 
 
 def file_title(title):
-    """A song's title as the beginning of a file's name."""
+    """A song's title as the beginning of a file's name. In times, a dot is in the place of the colon."""
     letters = ["_" if letter in FORBIDDEN or letter < " " else letter for letter in title]
+    for place in range(1, len(title) - 1):
+        if title[place] == ":" and title[place - 1].isdigit() and title[place + 1].isdigit():
+            letters[place] = "."
     while len("".join(letters).encode()) > LONGEST:
         letters.pop()
     return "".join(letters)

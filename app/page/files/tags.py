@@ -28,7 +28,7 @@ async def read(file):
 def of_part(tags, title, part):
     """Tags for a file with a part of a song, for the media library. title: the song's, if its file has none."""
     found = dict(tags)
-    found["title"] = "{} ({})".format(tags.get("title", title), part)
+    found["title"] = "{} ({})".format(title, part)
     return found
 
 

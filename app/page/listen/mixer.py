@@ -5,6 +5,7 @@ import asyncio
 from page import view
 from page.listen import pitch, player
 from page.listen.mix import NEUTRAL, Mix
+from page.listen.waveform import Waveform
 from page.promises import RejectedError
 from page.settings.options import USUAL
 from page.songs.preview import lacking
@@ -45,8 +46,8 @@ class Lane:
         find = self.node.querySelector
         find("h3").textContent = view.capital(tr(stem))
         self.solo, self.mute = find(".solo"), find(".mute")
-        self.volume, self.pan, self.canvas = find(".volume"), find(".pan"), find("canvas")
-        self.wave = find(".wave")
+        self.volume, self.pan, self.wave = find(".volume"), find(".pan"), find(".wave")
+        self.waveform = Waveform(find("canvas"))
         self.loud, self.side = find(".level output"), find(".sides output")
         for control, label in (
             (self.solo, tr("Solo {}")),
@@ -55,7 +56,6 @@ class Lane:
             (self.pan, tr("Pan of {}")),
         ):
             control.setAttribute("aria-label", label.format(tr(stem)))
-        self.pen = self.canvas.getContext("2d")
 
     def follow(self, mix, gain):
         """Show a Mix's settings of this stem. gain: 0 where it isn't heard."""
@@ -75,22 +75,9 @@ class Lane:
 
     def draw(self, begin, end, peaks, is_preview=False, is_over_preview=False):
         """Draw the waveform of a stretch, whose ends are fractions of the song; of a preview, or over that of one."""
-        style = view.document.defaultView.getComputedStyle(self.node)
-        self.pen.fillStyle = style.getPropertyValue("--stem").strip() or "gray"
-        self.pen.globalAlpha = PALE if is_preview else 1
-        width, height = self.canvas.width, self.canvas.height
         if is_over_preview:
-            self.pen.clearRect(begin * width, 0, (end - begin) * width, height)
-        step = (end - begin) * width / len(peaks)
-        self.pen.beginPath()
-        for index, peak in enumerate(peaks):
-            # Not linear: quiet parts would be invisible.
-            tall = max(1.0, min(1.0, peak) ** 0.6 * height)
-            # At least half a pixel wide, also at the right edge, or it isn't drawn.
-            wide = max(step, 0.5)
-            left = min(begin * width + index * step, width - wide)
-            self.pen.rect(left, (height - tall) / 2, wide, tall)
-        self.pen.fill()
+            self.waveform.clear(begin, end)
+        self.waveform.draw(begin, end, peaks, PALE if is_preview else 1)
 
 
 class Mixer:
@@ -409,6 +396,4 @@ class Mixer:
         self.show_loop(self.mix.loop)
 
     def sample_at(self, event):
-        box = event.currentTarget.getBoundingClientRect()
-        fraction = max(0, min(1, (event.clientX - box.left) / box.width))
-        return int(fraction * self.song.length)
+        return int(view.fraction_at(event) * self.song.length)

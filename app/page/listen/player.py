@@ -246,7 +246,7 @@ class Player:
         buffers = self.decoded[1]
         if self.song.audio and ORIGINAL not in buffers:
             try:  # noqa: SIM105 (MicroPython has no contextlib)
-                buffers[ORIGINAL] = await self.song.audio.stretch(start, samples)
+                buffers[ORIGINAL] = await self.song.original(start, samples)
             except DecodeError:
                 pass  # the file is gone; its stems are not
         return buffers

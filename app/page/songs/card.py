@@ -15,6 +15,7 @@ class Card:
         self.title, self.status, self.bar = find(".title"), find(".status"), find("progress")
         self.cancel, self.retry, self.remove = find(".cancel"), find(".retry"), find(".remove")
         self.earlier, self.by, self.way = find(".earlier"), find(".by"), find(".way")
+        self.choose, self.excerpt = find(".choose"), find(".excerpt")
         self.mixer, self.loud = find(".mixer"), find(".loud")
         self.downloads, self.files = find(".downloads"), find(".files")
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
@@ -37,6 +38,8 @@ class Card:
             (self.retry, tr("Retry {}")),
             (self.remove, tr("Remove {}")),
             (self.earlier, tr("Do earlier: {}")),
+            (self.choose, tr("Only a part of {}")),
+            (self.excerpt, tr("The part of {}")),
             (self.zip, tr("All stems (zip): {}")),
             (self.format, tr("Format of {}")),
         ):

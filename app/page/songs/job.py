@@ -16,9 +16,11 @@ from page.models.model_choice import coming_in_words, is_better, short, waits
 from page.promises import RejectedError
 from page.settings.options import USUAL
 from page.songs.card import Card
+from page.songs.chooser import Chooser
 from page.songs.life import (
     AGAIN,
     CANCELLED,
+    CHOOSING,
     DECODING,
     DONE,
     ENDED,
@@ -68,6 +70,7 @@ class Job:
         # A song of an earlier visit, not opened yet: its waveforms take long to draw.
         self.is_undrawn = song.kept_bytes > 0
         self.mixer = Mixer(song, self.card.mixer, on_turn, self.mixer_changed)
+        self.chooser = Chooser(self.card.excerpt)
         self.card.offer(possible(song.kind))
         self.is_open = self.saved = self.is_made_again = False
         self.is_writing = False  # whether the files are written again, in another format
@@ -92,6 +95,10 @@ class Job:
         self.origin = None
 
     def to(self, state, text, can_retry=True):
+        if self.song.state == CHOOSING:
+            self.chooser.close()
+            if state in ENDED:
+                self.song.release()
         self.song.state = state
         self.card.show(state, text, can_retry)
         self.offer_files()
@@ -126,13 +133,14 @@ class Job:
             begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
             self.mixer.say_kind()  # there is no preview any longer
-            self.models.learn(song, seconds() - begun)
+            if not song.excerpt:  # it takes time for what is around it, too
+                self.models.learn(song, seconds() - begun)
             await self.copied  # before what else lies in the folder is removed
             await self.library.finish(song, pool)
             self.mixer_changed()
             await self.finish()
         except Exception as error:
-            if song.state != WAITING:  # else cancelled, and to be done again
+            if song.state not in (WAITING, CHOOSING):  # else cancelled, and to be done again
                 self.clear()
                 if isinstance(error, Cancelled):
                     self.to(CANCELLED, tr("Cancelled"))
@@ -141,10 +149,37 @@ class Job:
                     self.fail(in_words(error), not isinstance(error, DecodeError))
                     self.found_no_memory = isinstance(error, OutOfMemoryError)
                     self.offer_way()
-        if not self.is_open:
+        if not self.is_open and song.state != CHOOSING:
             song.release()
         # Python doesn't know how much browser memory its proxies hold, so it would collect late.
         gc.collect()
+
+    async def choose(self, by_key):
+        """Show what an excerpt is chosen by. by_key: whether that is done by keyboard, which then goes on there."""
+        song = self.song
+        try:
+            await song.decode()
+        except Exception as error:
+            if song.state == CHOOSING:
+                self.fail(in_words(error), not isinstance(error, DecodeError))
+            return
+        if song.state in ENDED:  # cancelled meanwhile
+            song.release()
+        if song.state != CHOOSING:
+            return
+        self.card.call(song.title)
+        self.card.say_by(song.tags)
+        self.card.show_text(tr("Which part? Drag over the waveform, or type."))
+        view.announce(self.card.text)
+        self.chooser.open(song.audio, song.excerpt)
+        if by_key and self.card.title.matches(":focus"):
+            self.chooser.focus()
+
+    def take_excerpt(self):
+        """Have what was chosen separated."""
+        self.song.choose(self.chooser.excerpt.chosen())
+        self.card.call(self.song.title)
+        self.library.keep_excerpt(self.song)
 
     def is_heard(self):
         player = self.mixer.player
@@ -161,6 +196,7 @@ class Job:
                 asyncio.create_task(self.library.remove(folder))
             return
         song.folder = folder
+        self.library.keep_excerpt(song)
         self.copied = asyncio.create_task(self.library.keep_own_file(song))
 
     async def preview(self, pool):
@@ -217,7 +253,7 @@ class Job:
 
     def check(self):
         """Raise Cancelled if the song was cancelled meanwhile, even if it waits again by now."""
-        if self.song.state in (CANCELLED, WAITING):
+        if self.song.state in (CANCELLED, CHOOSING, WAITING):
             raise Cancelled()
 
     def lanes(self, model):

@@ -2,19 +2,22 @@
 
 WAITING, DECODING, RUNNING = "waiting", "decoding", "running"
 DONE, FAILED, CANCELLED = "done", "failed", "cancelled"
+CHOOSING = "choosing"
+"""The visitor chooses an excerpt, and no work is done."""
 AT_WORK = (DECODING, RUNNING)
 TO_DO = (WAITING,) + AT_WORK
 ENDED = (DONE, FAILED, CANCELLED)
-SILENT = (FAILED, CANCELLED)
-"""Ended with nothing to hear."""
+SILENT = (CHOOSING, FAILED, CANCELLED)
+"""Has no stems to hear, and will have none by itself."""
 
 CONTROLS = {
-    WAITING: ("cancel", "earlier"),
-    DECODING: ("cancel", "bar"),
-    RUNNING: ("cancel", "bar"),
+    WAITING: ("cancel", "earlier", "choose"),
+    CHOOSING: ("cancel",),
+    DECODING: ("cancel", "bar", "choose"),
+    RUNNING: ("cancel", "bar", "choose"),
     DONE: ("remove", "zip"),
     FAILED: ("remove", "retry"),
-    CANCELLED: ("remove", "retry"),
+    CANCELLED: ("remove", "retry", "choose"),
 }
 """What a card shows in each state, by the names that `Card` has for it."""
 

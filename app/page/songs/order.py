@@ -3,9 +3,9 @@
 A job has its song as `song`, whose `state` is one of `life`.
 """
 
-from page.songs.life import CANCELLED, DONE, ENDED, FAILED, SILENT, TO_DO, WAITING
+from page.songs.life import CANCELLED, CHOOSING, DONE, ENDED, FAILED, SILENT, TO_DO, WAITING
 
-PAGE_STATES = {DONE: "done", FAILED: "error", CANCELLED: "ready"}
+PAGE_STATES = {DONE: "done", FAILED: "error", CANCELLED: "ready", CHOOSING: "ready"}
 """What the page is like after a song, by the song's state."""
 
 
@@ -34,7 +34,7 @@ class Order:
     def unsaved(self):
         """Whether work would be lost with the page."""
         lost = [job for job in self.in_state(DONE) if not job.saved]
-        return bool(lost or self.in_state(*TO_DO))
+        return bool(lost or self.in_state(CHOOSING, *TO_DO))
 
     def page_state(self, is_ready, has_failed):
         """What the page is like: that of the song that ended last, once none is at work, else that of the engine.

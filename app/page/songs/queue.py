@@ -11,6 +11,7 @@ from page.songs.job import Job, in_words
 from page.songs.life import (
     AGAIN,
     CANCELLED,
+    CHOOSING,
     DONE,
     ENDED,
     GO_ON,
@@ -85,6 +86,8 @@ class Queue(Order):
         view.on_click(card.retry, lambda: self.retry(job))
         view.on_click(card.earlier, lambda: self.earlier(job))
         view.on_click(card.way, lambda: self.other_way(job))
+        view.on(card.choose, "click", lambda event: self.choose(job, not event.detail))
+        view.on_click(job.chooser.start, lambda: self.take_excerpt(job))
         view.on(card.remove, "click", lambda event: self.remove(job, not event.detail))
         view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
         view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
@@ -168,15 +171,36 @@ class Queue(Order):
             job.open()
 
     def cancel(self, job):
-        """End the work on it at once; fresh workers take over."""
-        running = job.song.state == RUNNING
-        job.clear()
-        job.to(CANCELLED, tr("Cancelled"))
+        self.stop(job, CANCELLED, tr("Cancelled"))
         self.last = job
-        if running and self.pool.model:
-            self.pool.start()
         view.announce(tr("{} is cancelled.").format(job.song.title))
         self.on_change()
+
+    def stop(self, job, *state):
+        """End the work on it at once; fresh workers take over. state: what it comes to, as `Job.to` takes it."""
+        running = job.song.state == RUNNING
+        job.clear()
+        job.to(*state)
+        if running and self.pool.model:
+            self.pool.start()
+
+    def choose(self, job, by_key):
+        """Have an excerpt of it chosen; meanwhile other songs have their turn. by_key: as `Job.choose` takes it."""
+        self.stop(job, CHOOSING, tr("Decoding…"))
+        if job.before:  # stems of all of it, which those of an excerpt don't replace
+            job.before.is_made_again, job.before = False, None
+        asyncio.create_task(job.keep())
+        asyncio.create_task(self.let_choose(job, by_key))
+        self.start()
+
+    async def let_choose(self, job, by_key):
+        await job.choose(by_key)
+        self.on_change()
+
+    def take_excerpt(self, job):
+        job.take_excerpt()
+        view.focus(job.card.title)
+        self.retry(job)
 
     def retry(self, job):
         job.to(WAITING, tr("Waiting"))
@@ -201,7 +225,9 @@ class Queue(Order):
         """Separate a song with a better model; the old stems stay until the new ones are there."""
         job.is_made_again = True
         song = job.song
-        new = self.job(Song(song.file_title, song.source, song.targets, song.format))
+        again = Song(song.file_title, song.source, song.targets, song.format)
+        again.excerpt = song.excerpt
+        new = self.job(again)
         new.card.call(song.title)
         new.before = job
         self.insert(new, self.jobs.index(job))

@@ -10,6 +10,7 @@ from page.files.wav import frame_bytes
 from page.songs.borders import SIDES, Borders
 from page.songs.life import WAITING
 from page.songs.preview import as_lanes, at, heard
+from page.view import clock
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
 from umx import planning
@@ -35,9 +36,13 @@ class Song:
         self.find = None  # async, gives the visitor's file, if there is one
         self.state = WAITING
         self.audio = None  # the decoded mixture, while it is needed
+        self.decoding = asyncio.Lock()
+        # Begin and end of what is wanted of the mixture, in samples; None for all of it. Everything else that counts
+        # samples of the song counts them from there.
+        self.excerpt = None
         self.tags = {}  # what the file says of it, once it is decoded
         self.model = None  # that it was separated with, as far as that is known, see `model_choice`
-        self.length = 0  # samples
+        self.length = 0  # samples of what is wanted
         self.folder = ""  # where its pieces are written, see `song_library`
         self.finished = ""  # when, as an ISO date, of a song of an earlier visit
         self.kept_bytes = 0  # on the device, until they are removed
@@ -54,11 +59,29 @@ class Song:
         self.loud = {}  # samples limited to full scale, by stem
 
     async def decode(self):
-        if not self.audio:
-            self.audio, self.tags, rate, frames = await self.source()
-            self.title = self.tags.get("title", self.title)[:LONGEST_TITLE]
-            self.length, self.own = self.audio.length, (rate, frames)
+        async with self.decoding:
+            if not self.audio:
+                self.audio, self.tags, rate, frames = await self.source()
+                self.file_facts = rate, frames
+                self.choose(self.excerpt)
+
+    def choose(self, excerpt):
+        """Have an excerpt of the song: its begin and end, in samples; None for all of it."""
+        self.excerpt = excerpt
+        self.title = self.tags.get("title", self.file_title)[:LONGEST_TITLE]
+        if excerpt:
+            times = [clock(sample / SAMPLE_RATE) for sample in excerpt]
+            self.title = "{} {}–{}".format(self.title, *times)
+        if self.audio:
+            begin, end = self.span()
+            self.length, (rate, frames) = end - begin, self.file_facts
+            self.own = rate, frames if self.length == self.audio.length else self.fitting(rate)
             self.write_as(self.format)
+
+    def span(self):
+        """Begin and end of what is wanted of the decoded mixture, in samples."""
+        begin, end = self.excerpt or (0, self.audio.length)
+        return begin, min(end, self.audio.length)
 
     def full_title(self):
         """Artist and title, as far as they are known, for files and notifications."""
@@ -76,8 +99,11 @@ class Song:
         """Have its files be of a format, by its name in `formats`."""
         rate, frames = self.own
         self.format, self.rate = form, FORMATS[form].rate(rate)
-        fitting = int(self.length * self.rate / SAMPLE_RATE + 0.5)
-        self.frames = frames if self.rate == rate else fitting
+        self.frames = frames if self.rate == rate else self.fitting(self.rate)
+
+    def fitting(self, rate):
+        """Samples of the song at another rate."""
+        return int(self.length * rate / SAMPLE_RATE + 0.5)
 
     async def separate(self, pool, on_plan, on_progress, on_piece):
         """Have the pool separate all of it.
@@ -89,7 +115,8 @@ class Song:
         self.small = ""
         await pool.ready()  # if its workers are made anew just now
         how = pool.cutting
-        await self.work(pool, self.length, how, how.lanes, on_plan, on_progress, on_piece)
+        callbacks = on_plan, on_progress, on_piece
+        await self.work(pool, self.audio.length, self.span(), how, how.lanes, *callbacks)
         self.previews = []
 
     async def preview(self, pool, small, samples, on_piece):
@@ -104,14 +131,17 @@ class Song:
             how = await pool.run(self.cutting)
             # One segment a batch: its stems come sooner, and it takes less memory beside the pool's own model.
             callbacks = lambda batches: None, lambda batch, fraction: None, on_piece
-            await self.work(pool, samples, how, 1, *callbacks)
+            begin, _ = self.span()
+            end = begin + samples  # as if the song ended there
+            await self.work(pool, end, (begin, end), how, 1, *callbacks)
         except WorkerError:
             pass
 
-    async def work(self, pool, samples, how, lanes, on_plan, on_progress, on_piece):
-        """Have the pool separate so many samples, cut as a model wants it; see `separate`."""
-        self.on_progress, self.on_piece = on_progress, on_piece
-        batches = planning.batches(samples, how.segment, how.overlap, lanes, how.fixed, pool.size)
+    async def work(self, pool, samples, span, how, lanes, on_plan, on_progress, on_piece):
+        """Have the pool separate a span of so many samples, cut as a model wants it; see `separate`."""
+        self.on_progress, self.on_piece, self.wanted = on_progress, on_piece, list(span)
+        cutting = how.segment, how.overlap, lanes, how.fixed
+        batches = planning.batches(samples, *cutting, pool.size, span)
         on_plan(len(batches))
         if self.level is None:
             self.level = await pool.run(self.measure)
@@ -144,9 +174,10 @@ class Song:
         return (await self.ask(worker, "cutting")).cutting
 
     async def measure(self, worker):
-        """The song's level, from all of its windows. Raises DecodeError."""
-        length = min(planning.WINDOW, self.length)
-        sound = await self.audio.windows(planning.windows(self.length), length)
+        """The level of all of the song, also where an excerpt is wanted, from its windows. Raises DecodeError."""
+        samples = self.audio.length
+        length = min(planning.WINDOW, samples)
+        sound = await self.audio.windows(planning.windows(samples), length)
         answer = await worker.ask("measure", transfer=[sound.buffer], windows=sound, length=length)
         return answer.level
 
@@ -204,9 +235,10 @@ class Song:
             raise
 
     def choice(self):
-        """What the worker needs to know of the visitor's choice: stems by the engine's names, samples, folder."""
+        """What the worker needs to know of the visitor's choice: stems by the engine's names, samples, and so on."""
         return {
             "stems": [target_of(stem) for stem in self.targets],
+            "excerpt": self.wanted,
             "sample_kind": self.kind,
             "folder": self.folder,
         }
@@ -267,6 +299,12 @@ class Song:
         """Have the files hold the samples as they are stored: WAV at 44.1 kHz."""
         self.own = SAMPLE_RATE, self.length
         self.write_as(self.kind)
+
+    async def original(self, start, samples):
+        """What `Sound.stretch` gives of the mixture, in samples of what is wanted of it. Raises DecodeError."""
+        begin, _ = self.span()
+        buffer, first = await self.audio.stretch(begin + start, samples)
+        return buffer, first - begin
 
     def stems(self):
         """Those that were made, in the order that people see."""

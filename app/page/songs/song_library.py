@@ -28,8 +28,8 @@ SEPARATOR = "."
 """Stands between a page's name and the number of its song."""
 DOOMED = "removed"
 """The setting with the folder of a song that will be removed unless the visitor undoes it."""
-MIX = "mix "
-"""Prefix of a song's folder in the name of its settings."""
+MIX, EXCERPT = "mix ", "excerpt "
+"""Prefixes of a song's folder in the names of its settings, and of what is wanted of it."""
 OWN = "own "
 """Prefix of the name of a song's own file, in its folder."""
 LARGEST = 300000000
@@ -174,6 +174,7 @@ class SongLibrary:
                 break
             await asyncio.sleep(0.25)
         settings.forget(MIX + name)
+        settings.forget(EXCERPT + name)
         self.channel.postMessage(name)
 
     def doom(self, folder):
@@ -193,6 +194,21 @@ class SongLibrary:
             return json.loads(settings.stored(MIX + song.folder) or "null")
         except ValueError:
             return None  # they aren't this page's
+
+    def keep_excerpt(self, song):
+        """Keep what is wanted of a song that may be interrupted."""
+        if song.folder and song.excerpt:
+            settings.store(EXCERPT + song.folder, json.dumps(song.excerpt))
+        elif song.folder:
+            settings.forget(EXCERPT + song.folder)
+
+    def excerpt_of(self, folder):
+        """What `keep_excerpt` has kept; None for all of the song."""
+        try:
+            begin, end = json.loads(settings.stored(EXCERPT + folder) or "null")
+            return (begin, end) if 0 <= begin < end else None
+        except (TypeError, ValueError):
+            return None
 
     def in_words(self, songs):
         """Say which of these songs are kept, and whether new ones will be."""

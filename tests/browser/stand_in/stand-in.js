@@ -67,7 +67,7 @@ function measure({ windows }) {
   return { level: Math.sqrt(energy / windows.length) };
 }
 
-async function separate({ mixture, batch, first, last, stems, sample_kind, folder }) {
+async function separate({ mixture, batch, first, last, stems, excerpt, sample_kind, folder }) {
   const { starts, length, cuts, span } = batch, { overlap } = CUTTING, gains = gainsOf(stems), ends = {};
   const sound = mixture.map((sample) => Math.min(1e6, Math.max(-1e6, sample || 0)));
   for (const [index, start] of starts.entries()) {
@@ -83,7 +83,7 @@ async function separate({ mixture, batch, first, last, stems, sample_kind, folde
       gains.map(([name, gain]) => [name, [0, 1].map((channel) => side(channel, gain, from, to, fade))]);
     const from = opens && !first ? overlap : 0, to = closes && last ? length : length - overlap;
     if (opens && !first) ends.head = flat(kept(0, overlap, (place) => (place + 0.5) / overlap));
-    await postPiece(start + from, kept(from, to), sample_kind, folder);
+    await postPiece(start + from, kept(from, to), excerpt, sample_kind, folder);
     if (closes && !last) ends.tail = flat(kept(to, length, (place) => 1 - (place + 0.5) / overlap));
   }
   return ends;
@@ -104,15 +104,18 @@ function flat(estimates) {
   return all;
 }
 
-async function join({ tail, head, start, stems, sample_kind, folder }) {
+async function join({ tail, head, start, stems, excerpt, sample_kind, folder }) {
   const { overlap } = CUTTING, sum = tail.map((sample, place) => sample + head[place]);
   const side = (number) => sum.subarray(number * overlap, (number + 1) * overlap);
   const estimates = gainsOf(stems).map(([name], index) => [name, [side(2 * index), side(2 * index + 1)]]);
-  await postPiece(start, estimates, sample_kind, folder);
+  await postPiece(start, estimates, excerpt, sample_kind, folder);
   return {};
 }
 
-async function postPiece(start, estimates, kind, folder) {
+async function postPiece(place, whole, [begin, end], kind, folder) {
+  const trimmed = (side) => side.slice(Math.max(0, begin - place), Math.max(0, end - place));
+  const estimates = whole.map(([name, sides]) => [name, sides.map(trimmed)]), start = Math.max(0, place - begin);
+  if (!estimates[0][1][0].length) return;
   const stems = named(estimates), samples = estimates[0][1][0].length;
   const encoded = stems.map(([, stem]) => encode(stem, kind)), parts = encoded.map(({ bytes }) => bytes);
   const byName = (values) => Object.fromEntries(stems.map(([name], index) => [name, values[index]]));
