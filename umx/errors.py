@@ -26,3 +26,7 @@ class CheckpointError(CodedError):
 
 class ConvertError(CodedError):
     """Checkpoints that can't become a model; says which and why."""
+
+
+class AnalysisError(CodedError):
+    """A song that can't be analysed; says why."""
