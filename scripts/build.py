@@ -25,8 +25,9 @@ SITE = ROOT / "dist"
 PARTS = ("index.html", "app", "weights")
 SERVICE_WORKER = "service-worker.js"
 INDEX = "weights/index.json"
-FALLBACK = "openblas-"
-"""Beginning of the file that only the engine for browsers without SIMD loads. app/offline/ leaves it out, too."""
+ON_DEMAND = ("openblas-", "scipy-", "micropip-", "packaging-")
+"""Beginnings of files that only some visitors load: those who analyse songs, and the first where a browser lacks SIMD.
+app/offline/ leaves them out, too."""
 BRAND = '<p class="brand">'
 CONNECT = "connect-src 'self' blob: data:"
 """Texts of index.html that a site's own title, and a further place to fetch from, are put into."""
@@ -142,7 +143,7 @@ def first_visit(site: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in site_files(site):
         parts = path.relative_to(site).parts
-        if (parts[0] == "weights" and len(parts) > 2) or path.name.startswith(FALLBACK):
+        if (parts[0] == "weights" and len(parts) > 2) or path.name.startswith(ON_DEMAND):
             continue
         group = parts[2] if parts[:2] == ("app", "vendor") else "the page"
         found.setdefault("the demo song" if path.suffix == ".mp3" else group, []).append(path)

@@ -17,6 +17,10 @@ SCRIPT = "service-worker.js"
 SNAPSHOT_MAKER = "app/offline/snapshot-maker.mjs"
 ENGINE_FILES = {"openblas": ("app/vendor/pyodide/openblas-",)}
 """Files that only one engine needs, by the beginnings of their paths."""
+ANALYSIS_FILES = tuple(
+    ["app/vendor/pyodide/" + name for name in ("scipy-", "openblas-", "micropip-", "packaging-")]
+)
+"""The same for what analyses songs."""
 PATIENCE = 3
 """Seconds that a new version has to answer, and to start; after that the page goes on with the old one."""
 

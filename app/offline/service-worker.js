@@ -15,7 +15,7 @@ const INDEX = "weights/index.json";
 const PATIENCE_MS = 2000; // for the network's index
 
 // Files that only some visitors need are kept when a page asks for them.
-const isOptional = (path) => /^weights\/.+\/|\/openblas-/.test(path);
+const isOptional = (path) => /^weights\/.+\/|\/(openblas|scipy|micropip|packaging)-/.test(path);
 // Weights that aren't kept pass through unchecked, so that the page sees progress; the engine checks their hashes.
 const isWeights = (path) => /^weights\/.+\.gz$/.test(path);
 const key = (path) => `${SCOPE}${path}?sha256=${FILES[path][0]}`;

@@ -450,6 +450,12 @@ def download(name: str) -> Awaitable[dict[str, object]]:
     return converting.download(name, report)
 
 
+def analyse(stems: Any, sample_kind: str) -> Awaitable[dict[str, object]]:
+    from worker import analysing
+
+    return analysing.analyse(stems, partial(decode, kind=sample_kind), report)
+
+
 REQUESTS: dict[str, Callable[..., Any]] = {
     "load": load,
     "try out": try_out,
@@ -461,6 +467,7 @@ REQUESTS: dict[str, Callable[..., Any]] = {
     "write": write,
     "convert": convert,
     "download": download,
+    "analyse": analyse,
 }
 
 

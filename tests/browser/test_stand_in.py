@@ -111,6 +111,30 @@ MIX = """async (sample_kind) => {
 }"""
 
 
+# Analyses what the stand-in has in mind, in two pieces: beats at 120 a minute below A minor and F major in turn.
+ANALYSE = """async () => {
+  const rate = 44100, seconds = 16, chords = [[220, 261.63, 329.63], [174.61, 220, 261.63]];
+  const drums = new Int16Array(2 * rate * seconds), melody = new Int16Array(2 * rate * seconds);
+  let state = 1;
+  const noise = () => (state = (state * 16807) % 2147483647) / 2147483647 - 0.5;
+  for (let place = 0; place < rate * seconds; place++) {
+    const time = place / rate, beat = time % 0.5, bar = Math.floor(time / 2);
+    const kick = bar === time / 2 || time % 2 < 0.5 ? Math.sin(2 * Math.PI * 60 * beat) * Math.exp(-30 * beat) : 0;
+    const hit = 10000 * (noise() * Math.exp(-90 * beat) + kick);
+    const tone = chords[bar % 2].reduce((sum, hertz) => sum + Math.sin(2 * Math.PI * hertz * time), 0);
+    for (const side of [0, 1]) {
+      drums[2 * place + side] = hit;
+      melody[2 * place + side] = 2000 * tone * Math.exp(-(time % 2));
+    }
+  }
+  const cut = 2 * 5 * rate, pieces = (sound) => [new Blob([sound.slice(0, cut)]), new Blob([sound.slice(cut)])];
+  const stems = { drums: pieces(drums), melody: pieces(melody) };
+  const heard = await ask("analyse", { stems, sample_kind: "16" }), { analysis, kind } = heard.at(-1);
+  const fractions = heard.slice(0, -1).map(({ fraction }) => fraction);
+  return { kind, fractions, fields: Object.keys(heard.at(-1)).sort(), found: JSON.parse(analysis) };
+}"""
+
+
 @pytest.fixture(scope="module")
 def both(browser: Browser, real: str, stand_in: str) -> Iterator[tuple[Page, Page]]:
     """Pages with a worker to ask: the engine, and the stand-in."""
@@ -243,3 +267,20 @@ def test_stems_are_mixed(both: tuple[Page, Page], kind: str) -> None:
     assert mixes[0] == mixes[1]
     assert mixes[0]["loud"] > 100
     assert np.abs(values[0] - values[1]).max() <= {"16": 1, "24": 3, "float": 1e-6}[kind]
+
+
+def test_a_song_is_analysed(both: tuple[Page, Page]) -> None:
+    engine, other = (page.evaluate(ANALYSE) for page in both)
+    for said in engine, other:
+        assert said["fractions"] == sorted(said["fractions"])
+        assert 0 < said["fractions"][0] < said.pop("fractions")[-1] == 1
+    heard, meant = engine.pop("found"), other.pop("found")
+    assert engine == other
+    assert {name: type(value) for name, value in heard.items()} == {
+        name: type(value) for name, value in meant.items()
+    } | {"bpm": type(heard["bpm"])}
+    assert heard["bpm"] == pytest.approx(meant["bpm"], rel=0.003)
+    assert np.array(heard["beats"]) == pytest.approx(np.array(meant["beats"]), abs=0.02)
+    assert [name for _, name in heard["chords"]] == [name for _, name in meant["chords"]]
+    for name in ("one", "meter", "tempo_sure", "key"):
+        assert heard[name] == meant[name]

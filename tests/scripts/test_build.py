@@ -156,7 +156,7 @@ def test_everything_in_the_lock_file_is_there_unchanged(site: Path) -> None:
 def test_packages_that_pyodide_loads_are_there(site: Path) -> None:
     folder = site / "app" / "vendor" / "pyodide"
     packages = json.loads((folder / "pyodide-lock.json").read_text())["packages"]
-    for name in ("numpy", "openblas"):
+    for name in ("numpy", "openblas", "scipy", "micropip", "packaging"):
         entry = packages[name]
         data = (folder / entry["file_name"]).read_bytes()
         assert hashlib.sha256(data).hexdigest() == entry["sha256"]
@@ -262,7 +262,9 @@ def test_a_build_says_what_is_uploaded_and_what_a_visitor_loads(
     (stand_in / "weights" / "index.json").write_text("[]")
     vendored = stand_in / "app" / "vendor" / "pyodide"
     vendored.mkdir(parents=True)
-    (vendored / "openblas-1.zip").write_bytes(bytes(40_000_000))
+    (vendored / "openblas-1.zip").write_bytes(bytes(25_000_000))
+    for name in ("scipy", "micropip", "packaging"):
+        (vendored / f"{name}-1.whl").write_bytes(bytes(5_000_000))
     (vendored / "python.zip").write_bytes(bytes(20_000_000))
     monkeypatch.setattr(build, "build", functools.partial(build.build, tmp_path / "site"))
     large = {"title": "UMX-L", "size": 42_700_000, "licence": "CC BY-NC-SA 4.0"}
@@ -276,7 +278,8 @@ def test_a_build_says_what_is_uploaded_and_what_a_visitor_loads(
     needed = {
         name: data
         for name, data in there.items()
-        if "openblas-" not in name and not re.match(r"weights/.+/|service-worker", name)
+        if not re.search("/(openblas|scipy|micropip|packaging)-", name)
+        and not re.match(r"weights/.+/|service-worker", name)
     }
     visit = sum(map(len, needed.values()))
     assert second == f"A first visit loads {visit / 1e6:.1f} MB and one of these models:"

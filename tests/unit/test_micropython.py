@@ -118,6 +118,19 @@ for tick in range(120):
 head.stop(time)
 print(head.goes_on(run), head.position)
 """,
+    "page.listen.analysis": """
+from page.listen.analysis import *
+found = {"bpm": 93.27, "beats": [0.25 + 0.643 * index for index in range(42)], "one": 3, "meter": 4,
+    "tempo_sure": "sure", "key": "F♯ minor", "second": "A major",
+    "chords": [[0.25, "F♯m"], [4.1, "D"], [9.3, ""], [12.0, "A"]]}
+for how in (dict, halved, doubled):
+    changed = understood(how(found))
+    print(in_words(changed), changed["one"], len(changed["beats"]), can_halve(changed), can_double(changed))
+    for seconds, line in lines_of_chords(changed):
+        print(round(seconds, 3), line)
+    print([round(time, 3) for time in bars(changed)])
+print(understood({"bpm": 1}), understood("nothing"), understood(None))
+""",
     "page.listen.mix": """
 from page.listen.mix import Mix
 mix = Mix()

@@ -22,7 +22,7 @@ FROM_WORKERS = [
     ROOT / "umx" / "format" / "packing.py",
     ROOT / "umx" / "format" / "manifest.py",
 ]
-CODE = re.compile(r"(weights|convert)\.[a-z-]+")
+CODE = re.compile(r"(weights|convert|analysis)\.[a-z-]+")
 """Errors that visitors may come to see; those of other kinds mean a fault of the site's and stay in English."""
 SPOKEN = ("aria-label", "title")
 SAME = {"umx", "❚❚", "stem.mp4"}

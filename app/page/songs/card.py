@@ -18,6 +18,7 @@ class Card:
         self.choose, self.excerpt = find(".choose"), find(".excerpt")
         self.mixer, self.loud = find(".mixer"), find(".loud")
         self.downloads, self.files = find(".downloads"), find(".files")
+        self.analysis = find(".analysis")
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
         self.mix_loop, self.stem_file = find(".mix-loop"), find(".stem-file")
         self.format = find(".format")
@@ -127,7 +128,7 @@ class Card:
         """Show or hide mixer and files."""
         self.node.classList.toggle("open", yes)
         self.title.setAttribute("aria-expanded", "true" if yes else "false")
-        self.mixer.hidden = self.downloads.hidden = not yes
+        self.mixer.hidden = self.analysis.hidden = self.downloads.hidden = not yes
 
     def offer_files(self, is_ready, is_mixing, has_mix, has_loop):
         """Enable what saves files.

@@ -10,6 +10,7 @@ from page.clock import seconds
 from page.files import downloads, stem_file
 from page.files.formats import FORMATS, possible
 from page.files.refusals import DecodeError
+from page.listen.analysis_panel import AnalysisPanel
 from page.listen.mix import presets_with_files, recipe_of
 from page.listen.mixer import Mixer
 from page.models.model_choice import coming_in_words, is_better, short, waits
@@ -71,6 +72,7 @@ class Job:
         self.is_undrawn = song.kept_bytes > 0
         self.mixer = Mixer(song, self.card.mixer, on_turn, self.mixer_changed)
         self.chooser = Chooser(self.card.excerpt)
+        self.panel = AnalysisPanel(song, self.card.analysis, self.keep_analysis)
         self.card.offer(possible(song.kind))
         self.is_open = self.saved = self.is_made_again = False
         self.is_writing = False  # whether the files are written again, in another format
@@ -353,9 +355,14 @@ class Job:
         self.card.format.value = self.form
         self.say_loud()
 
+    def keep_analysis(self):
+        if self.song.kept_bytes:
+            self.library.keep_analysis(self.song)
+
     async def restore(self):
         """Show a song that was finished on an earlier visit. Its files are WAV, the fastest to write."""
         self.saved = True
+        self.panel.restore(self.library.analysis_of(self.song))
         self.card.say_by(self.song.tags)
         self.song.write_as(self.song.kind)
         text = tr("Kept on this device, {}").format(megabytes(self.song.kept_bytes))
@@ -418,8 +425,13 @@ class Job:
             self.library.keep_settings(self.song, self.mixer.facts())
 
     def offer_files(self):
-        """Enable what saves files, once they are written; what is heard, unless that is nothing, or the original."""
-        is_ready, mix = self.song.state == DONE and not self.is_writing, self.mixer.mix
+        """Enable what saves files, once they are written: what is heard, unless that is nothing, or the original.
+
+        The analysis needs the stems alone.
+        """
+        is_done, mix = self.song.state == DONE, self.mixer.mix
+        is_ready = is_done and not self.is_writing
+        self.panel.offer(is_done)
         self.card.offer_files(is_ready, self.is_mixing, bool(mix.recipe()), bool(mix.loop))
         self.on_files()
 
@@ -478,7 +490,9 @@ class Job:
     def clear(self):
         """Let go of sound and files."""
         self.close()
+        self.panel.cancel()
         self.song.clear()
+        self.panel.show()
         self.card.clear()
         self.files = []
         self.writes += 1  # an unfinished write notices and stops

@@ -91,6 +91,10 @@ class Queue(Order):
         view.on(card.remove, "click", lambda event: self.remove(job, not event.detail))
         view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
         view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
+        view.on_click(
+            card.analysis.querySelector(".analyse"),
+            lambda: asyncio.create_task(job.panel.analyse(self.pool.make)),
+        )
         view.on_click(card.mix, lambda: asyncio.create_task(job.save_mix(self.pool)))
         view.on_click(
             card.mix_loop,

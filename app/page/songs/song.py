@@ -57,6 +57,7 @@ class Song:
         self.previews = []  # as `pieces`, of the small model, until the song is done
         self.level = None  # see `measure`
         self.loud = {}  # samples limited to full scale, by stem
+        self.analysis = None  # see `listen.analysis`
 
     async def decode(self):
         async with self.decoding:

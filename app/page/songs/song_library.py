@@ -30,6 +30,8 @@ DOOMED = "removed"
 """The setting with the folder of a song that will be removed unless the visitor undoes it."""
 MIX, EXCERPT = "mix ", "excerpt "
 """Prefixes of a song's folder in the names of its settings, and of what is wanted of it."""
+ANALYSIS = "analysis "
+"""The prefix in the name of its analysis."""
 OWN = "own "
 """Prefix of the name of a song's own file, in its folder."""
 LARGEST = 300000000
@@ -175,6 +177,7 @@ class SongLibrary:
             await asyncio.sleep(0.25)
         settings.forget(MIX + name)
         settings.forget(EXCERPT + name)
+        settings.forget(ANALYSIS + name)
         self.channel.postMessage(name)
 
     def doom(self, folder):
@@ -190,10 +193,15 @@ class SongLibrary:
 
     def settings_of(self, song):
         """Settings from `keep_settings`; None if there are none."""
-        try:
-            return json.loads(settings.stored(MIX + song.folder) or "null")
-        except ValueError:
-            return None  # they aren't this page's
+        return parsed(settings.stored(MIX + song.folder))
+
+    def keep_analysis(self, song):
+        """Keep what is known of a kept song's music."""
+        settings.store(ANALYSIS + song.folder, json.dumps(song.analysis))
+
+    def analysis_of(self, song):
+        """What `keep_analysis` has kept; None if there is nothing."""
+        return parsed(settings.stored(ANALYSIS + song.folder))
 
     def keep_excerpt(self, song):
         """Keep what is wanted of a song that may be interrupted."""
@@ -232,6 +240,14 @@ class SongLibrary:
         if not said:
             said.append(tr("Finished songs are kept on this device until you remove them."))
         return " ".join(said)
+
+
+def parsed(text):
+    """What a setting holds as JSON; None if it is none of this page's."""
+    try:
+        return json.loads(text or "null")
+    except ValueError:
+        return None
 
 
 CREATE, RECURSIVE = to_js({"create": True}), to_js({"recursive": True})

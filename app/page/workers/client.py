@@ -15,6 +15,7 @@ SCRIPT, SNAPSHOT = "./app/worker/worker.py", "./app/offline/snapshot.mjs"
 FILES = (
     "shared/facts.py",
     "shared/resuming.py",
+    "worker/analysing.py",
     "worker/converting.py",
     "worker/fetching.py",
     "worker/storage.py",
