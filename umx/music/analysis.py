@@ -28,8 +28,6 @@ AROUND = 0.4
 """How much onsets in the whole song count beside those of its drums: it goes on where drums pause."""
 SILENT = 1e-6
 """Energy of the loudest band that no song is below."""
-FEWEST = 8
-"""Beats of a song that has any."""
 CLEAR = 3.0
 """How much stronger onsets must be on beats than elsewhere, for there to be a beat: 2 in noise, 4 and more in songs."""
 LOW = 0.6
@@ -101,12 +99,12 @@ class Analyser:
             return none
         bpm = beats.tempo(strength)
         places = beats.track(strength, bpm)
-        if len(places) < FEWEST:
+        if len(places) < beats.FEWEST:
             return none
         times = beats.seconds(places, strength)
         if strength[places].mean() < CLEAR * strength.mean():
             return none
-        period, first, is_steady = beats.regular(times)
+        period, first, is_steady = beats.regular(times, strength)
         if is_steady:
             times = beats.grid(period, first, self.samples / RATE)
         change = changes(by_beat(amounts, times))
@@ -155,7 +153,7 @@ def balanced(amounts: Array) -> Array:
 
 def chord_changes(times: Array, low: Array, high: Array) -> list[tuple[float, str]]:
     """Where chords begin, in seconds, and their names."""
-    if len(times) < FEWEST:
+    if len(times) < beats.FEWEST:
         return []
     named = chords(by_beat(low + high, times), by_beat(low, times))
     found: list[tuple[float, str]] = []

@@ -14,8 +14,14 @@ USUAL, SPREAD = 120, 0.9
 """Beats a minute at which people hear most tempi, and its spread in octaves: the prior of `tempo`."""
 METER = 4
 """Beats of a bar; others aren't looked for."""
-COMB = ((1, 1.0), (2, 1.0), (3, 0.5), (4, 1.0))
+COMB = ((1, 1.0), (2, 1.0), (4, 1.0), (8, 0.5))
 """What counts for a tempo: multiples of its beat, and their weights."""
+HEARD = 20
+"""Seconds that are compared with themselves at a time."""
+FEWEST = 8
+"""Beats of a song that has any."""
+BINS = 32
+"""Parts of a beat that are told apart at first."""
 DEPTH = 45
 """dB below a band's loudest in which a rise counts."""
 TIGHTNESS = 400
@@ -64,18 +70,18 @@ def normalised(strength: Array) -> Array:
 
 
 def tempo(strength: Array) -> float:
-    """Beats a minute, by autocorrelation of windows of 12 s, on a scale that prefers what people tap to.
+    """Beats a minute, by autocorrelation, on a scale that prefers what people tap to.
 
-    A tempo counts with what is at one, two, three and four of its beats, times the log-Gaussian prior of `track`'s
-    paper.
+    A tempo counts with what is at its beats, half bars, bars and pairs of bars, times the log-Gaussian prior of
+    `track`'s paper.
     """
-    size = 12 * FRAMES
+    size = HEARD * FRAMES
     padded = np.pad(strength, (0, max(0, size - len(strength))))
     windows = np.lib.stride_tricks.sliding_window_view(padded, size)[:: size // 4]
     windows = windows - windows.mean(axis=1, keepdims=True)
     # Padded to twice the size, so that ends don't meet beginnings.
     power = np.abs(np.fft.rfft(windows, 2 * size)) ** 2
-    longest = METER * 60 * FRAMES // SLOWEST
+    longest = COMB[-1][0] * 60 * FRAMES // SLOWEST
     alike = np.fft.irfft(power)[:, : longest + 2] / (size - np.arange(longest + 2))
     # Square roots: loud windows count more, but not by much.
     alike = (alike / np.sqrt(alike[:, :1] + 1e-9)).mean(axis=0)
@@ -129,26 +135,41 @@ def seconds(frames: NDArray[np.intp], strength: Array) -> Array:
     return times
 
 
-def regular(times: Array) -> tuple[float, float, bool]:
-    """The period and the first beat of the regular grid that most beats are on, in seconds, and whether they are.
+def regular(times: Array, strength: Array) -> tuple[float, float, bool]:
+    """The period and the first beat of the regular grid that beats are on, in seconds, and whether they are on one.
 
-    Robust: beats that are STEADY off are left out, and the rest is fitted anew. Where there is no such grid, the
-    period is the usual one.
+    Where they are on none, the period is the usual one. Beats that are half a beat off speak for the grid, too: `track`
+    may change to between the beats and back where a song pauses.
     """
-    steps = np.diff(times)
-    span = min(16, len(steps))
-    usual = period = float(np.median(times[span:] - times[:-span]) / span)
-    numbers = np.concatenate([[0], np.cumsum(np.maximum(np.rint(steps / period), 1))])
-    keep = np.ones(len(times), bool)
-    first = times[0]
-    for width in (0.12, 0.06, STEADY, STEADY):
-        if keep.sum() < 4:
-            break
+    span = min(16, len(times) - 1)
+    usual = float(np.median(times[span:] - times[:-span]) / span)
+    period = refined(strength, usual)
+    counts = np.bincount((times % period / period * BINS).astype(int) % BINS, minlength=BINS)
+    near = counts + np.roll(counts, 1) + np.roll(counts, -1)
+    first = (np.argmax(near) + 0.5) / BINS * period
+    for _ in range(2):
+        numbers = np.rint((times - first) / period)
+        keep = np.abs(times - first - period * numbers) < 2 * STEADY
+        if keep.sum() < FEWEST:
+            return usual, float(times[0]), False
         period, first = np.polyfit(numbers[keep], times[keep], 1)
-        keep = np.abs(times - first - period * numbers) < width
-    if keep.mean() < REGULAR:
+    off = (times - first + period / 4) % (period / 2) - period / 4
+    if np.mean(np.abs(off) < STEADY) < REGULAR:
         return usual, float(times[0]), False
     return float(period), float(first), True
+
+
+def refined(strength: Array, period: float) -> float:
+    """A period in seconds, as exact as a whole song tells it.
+
+    The spectrum of its onsets has a peak at the beats, and others at their halves and quarters, which are more exact.
+    """
+    count = 8 * len(strength)
+    spectrum = np.abs(np.fft.rfft(strength - strength.mean(), count))
+    nearby = np.linspace(0.99, 1.01, 801) / period
+    bins = np.arange(len(spectrum))
+    found = sum(np.interp(k * nearby * count / FRAMES, bins, spectrum) for k in (1, 2, 4))
+    return float(1 / nearby[np.argmax(found)])
 
 
 def grid(period: float, first: float, length: float) -> Array:
