@@ -50,8 +50,12 @@ class Platform:
 
 
 PLATFORMS = {
-    "linux-x86_64": Platform("x86_64-linux-gnu.2.17", "manylinux_2_17_x86_64", X86),
-    "linux-aarch64": Platform("aarch64-linux-gnu.2.17", "manylinux_2_17_aarch64", ARM),
+    "linux-x86_64": Platform(
+        "x86_64-linux-gnu.2.17", "manylinux_2_17_x86_64.manylinux2014_x86_64", X86
+    ),
+    "linux-aarch64": Platform(
+        "aarch64-linux-gnu.2.17", "manylinux_2_17_aarch64.manylinux2014_aarch64", ARM
+    ),
     "darwin-x86_64": Platform("x86_64-macos.11.0", "macosx_11_0_x86_64", X86),
     "darwin-arm64": Platform("aarch64-macos.11.0", "macosx_11_0_arm64", ARM),
     "windows-amd64": Platform("x86_64-windows-gnu", "win_amd64", X86),
@@ -60,7 +64,9 @@ PLATFORMS = {
 
 
 def this_platform() -> Platform | None:
-    """That of this machine, if libraries are compiled for it."""
+    """That of this Python, if libraries are compiled for it."""
+    if sys.maxsize < 1 << 32 or (sys.platform == "linux" and platform.libc_ver()[0] != "glibc"):
+        return None  # 32 bits, or a system whose wheels have a tag of their own
     return PLATFORMS.get(f"{platform.system()}-{platform.machine()}".lower())
 
 

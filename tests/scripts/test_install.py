@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 import umx
+from scripts import kernels
 from scripts.common.environment import ROOT
 
 
@@ -40,6 +41,26 @@ def test_the_command_separates_with_the_model_inside(
     stems = ("bass", "drums", "melody", "vocals", "karaoke")
     assert names == {f"song - {stem}.wav" for stem in stems}
     assert soundfile.info(tmp_path / "song - vocals.wav").frames == 22050
+
+
+@pytest.mark.skipif(kernels.this_platform() is None, reason="no libraries for this machine")
+def test_the_kernels_were_compiled_for_this_machine(installed: Path) -> None:
+    here = kernels.this_platform()
+    assert here
+    built = {path.name for path in (installed / "umx" / "kernels" / "native").iterdir()}
+    assert built == {f"{name}-{v}.so" for name in kernels.EXPORTS for v in here.variants}
+    program = "import umx.kernels as k; assert k.__file__.startswith('{}'); print(k.choose().name)"
+    out = subprocess.run(
+        [sys.executable, "-P", "-c", program.format(installed)],
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert out.stdout == "simd\n"
+    tags = (installed / f"umx-{umx.__version__}.dist-info" / "WHEEL").read_text()
+    assert "Root-Is-Purelib: false" in tags
+    assert all(f"Tag: py3-none-{tag}" in tags for tag in here.tag.split("."))
 
 
 def test_nothing_else_is_installed(installed: Path) -> None:
