@@ -1,15 +1,22 @@
 """The side modules in the repository are what their sources compile to, and processors compute the same bits."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scripts import kernels
+from tests.htdemucs import FOUR, state
 from tests.unit.side_module import SideModule
+from umx.format.library import Model, find_model, load_model
 from umx.kernels import _try, agree, candidates, choose, htdemucs, htdemucs_simd, library, simd
 from umx.kernels.reference import Numpy
+from umx.models.htdemucs.description import Network
+from umx.models.htdemucs.fold import fold
+from umx.models.htdemucs.quantize import quantize
+from umx.separator import Separator
 from umx.threads import ONE
 
 HERE = kernels.this_platform()
@@ -156,3 +163,26 @@ def test_no_library_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert choose(1).name == "numpy"
     (tmp_path / f"kernels-{VARIANTS[0]}.so").write_bytes(b"no library")
     assert choose(1).name == "numpy"
+
+
+@native
+@pytest.mark.parametrize("architecture", ["openunmix", "htdemucs"])
+def test_stems_don_t_depend_on_the_number_of_threads(
+    built: Path, monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    monkeypatch.setattr(library, "NATIVE", built)
+    monkeypatch.setattr(htdemucs_simd, "WORTH", 1)  # a tiny network's products are shared, too
+    model = load_model(find_model("umx-mini"))
+    if architecture == "htdemucs":
+        network = Network(4, 8, 32, 3, 4, 64, 44100, 16)
+        manifest = replace(model.manifest, architecture=architecture, network=network)
+        model = Model(manifest, {FOUR: quantize(fold(state("four"), network), "best")})
+    song = 0.1 * np.random.default_rng(5).standard_normal((2, 5 * 44100)).astype(np.float32)
+    results = []
+    for count in (1, 2, 5):
+        separator = Separator(model, threads=count)
+        assert (separator.engine.name, separator.engine.threads.count) == ("simd", count)
+        results.append(separator.separate(song))
+    assert np.abs(results[0]).max() > 0.01
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])

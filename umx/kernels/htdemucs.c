@@ -27,7 +27,8 @@ INLINE float sum_of(Floats x) { return x[0] + x[1] + x[2] + x[3]; }
 INLINE float largest_of(Floats x) { return larger(larger(x[0], x[1]), larger(x[2], x[3])); }
 
 // Round to the nearest integer, which is then in the low 16 bits: floats from 2^23 to 2^24 have no fractions.
-INLINE Ints rounded(Floats x) { return (Ints)(x + 12582912.0f); } // 1.5 * 2^23
+#define ROUND 12582912.0f // 1.5 * 2^23
+INLINE Ints rounded(Floats x) { return (Ints)(x + ROUND); }
 
 // The low 16 bits of eight lanes.
 INLINE Ints low_halves(Ints a, Ints b) {
@@ -37,21 +38,21 @@ INLINE Ints low_halves(Ints a, Ints b) {
 // GELU(x) = x (1 + erf(x / sqrt 2)) / 2, with erf(c / sqrt 2) = c p(c^2) / q(c^2), p and q cubic, and c = x clamped to
 // +-4.6. The coefficients are the minimax fit of GELU to |x| <= 4.6: the error alternates between equal extremes of
 // 2.9e-6, and is 3.7e-6 at most with float32 rounding. Beyond 4.6 it is 1.5e-6 |x|. NaN becomes NaN.
-INLINE Floats gelu_of(Floats x) {
-    Floats c = larger_of(splat(-4.6f), smaller_of(splat(4.6f), x));
-    Floats y = c * c;
-    Floats p = ((6.5512069e-05f * y + 7.6341264e-03f) * y + 5.5346590e-02f) * y + 7.9785064e-01f;
-    Floats q = ((1.1542068e-03f * y + 2.3914521e-02f) * y + 2.3596867e-01f) * y + 1.0f;
+INLINE Many gelu_of(Many x) {
+    Many c = larger_many(many_of(-4.6f), smaller_many(many_of(4.6f), x));
+    Many y = c * c;
+    Many p = ((6.5512069e-05f * y + 7.6341264e-03f) * y + 5.5346590e-02f) * y + 7.9785064e-01f;
+    Many q = ((1.1542068e-03f * y + 2.3914521e-02f) * y + 2.3596867e-01f) * y + 1.0f;
     return 0.5f * x + 0.5f * x * (c * p / q);
 }
 
 // 2^x for x from -126 to 127: the whole part becomes the exponent, a polynomial of degree 4 does the rest. The
 // coefficients are its minimax fit to [0, 1]: the relative error alternates between equal extremes of 2.6e-6, and is
 // 2.7e-6 at most with float32 rounding.
-INLINE Floats power_of_two(Floats x) {
-    Floats whole = __builtin_elementwise_floor(x), f = x - whole;
-    Floats y = (((1.3533963e-02f * f + 5.2011576e-02f) * f + 2.4144291e-01f) * f + 6.9300374e-01f) * f + 1.0000026f;
-    return (Floats)((Ints)y + (rounded(whole) << 23));
+INLINE Many power_of_two(Many x) {
+    Many whole = __builtin_elementwise_floor(x), f = x - whole;
+    Many y = (((1.3533963e-02f * f + 5.2011576e-02f) * f + 2.4144291e-01f) * f + 6.9300374e-01f) * f + 1.0000026f;
+    return (Many)((Integers)y + ((Integers)(whole + ROUND) << 23));
 }
 
 // ---- Products
@@ -130,16 +131,31 @@ INLINE void dot(const int16_t *w, const Rows *tile, int step, int depth, Sums su
 // of all outputs, the other of the second, and half a block is written. GLU_ADD is a DConv's end: GLU, times a factor an output, is added.
 typedef enum { WRITE, GELU, GLU, ADD, GELU_ADD, GLU_ADD } Then;
 
-INLINE void finish(Then then, Floats a, Floats b, const float *factor, float *to) {
-    Floats *out = (Floats *)to;
-    switch (then) {
-    case WRITE: out[0] = a; out[1] = b; break;
-    case GELU: out[0] = gelu_of(a); out[1] = gelu_of(b); break;
-    case GLU: out[0] = a * sigmoid_of(b); break;
-    case ADD: out[0] += a; out[1] += b; break;
-    case GELU_ADD: out[0] += gelu_of(a); out[1] += gelu_of(b); break;
-    case GLU_ADD: out[0] += floats_at(factor) * a * sigmoid_of(b); break;
+// some: how many outputs are left, a multiple of 8.
+INLINE void finish(Then then, Many y[PARTS], int some, const float *factor, float *to) {
+    if (then == GLU || then == GLU_ADD) {
+        Many gate[PARTS];
+        for (int part = PARTS / 2; part < PARTS; part++)
+            gate[part] = sigmoid_of(y[part]);
+        for (int k = 0; k < BLOCK / 8; k++) {
+            Floats a = ((Floats *)y)[k], b = ((Floats *)gate)[k + BLOCK / 8], *out = (Floats *)to + k;
+            if (then == GLU)
+                *out = a * b;
+            else
+                *out += floats_at(factor + 4 * k) * a * b;
+        }
+        return;
     }
+    if (then == GELU || then == GELU_ADD)
+        for (int part = 0; part < PARTS; part++)
+            y[part] = gelu_of(y[part]);
+    const int add = then == ADD || then == GELU_ADD;
+    if (WIDTH <= 8 || some >= BLOCK)
+        for (int part = 0; part < PARTS; part++)
+            *((Many *)to + part) = add ? *((Many *)to + part) + y[part] : y[part];
+    else
+        for (int k = 0; k < 2; k++)
+            *((Floats *)to + k) = add ? *((Floats *)to + k) + ((Floats *)y)[k] : ((Floats *)y)[k];
 }
 
 typedef struct {
@@ -162,17 +178,17 @@ INLINE void block_times_rows(
 ) {
     const int depth = m->depth, gated = then == GLU || then == GLU_ADD, column = gated ? block / 2 : block;
     const int16_t *w = m->weight + block * depth;
-    Totals scale[PARTS], bias[PARTS];
+    Many scale[PARTS], bias[PARTS];
     for (int part = 0; part < PARTS; part++) {
-        scale[part] = *(const Totals *)(m->scale + block + WIDTH * part);
-        bias[part] = *(const Totals *)(m->bias + block + WIDTH * part);
+        scale[part] = *(const Many *)(m->scale + block + WIDTH * part);
+        bias[part] = *(const Many *)(m->bias + block + WIDTH * part);
     }
     int o = start / inner, n = start % inner;
     for (int row = 0; row < count; row += ROWS, tiles += TILES * (depth / 2)) {
-        Totals total[ROWS][PARTS];
+        Many total[ROWS][PARTS];
         for (int lane = 0; lane < ROWS; lane++)
             for (int part = 0; part < PARTS; part++)
-                total[lane][part] = (Totals){0};
+                total[lane][part] = (Many){0};
         for (int i = 0; i < depth; i += FLUSH) {
             Sums sums[ROWS][PARTS];
             UNROLL
@@ -187,15 +203,10 @@ INLINE void block_times_rows(
         }
         for (int lane = 0; lane < ROWS && row + lane < count; lane++) {
             float *to = target->out + o * target->outer_step + n * target->inner_step + column;
-            Totals y[PARTS];
+            Many y[PARTS];
             for (int part = 0; part < PARTS; part++)
                 y[part] = total[lane][part] * (scale[part] * steps[row + lane]) + bias[part];
-            const Floats *four = (const Floats *)y;
-            for (int k = 0; k < BLOCK; k += 8)
-                if (gated)
-                    finish(then, four[k / 8], four[k / 8 + BLOCK / 8], target->factor + column + k / 2, to + k / 2);
-                else if (block + k < m->outputs)
-                    finish(then, four[k / 4], four[k / 4 + 1], 0, to + k);
+            finish(then, y, m->outputs - block, target->factor + column, to);
             if (++n == inner)
                 n = 0, o++;
         }
@@ -321,13 +332,17 @@ EXPORT void dconv(
         for (int s = 0; s < some; s++) {
             float *rows = h + s * frames * inner;
             Moments m = moments_over(rows, frames, inner, (double)frames * squeezed);
-            for (int i = 0; i < inner; i += 4) {
-                Floats gain = m.inverse * floats_at(squeeze_gain + i);
-                Floats offset = floats_at(squeeze_offset + i) - m.mean * gain;
-                for (int t = 0; t < frames; t++) {
-                    Floats *y = (Floats *)(rows + t * inner + i);
-                    *y = gelu_of(*y * gain + offset);
-                }
+            // Two rows are as long as some vectors, so gains and offsets are repeated once.
+            float *gain = folded, *offset = folded + 2 * inner;
+            for (int i = 0; i < 2 * inner; i++) {
+                gain[i] = m.inverse * squeeze_gain[i % inner];
+                offset[i] = squeeze_offset[i % inner] - m.mean * gain[i];
+            }
+            for (int t = 0; t < frames; t += 2) {
+                float *pair = rows + t * inner;
+                int some = frames - t < 2 ? inner : 2 * inner;
+                for (int i = 0; i < some; i += WIDTH)
+                    put(gelu_of(take(pair + i, some - i) * many_at(gain + i) + many_at(offset + i)), pair + i, some - i);
             }
             m = moments_of_product(rows, frames, inner, known, outputs);
             for (int i = 0; i < outputs; i += 4) {
@@ -379,6 +394,7 @@ enum {
     KEYS = 128,      // keys whose probabilities have a scale of their own
     QUERIES = 16,    // queries at a time: their scores stay in the second-level cache
     VALUES = 2047,   // levels of values
+    TOGETHER = WIDTH == 16 ? 16 : 8, // keys whose probabilities are computed at a time
     CERTAIN = 8191,  // the probability of 1, as an integer; 128 * 2047 * 8191 < 2^31
 };
 #define LOG_CERTAIN 12.9998239f
@@ -464,19 +480,24 @@ INLINE Floats probabilities(float *scores, int blocks, int count, Rows *p, Float
         }
         highest = larger_of(highest, factor[block]);
         Floats shift = LOG_CERTAIN - factor[block];
-        for (int j = 0; j < KEYS; j += 8, p += 4) {
-            Ints rows[LANES];
-            for (int lane = 0; lane < LANES; lane++) {
-                const float *s = scores + lane * step + j;
-                Floats least = splat(-2); // a quarter, which becomes 0
-                Floats low = power_of_two(larger_of(least, floats_at(s) + shift[lane]));
-                Floats high = power_of_two(larger_of(least, floats_at(s + 4) + shift[lane]));
-                rows[lane] = low_halves(rounded(low), rounded(high));
-                totals[lane] += pairs_of(rows[lane]);
+        for (int j = 0; j < KEYS; j += TOGETHER) {
+            Many power[LANES][TOGETHER / WIDTH];
+            for (int lane = 0; lane < LANES; lane++)
+                for (int k = 0; k < TOGETHER / WIDTH; k++) {
+                    Many s = many_at(scores + lane * step + j + k * WIDTH) + shift[lane];
+                    power[lane][k] = power_of_two(larger_many(many_of(-2), s)); // a quarter, which becomes 0
+                }
+            for (int k = 0; k < TOGETHER / 4; k += 2, p += 4) {
+                Ints rows[LANES];
+                for (int lane = 0; lane < LANES; lane++) {
+                    const Floats *four = (const Floats *)power[lane] + k;
+                    rows[lane] = low_halves(rounded(four[0]), rounded(four[1]));
+                    totals[lane] += pairs_of(rows[lane]);
+                }
+                transpose(rows);
+                for (int i = 0; i < 4; i++)
+                    *(Ints *)(p + i) = rows[i];
             }
-            transpose(rows);
-            for (int k = 0; k < 4; k++)
-                *(Ints *)(p + k) = rows[k];
         }
         Floats counted;
         for (int lane = 0; lane < LANES; lane++)
@@ -484,7 +505,10 @@ INLINE Floats probabilities(float *scores, int blocks, int count, Rows *p, Float
         factor[blocks + block] = counted;
     }
     for (int block = 0; block < blocks; block++) {
-        factor[block] = power_of_two(larger_of(splat(-126), factor[block] - highest));
+        float relative[WIDTH] = {0};
+        *(Floats *)relative = larger_of(splat(-126), factor[block] - highest);
+        Many power = power_of_two(many_at(relative));
+        factor[block] = *(Floats *)&power;
         sum += factor[block] * factor[blocks + block];
     }
     return sum;
@@ -524,8 +548,8 @@ EXPORT void attend(
                 for (int row = 0; row < ROWS; row++)
                     for (int part = 0; part < PARTS; part++) {
                         int key = block + WIDTH * part;
-                        Totals by = *(const Totals *)(key_scale + key) * (steps[i + row] * scale * LOG_E);
-                        *(Totals *)(scores + (i + row) * padded + key) = totals_of(sums[row][part]) * by;
+                        Many by = *(const Many *)(key_scale + key) * (steps[i + row] * scale * LOG_E);
+                        *(Many *)(scores + (i + row) * padded + key) = totals_of(sums[row][part]) * by;
                     }
             }
         for (int i = 0; i < count; i += ROWS) {
@@ -536,10 +560,10 @@ EXPORT void attend(
                     factor + tile * 2 * blocks
                 );
             for (int channel = 0; channel < width; channel += BLOCK) {
-                Totals total[ROWS][PARTS];
+                Many total[ROWS][PARTS];
                 for (int row = 0; row < ROWS; row++)
                     for (int part = 0; part < PARTS; part++)
-                        total[row][part] = (Totals){0};
+                        total[row][part] = (Many){0};
                 for (int block = 0; block < blocks; block++) {
                     Sums sums[ROWS][PARTS];
                     UNROLL
@@ -549,7 +573,7 @@ EXPORT void attend(
                     const int16_t *values = packed_values + block * KEYS * columns + channel * KEYS;
                     dot(values, p + block * KEYS / 2, padded / 2, KEYS, sums);
                     for (int part = 0; part < PARTS; part++) {
-                        Totals by = *(const Totals *)(value_scale + block * columns + channel + WIDTH * part);
+                        Many by = *(const Many *)(value_scale + block * columns + channel + WIDTH * part);
                         UNROLL
                         for (int row = 0; row < ROWS; row++)
                             total[row][part] += totals_of(sums[row][part]) *

@@ -26,23 +26,6 @@ typedef enum { NONE, TANH, RELU } Activation;
 // Number of inputs, padded to whole vectors of 16-bit integers.
 static int depth_of(int inputs) { return (inputs + 7) & ~7; }
 
-// Load and store of up to four floats; `take` fills up with zeros.
-INLINE Floats take(const float *from, int count) {
-    if (count >= 4)
-        return *(const Floats *)from;
-    Floats x = {0};
-    for (int k = 0; k < count; k++)
-        x[k] = from[k];
-    return x;
-}
-INLINE void put(Floats x, float *to, int count) {
-    if (count >= 4)
-        *(Floats *)to = x;
-    else
-        for (int k = 0; k < count; k++)
-            to[k] = x[k];
-}
-
 // Pack int8 (outputs, inputs) into blocks of outputs: for every two inputs all outputs of a block in turn, each with both
 // inputs side by side, as i32x4.dot_i16x8_s wants them. Zeros fill the last block and the last inputs.
 // Cost: byte by byte, once when a model is loaded.
@@ -144,23 +127,23 @@ INLINE void block_times_tile(
         }
     }
     for (int lane = 0; lane < lanes; lane++, out += stride)
-        for (int four = 0; four < BLOCK / 4; four++) {
-            int first = block + 4 * four;
-            Totals total = totals_of(sums[lane][4 * four / WIDTH]);
-            Floats scale = floats_at(m->scale + first) * steps[lane];
-            Floats y = ((Floats *)&total)[four % (WIDTH / 4)] * scale;
+        for (int part = 0; part < PARTS; part++) {
+            int first = block + WIDTH * part, some = m->outputs - first;
+            Many y = totals_of(sums[lane][part]) * (many_at(m->scale + first) * steps[lane]);
             if (add) {
-                // Whole vectors suffice: only gates are added to, and their number is a multiple of 4.
-                if (first < m->outputs)
-                    *(Floats *)(out + first) += y;
+                // Only gates are added to. Their number is a multiple of 4, so vectors of four are always whole.
+                if (WIDTH > 4)
+                    put(take(out + first, some) + y, out + first, some);
+                else if (some > 0)
+                    *(Many *)(out + first) += y;
                 continue;
             }
-            y += floats_at(m->bias + first);
+            y += many_at(m->bias + first);
             if (activation == RELU)
-                y = larger_of(splat(0), y);
+                y = larger_many(many_of(0), y);
             if (activation == TANH)
                 y = tanh_of(y);
-            put(y, out + first, m->outputs - first);
+            put(y, out + first, some);
         }
 }
 
@@ -253,13 +236,13 @@ EXPORT void lstm(
                 const float *restrict gate = now + s * GATES * width;
                 float *restrict cell = c + s * width, *restrict hidden = h + s * width;
                 float *restrict to = out + (s * frames + frame) * stride;
-                for (int k = 0; k < width; k += 4) {
+                for (int k = 0; k < width; k += WIDTH) {
                     int some = width - k;
-                    Floats in = take(gate + k, some), forget = take(gate + width + k, some);
-                    Floats update = take(gate + 2 * width + k, some), open = take(gate + 3 * width + k, some);
-                    Floats state = sigmoid_of(forget) * take(cell + k, some) + sigmoid_of(in) * tanh_of(update);
+                    Many in = take(gate + k, some), forget = take(gate + width + k, some);
+                    Many update = take(gate + 2 * width + k, some), open = take(gate + 3 * width + k, some);
+                    Many state = sigmoid_of(forget) * take(cell + k, some) + sigmoid_of(in) * tanh_of(update);
                     put(state, cell + k, some);
-                    Floats y = sigmoid_of(open) * tanh_of(state);
+                    Many y = sigmoid_of(open) * tanh_of(state);
                     put(y, hidden + k, some);
                     put(y, to + k, some);
                 }
@@ -607,6 +590,16 @@ EXPORT void overlap_add(
     }
 }
 
+// Load of up to four floats, filled up with zeros.
+INLINE Floats four_at(const float *from, int count) {
+    if (count >= 4)
+        return floats_at(from);
+    Floats x = {0};
+    for (int k = 0; k < count; k++)
+        x[k] = from[k];
+    return x;
+}
+
 // Stereo to interleaved 16-bit samples. Returns how many exceed full scale; NaN becomes 0.
 // Cost: two loads and a store for 4 frames; with `peaks` less than 1 ms for a second of all stems.
 // audio: float (2, samples), `stride` floats from left to right.
@@ -615,8 +608,8 @@ EXPORT int to_int16(const float *audio, int stride, int samples, int16_t *out) {
     Ints loud = {0};
     for (int i = 0; i < samples; i += 4, out += 8) {
         int some = samples - i;
-        Floats left = __builtin_elementwise_roundeven(take(audio + i, some) * full);
-        Floats right = __builtin_elementwise_roundeven(take(audio + stride + i, some) * full);
+        Floats left = __builtin_elementwise_roundeven(four_at(audio + i, some) * full);
+        Floats right = __builtin_elementwise_roundeven(four_at(audio + stride + i, some) * full);
         loud -= ((left > full) | (left < -full)) + ((right > full) | (right < -full));
         Shorts both = whole_of(left, right);
         both = __builtin_shufflevector(both, both, 0, 4, 1, 5, 2, 6, 3, 7);
@@ -636,8 +629,8 @@ EXPORT void peaks(const float *audio, int stride, int samples, int step, float *
         int end = samples - start < step ? samples : start + step;
         Floats peak = splat(0);
         for (int i = start; i < end; i += 4) {
-            peak = larger_of(peak, magnitude_of(take(audio + i, end - i)));
-            peak = larger_of(peak, magnitude_of(take(audio + stride + i, end - i)));
+            peak = larger_of(peak, magnitude_of(four_at(audio + i, end - i)));
+            peak = larger_of(peak, magnitude_of(four_at(audio + stride + i, end - i)));
         }
         *out++ = larger(larger(peak[0], peak[1]), larger(peak[2], peak[3]));
     }

@@ -95,7 +95,7 @@ typedef int32_t Pair __attribute__((may_alias, aligned(2)));
 // The tile that holds a row: LANES rows, two inputs of each in turn.
 static Rows *tile_of(Rows *tiles, int row, int depth) { return tiles + row / LANES * (depth / 2); }
 
-// Weights: those of two inputs side by side, for WIDTH outputs. Totals: as many floats.
+// Weights: those of two inputs side by side, for WIDTH outputs. Many: as many floats, at any address.
 // Sums: what the products are added to. plus_products adds the products with a row's two inputs, `totals_of` ends it.
 // Stored: 8-bit weights as inner loops read them. Vectors of 16 bytes want them widened to 16 bits before, since that
 // takes as long as the multiply; wider vectors wait for memory rather, and narrow weights ask less of it.
@@ -111,7 +111,7 @@ typedef int16_t Stored;
 #endif
 typedef int16_t Weights __attribute__((vector_size(4 * WIDTH), aligned(2)));
 typedef int32_t Integers __attribute__((vector_size(4 * WIDTH), aligned(4)));
-typedef float Totals __attribute__((vector_size(4 * WIDTH), aligned(4)));
+typedef float Many __attribute__((vector_size(4 * WIDTH), aligned(4)));
 
 #if defined(__aarch64__)
 // Both products of an output are summed apart: that takes one instruction for four products, and none to add them up.
@@ -124,11 +124,11 @@ INLINE Sums plus_products(Sums sums, Weights w, Inputs x) {
     sums.high = vmlal_high_s16(sums.high, (int16x8_t)w, x);
     return sums;
 }
-INLINE Totals totals_of(Sums sums) { return (Totals)vcvtq_f32_s32(vpaddq_s32(sums.low, sums.high)); }
+INLINE Many totals_of(Sums sums) { return (Many)vcvtq_f32_s32(vpaddq_s32(sums.low, sums.high)); }
 #else
 typedef Integers Sums;
 typedef Weights Inputs;
-INLINE Totals totals_of(Sums sums) { return __builtin_convertvector(sums, Totals); }
+INLINE Many totals_of(Sums sums) { return __builtin_convertvector(sums, Many); }
 #if defined(__AVX512VNNI__)
 #define KEEP_ORDER(value)
 INLINE Inputs inputs_at(const int16_t *two) { return (Inputs)_mm512_set1_epi32(*(const Pair *)two); }
@@ -170,18 +170,52 @@ INLINE Sums plus_products(Sums sums, Weights w, Inputs x) {
 #endif
 #endif
 
+// ---- Many floats
+
+INLINE Many many_of(float x) { return x - (Many){0}; }
+INLINE Many many_at(const float *x) { return *(const Many *)x; }
+
+// As larger_of and smaller_of.
+#if defined(__AVX512VNNI__)
+INLINE Many larger_many(Many a, Many b) { return (Many)_mm512_max_ps((__m512)b, (__m512)a); }
+INLINE Many smaller_many(Many a, Many b) { return (Many)_mm512_min_ps((__m512)b, (__m512)a); }
+#elif defined(__AVX2__)
+INLINE Many larger_many(Many a, Many b) { return (Many)_mm256_max_ps((__m256)b, (__m256)a); }
+INLINE Many smaller_many(Many a, Many b) { return (Many)_mm256_min_ps((__m256)b, (__m256)a); }
+#else
+INLINE Many larger_many(Many a, Many b) { return larger_of(a, b); }
+INLINE Many smaller_many(Many a, Many b) { return smaller_of(a, b); }
+#endif
+
+// Load and store of up to WIDTH floats; `take` fills up with zeros.
+INLINE Many take(const float *from, int count) {
+    if (count >= WIDTH)
+        return many_at(from);
+    Many x = {0};
+    for (int k = 0; k < count; k++)
+        x[k] = from[k];
+    return x;
+}
+INLINE void put(Many x, float *to, int count) {
+    if (count >= WIDTH)
+        *(Many *)to = x;
+    else
+        for (int k = 0; k < count; k++)
+            to[k] = x[k];
+}
+
 // ---- Activations
 
 // tanh(x) = x p(x^2) / q(x^2), p and q cubic. The coefficients are the minimax fit of that form to |x| <= 7.5: the
 // error alternates between equal extremes of 1.5e-6, and is 1.8e-6 at most with float32 rounding.
 // Arguments are clamped to +-7.5 first; NaN becomes 7.5.
-INLINE Floats tanh_of(Floats x) {
-    x = larger_of(splat(-7.5f), smaller_of(splat(7.5f), x));
-    Floats y = x * x;
-    Floats p = ((3.6628765e-06f * y + 2.2186972e-03f) * y + 1.2235865e-01f) * y + 9.9999291e-01f;
-    Floats q = ((1.3610181e-04f * y + 2.0797761e-02f) * y + 4.5566860e-01f) * y + 1.0f;
+INLINE Many tanh_of(Many x) {
+    x = larger_many(many_of(-7.5f), smaller_many(many_of(7.5f), x));
+    Many y = x * x;
+    Many p = ((3.6628765e-06f * y + 2.2186972e-03f) * y + 1.2235865e-01f) * y + 9.9999291e-01f;
+    Many q = ((1.3610181e-04f * y + 2.0797761e-02f) * y + 4.5566860e-01f) * y + 1.0f;
     return x * p / q;
 }
 
 // Largest error 9e-7.
-INLINE Floats sigmoid_of(Floats x) { return 0.5f * tanh_of(0.5f * x) + 0.5f; }
+INLINE Many sigmoid_of(Many x) { return 0.5f * tanh_of(0.5f * x) + 0.5f; }
