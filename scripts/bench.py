@@ -1,6 +1,7 @@
-"""Measure the site as built, in Chromium: `python3 scripts/bench.py`. See docs/benchmark.md for what the figures mean.
+"""Measure the site as built, in Chromium, and the package: `python3 scripts/bench.py`; see docs/benchmark.md.
 
 Where torch and openunmix are installed (pip install torch openunmix), the reference is measured in the same run.
+`--no-page` leaves the browser out.
 """
 
 import argparse
@@ -62,9 +63,9 @@ class Result:
 
     model: str
     seconds: int  # of music
-    workers: int  # threads, for the reference
+    workers: int  # threads, for the package and the reference
     engine: str
-    browser: str  # and its version; "none" for the reference
+    browser: str  # and its version; "none" for the package and the reference
     real_time_factor: float  # seconds of work for a second of music
     spread: list[float]
     first_stems: float = 0  # seconds from the drop to the first finished stretch
@@ -73,32 +74,46 @@ class Result:
     )
     bare_ready: float = 0  # the same for as many workers with nothing but Pyodide and numpy
     megabytes_loaded: float = 0  # on the first visit
-    peak_memory_mb: float = 0  # of all the browser's processes, above an empty page
+    peak_memory_mb: float = (
+        0  # of all the browser's processes, above an empty page; of the package's
+    )
     stages: dict[str, float] = field(
         default_factory=dict
     )  # seconds of all workers for a second of music
     times_reference: float | None = None  # as fast as PyTorch on as many threads, where measured
+    rate: float = 0  # of the package: G multiply-adds a second ...
+    limit: float = 0  # ... where the cores do as many at most
 
 
 def main() -> None:
+    from scripts.common import native  # numpy is in the environment
+
     args = parser().parse_args()
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as work:
-        site = build(Path(work) / "site")
-        (site / "bare.html").write_text(BARE_PAGE)
-        (site / "bare.js").write_text(BARE_WORKER)
+        site = Path(work) / "site"
+        if not args.no_page:
+            build(site)
+            (site / "bare.html").write_text(BARE_PAGE)
+            (site / "bare.js").write_text(BARE_WORKER)
         songs = {seconds: song(Path(work), seconds) for seconds in args.seconds}
+        native.build(Path(work) / "native")
         for model in args.model:
             name = model.replace(":", "-")
+            folder = ROOT / "weights" / name
             if model.startswith("random:"):
-                random_model(site / "weights" / name, model.removeprefix("random:"))
+                folder = site / "weights" / name
+                random_model(folder, model.removeprefix("random:"))
+            if not args.no_page:
                 publish(site)
-            for workers in args.workers:
+            for workers in [] if args.no_page else args.workers:
                 with opened(site, Path(work) / f"profile {name} {workers}") as context:
                     for result in in_browser(context, name, workers, songs):
                         results.append(report(result))
-        if not args.no_reference:
-            for model in args.model:
+            for workers in args.workers:
+                for result in packaged(Path(work) / "native", folder, workers, songs):
+                    results.append(report(result))
+            if not args.no_reference:
                 for result in reference(model, min(args.seconds)):
                     results.append(report(result))
     results = compared(results)
@@ -120,6 +135,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--workers", type=int, default=[1, os.cpu_count() or 2], **several)
     top.add_argument("--browser", choices=["chromium"], default="chromium")
     top.add_argument("--no-reference", action="store_true", help="leave PyTorch out")
+    top.add_argument("--no-page", action="store_true", help="leave the site and the browser out")
     top.add_argument("--json", metavar="FILE", help="write the figures there, too")
     return top
 
@@ -370,6 +386,23 @@ def peak_memory() -> Iterator[Callable[[], float]]:
         thread.join()
 
 
+def packaged(
+    libraries: Path, model: Path, threads: int, songs: dict[int, Path]
+) -> Iterator[Result]:
+    """The package, from a file to stems in memory. libraries: as `native.build` has filled the folder."""
+    from scripts.common import native
+
+    for seconds, path in songs.items():
+        speed = native.measure(libraries, model, path, threads, RUNS)
+        factor = statistics.median(speed.factors)
+        yield Result(
+            model.name, seconds, threads, f"package, {speed.variant}", "none",
+            real_time_factor=factor, spread=[min(speed.factors), max(speed.factors)],
+            peak_memory_mb=speed.memory, rate=speed.multiply_adds / factor,
+            limit=speed.limit * threads,
+        )  # fmt: skip
+
+
 def reference(model: str, seconds: int) -> Iterator[Result]:
     """The PyPI package openunmix or demucs on PyTorch, with random weights: speed doesn't depend on them."""
     try:
@@ -434,14 +467,18 @@ def report(result: Result) -> Result:
 
 
 def compared(results: list[Result]) -> list[Result]:
-    """The results, with the browser's compared to the reference's, if that was measured."""
-    factors = {(r.model, r.workers): r.real_time_factor for r in results if r.browser == "none"}
+    """The results, with the page's and the package's compared to the reference's, if that was measured."""
+    factors = {(r.model, r.workers): r.real_time_factor for r in results if is_reference(r)}
     return [
         replace(r, times_reference=factors[r.model, r.workers] / r.real_time_factor)
-        if r.browser != "none" and (r.model, r.workers) in factors
+        if not is_reference(r) and (r.model, r.workers) in factors
         else r
         for r in results
     ]
+
+
+def is_reference(result: Result) -> bool:
+    return result.engine.startswith("PyTorch")
 
 
 def print_table(results: list[Result]) -> None:
@@ -455,19 +492,25 @@ def print_table(results: list[Result]) -> None:
         low, high = r.spread
         in_page = (
             f"{r.first_stems:.1f} s | {r.ready:.1f} s ({r.bare_ready:.1f} s) | "
-            f"{r.megabytes_loaded:.1f} MB | {r.peak_memory_mb:.0f} MB"
+            f"{r.megabytes_loaded:.1f} MB"
         )
+        memory = f"{r.peak_memory_mb:.0f} MB" if r.peak_memory_mb else "–"
         rows.append(
             f"{r.model} | {r.engine} | {r.workers} | {r.seconds} s | "
             f"{r.real_time_factor:.3f} ({low:.3f} to {high:.3f}) | "
-            f"{in_page if r.browser != 'none' else ' | '.join('––––')}"
+            f"{in_page if r.browser != 'none' else ' | '.join('–––')} | {memory}"
         )
     print("\n".join(f"| {row} |" for row in rows))
     for r in results:
         if r.times_reference:
             print(
-                f"{r.model}, {r.workers} workers, {r.seconds} s: "
+                f"{r.model}, {r.engine}, {r.workers} workers, {r.seconds} s: "
                 f"{r.times_reference:.2f} times as fast as PyTorch."
+            )
+        if r.limit:
+            print(
+                f"{r.model}, {r.engine}, {r.workers} workers, {r.seconds} s: {r.rate:.0f} G "
+                f"multiply-adds a second, {100 * r.rate / r.limit:.0f} % of the cores' {r.limit:.0f}."
             )
 
 

@@ -89,22 +89,28 @@ def build(name: str, output: Path) -> None:
 def build_native(platform: Platform, folder: Path) -> list[Path]:
     """Write a platform's libraries into a folder. Raises CalledProcessError where the compiler fails."""
     folder.mkdir(parents=True, exist_ok=True)
-    target, libraries = ["-target", platform.target], []
-    # Windows has import libraries and debug information beside them, which stay behind in the temporary folder.
+    return [
+        build_variant(platform, variant, FOLDER / f"{name}.c", folder)
+        for variant in platform.variants
+        for name in EXPORTS
+    ]
+
+
+def build_variant(platform: Platform, variant: str, source: Path, folder: Path) -> Path:
+    """Write the library of one source file. Raises CalledProcessError where the compiler fails."""
+    target, (meaning, processor) = ["-target", platform.target], platform.variants[variant]
     with tempfile.TemporaryDirectory() as work:
-        for variant, (meaning, processor) in platform.variants.items():
-            checked = Path(work) / f"processor-{variant}.o"
-            zig(*COMPILE, *target, f"-DVARIANT={meaning}", "-c", "processor.c", "-o", checked)
-            for name in EXPORTS:
-                compiled = Path(work) / f"{name}-{variant}.o"
-                zig(
-                    *COMPILE, *NATIVE, *target, f"-mcpu={processor}",
-                    *("-c", f"{name}.c", "-o", compiled),
-                )  # fmt: skip
-                linked = Path(work) / f"{name}-{variant}.so"
-                zig("cc", *target, "-shared", "-s", compiled, checked, "-o", linked)
-                libraries.append(Path(shutil.copy(linked, folder)))
-    return libraries
+        checked, compiled = Path(work) / "processor.o", Path(work) / "kernels.o"
+        # Whether a processor has a variant's instructions is asked by code that has none of them.
+        zig(*COMPILE, *target, f"-DVARIANT={meaning}", "-c", "processor.c", "-o", checked)
+        zig(
+            *COMPILE, *NATIVE, *target, f"-mcpu={processor}", "-I", FOLDER,
+            *("-c", source, "-o", compiled),
+        )  # fmt: skip
+        # Windows gets import libraries beside it, which stay behind in the temporary folder.
+        linked = Path(work) / f"{source.stem}-{variant}.so"
+        zig("cc", *target, "-shared", "-s", compiled, checked, "-o", linked)
+        return Path(shutil.copy(linked, folder))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from scripts import bench
+from scripts.common import native
 
 RESULT = bench.Result(
     *("random-1024", 60, 2, "WebAssembly SIMD kernel", "HeadlessChrome/156.0.1.2"),
@@ -26,12 +27,16 @@ RESULT = bench.Result(
 REFERENCE = bench.Result(
     "random-1024", 60, 2, "PyTorch 2.9", "none", real_time_factor=0.3125, spread=[0.3, 0.4]
 )
+PACKAGE = bench.Result(
+    *("random-1024", 60, 2, "package, avx2", "none"),
+    real_time_factor=0.03125, spread=[0.03, 0.04], peak_memory_mb=512.3, rate=90.0, limit=120.0,
+)  # fmt: skip
 
 
 def test_the_table_has_a_row_for_every_result(capsys: pytest.CaptureFixture[str]) -> None:
-    results = [RESULT, replace(RESULT, model="umx-mini", workers=1), REFERENCE]
+    results = [RESULT, replace(RESULT, model="umx-mini", workers=1), PACKAGE, REFERENCE]
     bench.print_table(bench.compared(results))
-    head, line, first, _, last, ratio = capsys.readouterr().out.splitlines()
+    head, line, first, _, package, last, *ratios = capsys.readouterr().out.splitlines()
     assert head.endswith("| ready (bare) | loaded | peak memory |")
     assert line.count("---") == head.count("|") - 1
     assert first == (
@@ -41,7 +46,16 @@ def test_the_table_has_a_row_for_every_result(capsys: pytest.CaptureFixture[str]
     assert (
         last == "| random-1024 | PyTorch 2.9 | 2 | 60 s | 0.312 (0.300 to 0.400) | – | – | – | – |"
     )
-    assert ratio == "random-1024, 2 workers, 60 s: 2.50 times as fast as PyTorch."
+    assert package == (
+        "| random-1024 | package, avx2 | 2 | 60 s | 0.031 (0.030 to 0.040) | – | – | – | 512 MB |"
+    )
+    page = "random-1024, WebAssembly SIMD kernel, 2 workers, 60 s: "
+    here = "random-1024, package, avx2, 2 workers, 60 s: "
+    assert ratios == [
+        f"{page}2.50 times as fast as PyTorch.",
+        f"{here}10.00 times as fast as PyTorch.",
+        f"{here}90 G multiply-adds a second, 75 % of the cores' 120.",
+    ]
 
 
 def test_speed_is_compared_with_as_many_threads_of_the_same_model() -> None:
@@ -62,6 +76,11 @@ def test_the_figures_are_kept_as_json(
         asked.append((model, workers, list(songs)))
         yield replace(RESULT, model=model, workers=workers)
 
+    def packaged(
+        libraries: Path, model: Path, threads: int, songs: dict[int, Path]
+    ) -> Iterator[bench.Result]:
+        yield replace(PACKAGE, model=model.name, workers=threads)
+
     def build(site: Path) -> Path:
         site.mkdir()
         return site
@@ -73,21 +92,23 @@ def test_the_figures_are_kept_as_json(
         "publish": lambda site: published.append((site, list(made))),
         "opened": lambda site, profile: nullcontext(),
         "in_browser": in_browser,
+        "packaged": packaged,
         "reference": lambda model, seconds: [replace(REFERENCE, model=model.replace(":", "-"))],
     }.items():
         monkeypatch.setattr(bench, name, stand_in)
+    monkeypatch.setattr(native, "build", lambda folder: None)
     path = tmp_path / "figures.json"
     words = ["--model", "random:1024", "umx-mini", "--workers", "1", "2", "--seconds", "60"]
     monkeypatch.setattr(sys, "argv", ["bench.py", *words, "--json", str(path)])
     bench.main()
-    ((site, known),) = published
+    (site, known), _ = published
     assert known == [site / "weights" / "random-1024"]
 
     assert asked == [
         (model, workers, [60]) for model in ("random-1024", "umx-mini") for workers in (1, 2)
     ]
     runs = json.loads(path.read_text())["runs"]
-    assert [run["times_reference"] for run in runs] == [None, 2.5, None, 2.5, None, None]
+    assert [run["times_reference"] for run in runs] == 2 * [None, 2.5, None, 10, None]
     for run in runs:
         assert run.keys() == {field.name for field in fields(bench.Result)}
     assert runs[1] | {"times_reference": None} == json.loads(
