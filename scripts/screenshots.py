@@ -21,7 +21,7 @@ from scripts.common.index import write_index
 from scripts.serve import server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 FOLDER = ROOT / "docs" / "screenshots"
 QUALITY = 70
@@ -34,6 +34,15 @@ REPEATS = 9
 
 COMPLAINTS: list[str] = []
 """Errors that nobody caught, which the pictures would show in boxes."""
+
+# The page's main part is as high as the window at least, whatever the window is in pictures of the whole page.
+KEEP_HEIGHT = "height => { document.querySelector('main').style.minHeight = `${height}px`; }"
+
+# Whether a waveform is drawn to its end.
+IS_DRAWN = """canvas => {
+  const end = canvas.getContext("2d").getImageData(canvas.width - 2, 0, 1, canvas.height).data;
+  return end.some(value => value);
+}"""
 
 # No phone lets a page write into a folder.
 NO_FOLDERS = "delete window.showDirectoryPicker"
@@ -162,14 +171,7 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     take("6 done")
     page.locator("[data-preset=everything]").first.click()
     page.locator(".card .solo").nth(1).click()
-    wave = page.locator(".card canvas").nth(1)
-    wave.scroll_into_view_if_needed()
-    box = wave.bounding_box()
-    if box:
-        page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 9)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 9)
-        page.mouse.up()
+    drag_over(page.locator(".card .lane canvas").nth(1))
     page.locator(".loop[aria-pressed=true]").wait_for()
     take("13 loop and solo")
     page.locator(".card .format").first.select_option("mp3")
@@ -196,7 +198,25 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     page.locator(".card[data-state=cancelled]").nth(1).wait_for()
     bench.settled(page, "ready")
     take("21 interrupted")
+    page.locator(".choose:visible").first.click()
+    wave = page.locator(".excerpt:visible canvas")
+    wave.wait_for()
+    page.wait_for_function(IS_DRAWN, arg=wave.element_handle())
+    drag_over(wave)
+    take("22 only a part")
     page.context.close()
+
+
+def drag_over(wave: "Locator") -> None:
+    """Drag over the middle of a waveform."""
+    wave.scroll_into_view_if_needed()
+    box = wave.bounding_box()
+    assert box
+    mouse = wave.page.mouse
+    mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 9)
+    mouse.down()
+    mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 9)
+    mouse.up()
 
 
 def take_choice(browser: "Browser", address: str, size: str, scheme: str, song: Path) -> None:
@@ -258,6 +278,7 @@ def visit(browser: "Browser", size: str, **options: str) -> "Page":
         viewport={"width": width, "height": height},
         bypass_csp=True,  # to look at the page from within
         has_touch=size == "phone",
+        is_mobile=size == "phone",
         **options,  # type: ignore[arg-type]
     )
     context.on("weberror", lambda error: COMPLAINTS.append(str(error.error)))
@@ -270,13 +291,15 @@ def visit(browser: "Browser", size: str, **options: str) -> "Page":
 
 def picture(page: "Page", name: str, whole: bool = True) -> None:
     """A picture of the whole page, or of the window, as WebP, which Playwright itself doesn't offer."""
-    session = page.context.new_cdp_session(page)
-    options = {"format": "webp", "quality": QUALITY}
+    session, size = page.context.new_cdp_session(page), page.viewport_size
+    assert size
     if whole:
-        page.evaluate("scrollTo(0, 0)")  # or what sticks to the window's top would be in the middle
-        clip = session.send("Page.getLayoutMetrics")["cssContentSize"] | {"scale": 1}
-        options |= {"captureBeyondViewport": True, "clip": clip}
-    found = session.send("Page.captureScreenshot", options)
+        # The window becomes as high as the page: beyond the window, pictures are as of a screen without touch.
+        page.evaluate(KEEP_HEIGHT, size["height"])
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": size["width"], "height": height})
+    found = session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
+    page.set_viewport_size(size)
     (FOLDER / f"{name.replace(',', '').replace(' ', '-')}.webp").write_bytes(
         base64.b64decode(found["data"])
     )

@@ -422,6 +422,36 @@ def test_a_card_on_the_smallest_phone(visit: Callable, locale: str) -> None:
     assert transport["height"] < 640 / 5
 
 
+@pytest.mark.parametrize("width", [320, 390])
+def test_why_a_song_has_failed_is_read_across_a_phone(visit: Callable, width: int) -> None:
+    """Also where it may be tried again, by a button of its own line."""
+    size = {"width": width, "height": 844}
+
+    def prepare(page: Page) -> None:
+        page.route("**/demo.mp3", lambda route: route.fulfill(status=404))
+
+    page, complaints = visit("?workers=1", prepare, is_mobile=True, has_touch=True, viewport=size)
+    expect_state(page, "ready")
+    drop(page, ("A song with a long name.mp3", b"no song"))
+    page.locator("#demo").tap()
+    expect(page.locator(".card[data-state=failed]")).to_have_count(2, timeout=PATIENCE)
+    for title, has_retry in ("A song with a long name", False), ("Demo song", True):
+        song = card(page, title)
+        inner = song.locator(".head").bounding_box()
+        status = song.locator(".status").bounding_box()
+        assert inner and status
+        assert status["width"] > 0.95 * inner["width"]
+        below = inner["y"] + inner["height"] - status["y"] - status["height"]
+        retry = song.locator(".retry")
+        assert retry.is_visible() == has_retry
+        assert below > 44 if has_retry else below < 24
+        if has_retry:
+            button = retry.bounding_box()
+            assert button and button["y"] >= status["y"] + status["height"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    complaints.clear()  # of the file that isn't there
+
+
 def test_a_card_on_a_phone(visit: Callable) -> None:
     page, _ = visit("?workers=1", has_touch=True, viewport={"width": 390, "height": 844})
     drop(page, ("song.wav", wav(compose(2))))
