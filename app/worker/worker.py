@@ -159,7 +159,7 @@ class Timed:
     """An engine whose calls are found in the worker's performance timeline, under the names of its functions."""
 
     def __init__(self, engine: Engine):
-        self.engine, self.name = engine, engine.name
+        self.engine, self.name, self.threads = engine, engine.name, engine.threads
         self.calls = 0
 
     def __getattr__(self, name: str) -> Any:
