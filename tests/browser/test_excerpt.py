@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from corpus import encoded
-from pages import at_work, opened, stems, wait_until
+from pages import TURN, Hold, at_work, opened, stems, wait_until
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from recordings import RECORD, blocks_that_are_of, listen
 from songs import COVER, PATIENCE, RATE, card, compose, drop, expect_state, mp3_with_id3, snr, wav
@@ -213,15 +213,16 @@ def test_who_chooses_no_part_has_the_whole_song(visit: Callable) -> None:
 
 def test_an_interrupted_part_is_offered_again_as_one(context: BrowserContext) -> None:
     page = opened(context)
-    with at_work(page):
-        song = choosing(page, "song.wav", wav(SONG))
-        song.get_by_label("From").fill("5")
-        song.get_by_label("From").press("Enter")
-        song.locator(".separate").click()
-        song = card(page, "song 0:05–0:40")
-        expect(song.locator(".status")).to_contain_text("left", timeout=PATIENCE)
-        wait_until(page, OWN_FILE, len(wav(SONG)))
-        page.reload()
+    Hold(TURN)(page)
+    song = choosing(page, "song.wav", wav(SONG))
+    song.get_by_label("From").fill("5")
+    song.get_by_label("From").press("Enter")
+    song.locator(".separate").click()
+    song = card(page, "song 0:05–0:40")
+    expect(song.locator(".status")).to_contain_text("left", timeout=PATIENCE)
+    wait_until(page, OWN_FILE, len(wav(SONG)))
+    page.close(run_before_unload=False)
+    page = opened(context)
     song = card(page, "song 0:05–0:40")
     expect(song.locator(".status")).to_have_text("Interrupted: the page was closed")
     song.get_by_role("button", name="Retry song 0:05–0:40").click()
