@@ -60,7 +60,7 @@ def test_by_keyboard_and_over_a_reload(context: BrowserContext) -> None:
     expect(page.locator("#announcer")).to_have_text(FOUND.replace("120", "60"))
     song.get_by_text("Chords", exact=True).click()
     # At half the tempo a bar has two chords.
-    expect(song.locator(".bars")).to_have_text("0:00 Am F | Am F | Am F | Am F")
+    expect(song.locator(".bars")).to_have_text("0:00 Am F | Dm E | Am F | Dm E")
     page.reload()
     song = card(page, "song")
     song.get_by_role("button", name="song", exact=True).click()

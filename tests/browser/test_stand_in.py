@@ -111,9 +111,10 @@ MIX = """async (sample_kind) => {
 }"""
 
 
-# Analyses what the stand-in has in mind, in two pieces: beats at 120 a minute below A minor and F major in turn.
+# Analyses what the stand-in has in mind, in two pieces: beats at 120 a minute below A minor, F major, D minor, E major.
 ANALYSE = """async () => {
-  const rate = 44100, seconds = 16, chords = [[220, 261.63, 329.63], [174.61, 220, 261.63]];
+  const rate = 44100, seconds = 16, names = [[9, 12, 16], [5, 9, 12], [2, 5, 9], [4, 8, 11]];
+  const chords = names.map((chord) => chord.map((tone) => 261.63 * 2 ** (tone / 12)));
   const drums = new Int16Array(2 * rate * seconds), melody = new Int16Array(2 * rate * seconds);
   let state = 1;
   const noise = () => (state = (state * 16807) % 2147483647) / 2147483647 - 0.5;
@@ -121,7 +122,7 @@ ANALYSE = """async () => {
     const time = place / rate, beat = time % 0.5, bar = Math.floor(time / 2);
     const kick = bar === time / 2 || time % 2 < 0.5 ? Math.sin(2 * Math.PI * 60 * beat) * Math.exp(-30 * beat) : 0;
     const hit = 10000 * (noise() * Math.exp(-90 * beat) + kick);
-    const tone = chords[bar % 2].reduce((sum, hertz) => sum + Math.sin(2 * Math.PI * hertz * time), 0);
+    const tone = chords[bar % 4].reduce((sum, hertz) => sum + Math.sin(2 * Math.PI * hertz * time), 0);
     for (const side of [0, 1]) {
       drums[2 * place + side] = hit;
       melody[2 * place + side] = 2000 * tone * Math.exp(-(time % 2));

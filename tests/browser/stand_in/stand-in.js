@@ -232,7 +232,8 @@ async function analyse({ stems, sample_kind }) {
   await fetch("turn");
   post("progress", { fraction: 1 });
   const beats = Array.from({ length: Math.ceil(2 * seconds) }, (_, index) => index / 2);
-  const chords = beats.filter((_, index) => index % 4 === 0).map((time, bar) => [time, bar % 2 ? "F" : "Am"]);
+  const names = ["Am", "F", "Dm", "E"];
+  const chords = beats.filter((_, index) => index % 4 === 0).map((time, bar) => [time, names[bar % 4]]);
   const found = { bpm: 120, beats, one: 0, meter: 4, tempo_sure: "sure", key: "A minor", second: "C major", chords };
   return { analysis: JSON.stringify(found) };
 }
