@@ -68,3 +68,10 @@ def test_drums_are_no_voice(mixture: Sound, stems: dict[str, Sound]) -> None:
 
 def test_it_is_small_enough_for_the_site() -> None:
     assert DEMO.stat().st_size < 600_000
+
+
+def test_its_tempo(stems: dict[str, Sound]) -> None:
+    """132 beats a minute, as its artist states; its excerpt has few drums, and may be counted at half of that."""
+    analysis = pytest.importorskip("umx.music.analysis")
+    bpm = analysis.analyse(stems)["bpm"]
+    assert min(abs(bpm / 132 - 1), abs(bpm / 66 - 1)) < 0.01
