@@ -150,6 +150,17 @@ def clock(seconds):
     return "{}:{:02d}".format(minutes, seconds)
 
 
+def percent(fraction):
+    return int(100 * fraction + 0.5)
+
+
+def fill(slider, begin, end):
+    """Fill a slider's track between two of its values."""
+    low, high = float(slider.min), float(slider.max)
+    for name, value in (("--from", min(begin, end)), ("--to", max(begin, end))):
+        slider.style.setProperty(name, "{:.3f}".format((value - low) / (high - low)))
+
+
 def capital(text):
     return text[0].upper() + text[1:]
 

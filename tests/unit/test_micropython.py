@@ -144,6 +144,15 @@ mix.mark(10)
 mix.mark(441000)
 print(sorted(mix.facts()["mutes"]), mix.loop, mix.dragged(0, 100), mix.dragged(0, 100000))
 """,
+    "page.listen.click": """
+from page.listen.click import as_bytes, clicks, count_in, sound, with_one, with_taps
+song = {"bpm": 100, "beats": [0.31 + 0.6 * number for number in range(30)], "one": 2, "meter": 4}
+print(clicks(song, 0, 200000), count_in(song, 0), count_in(song, 100000), count_in(song, 2000000))
+print(with_one(song, 3)["one"], [int(1e6 * time + 0.5) for time in with_taps(song, [2, 2.6, 3.2, 3.8], 20)["beats"]])
+tapped = with_taps(song, [2, 2.5, 3, 3.5], 5)
+print([int(1e6 * time + 0.5) for time in tapped["beats"]], tapped["one"], round(tapped["bpm"], 9))
+print([list(as_bytes(sound(True)[40:44], kind)) for kind in ("16", "24", "float")])
+""",
     "page.listen.tuning": """
 from page.listen.tuning import group, shifts
 for speed, key in ((1, 0), (0.8, 0), (1, 3), (1.5, -12)):

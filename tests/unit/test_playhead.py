@@ -1,6 +1,7 @@
 """Playback without sound: which sample is heard when, at which speed, over loops, waits and interruptions."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -219,3 +220,57 @@ def test_seeking_stays_within_the_song() -> None:
         assert head.position == found
     assert head.step(0, lambda sample: True) == REST  # until the silence behind it has been heard
     assert head.step(LEAD, lambda sample: True) == OVER
+
+
+# Counting in
+
+BAR = 2 * SAMPLE_RATE
+
+
+@given(st.sampled_from([0.5, 1.0, 1.5]), st.sampled_from([0.0, 0.3]))
+def test_a_bar_passes_before_it_plays_and_before_the_loop_begins_again(
+    rate: float, decoding: float
+) -> None:
+    player = Player(20)
+    player.decoding = decoding
+    player.head.rate, player.head.loop_range = rate, LOOP
+    player.head.count_in = lambda sample: BAR if sample == LOOP[0] else 0
+    player.head.seek(LOOP[0])
+    player.play(20)
+    bar, lasts = 2 / rate, (LOOP[1] - LOOP[0]) / SAMPLE_RATE / rate
+    begins = [begun for begun, first, _ in player.scheduled if first == LOOP[0]]
+    assert begins[0] == pytest.approx(100 + LEAD + bar + decoding, abs=1e-6)
+    assert len(begins) > 2
+    for begun, following in pairwise(begins):
+        assert following == pytest.approx(begun + lasts + bar, abs=1e-6)
+
+
+@given(st.floats(0.1, 20))
+def test_the_playhead_stands_at_the_beginning_while_it_is_counted_in(seconds: float) -> None:
+    player = Player(20)
+    player.head.loop_range = LOOP
+    player.head.count_in = lambda sample: BAR
+    player.head.seek(LOOP[0])
+    player.play(seconds)
+    heard, by_schedule = player.head.heard(player.time), player.heard_at(player.time)
+    assert LOOP[0] <= heard <= LOOP[1]
+    if by_schedule is None:
+        assert heard in (LOOP[0], LOOP[1])
+    else:
+        assert abs(heard - by_schedule) <= 1
+
+
+def test_nothing_is_counted_in_where_playback_waited() -> None:
+    finished = PIECE
+    player = Player(9, lambda sample: sample < finished)
+    player.head.count_in = lambda sample: BAR
+    player.play(8)
+    assert player.waits > 0
+    finished = 3 * PIECE
+    begun = player.time
+    run = player.head.run
+    while player.head.goes_on(run) and len(player.scheduled) < 2:
+        if player.head.step(player.time, player.there) == SCHEDULE:
+            player.schedule()
+        player.time += TICK
+    assert player.scheduled[1][0] == pytest.approx(begun + LEAD, abs=2 * TICK)

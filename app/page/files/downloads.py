@@ -9,7 +9,7 @@ from pyscript.js_modules import client_zip
 from page.files import media_library, tags, wav, wav_tags
 from page.files.encode import array, encoded, wav_blob
 from page.files.formats import FORMATS
-from page.listen import pitch, tuning
+from page.listen import click, pitch, tuning
 from page.promises import RejectedError, outcome, settle
 from page.text.texts import tr
 from page.workers.pool import Cancelled
@@ -124,8 +124,10 @@ async def zipped(files):
     return await settle(client_zip.downloadZip(to_js(entries)).blob())
 
 
-async def into_folder(files):
+async def into_folder(make):
     """Write files into a folder that the visitor picks. Returns whether one was picked. Raises RejectedError.
+
+    make: async, gives the files. It is called once the folder is picked: a press allows that for a few seconds.
 
     Files get a number where their names are taken, as the command line does it.
     """
@@ -133,6 +135,7 @@ async def into_folder(files):
         folder = await settle(js.showDirectoryPicker(to_js({"mode": "readwrite"})))
     except RejectedError:
         return False  # the visitor closed the dialog
+    files = await make()
     number, names = 1, [name for _, name, _ in files]
     while await is_any_in(folder, names):
         number += 1
@@ -158,11 +161,12 @@ def numbered(name, number):
     return "{} ({}) - {}".format(title, number, ending)
 
 
-async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1, key=0):
-    """The sum of some stems as a file: its name, its Blob, and how many samples were too loud.
+async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1, key=0, click_volume=0):
+    """The sum of some stems, and of the click, as a file: its name, its Blob, and how many samples were too loud.
 
-    mix: by stem its gain, and its pan from -1, left, to 1, right. name: the mix's. loop: begin and end of a part of the
-    song, in samples. speed, key: 1 and 0 semitones are the song's own. on_progress: see `stem_files`.
+    mix: by stem its gain, and its pan from -1, left, to 1, right; empty for the click alone. name: the mix's. loop:
+    begin and end of a part of the song, in samples. speed, key: 1 and 0 semitones are the song's own. click_volume: 0
+    leaves the click out. on_progress: see `stem_files`.
     Raises WorkerError, RejectedError or ValueError.
     """
     form, part = Form(song), loop or (0, song.length)
@@ -171,11 +175,19 @@ async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1, key=0):
     for stem in mix:
         groups.setdefault(tuning.group(stem, key), {})[stem] = mix[stem]
     shifts = tuning.shifts(speed, key)
-    if any(group in shifts for group in groups):
+    if not mix:
+        parts, loud = [], 0
+    elif any(group in shifts for group in groups):
         parts, loud = await tuned(song, pool, groups, shifts, speed, *part)
         length, kind = pitch.tuned_length(length, speed), "float"
     else:
         parts, loud = await summed(song, pool, mix, *part)
+    if click_volume:
+        sounds, gains = [click_track(song, part, length, kind, speed)], [click_volume]
+        if mix:
+            sounds, gains = sounds + [js.Blob.new(to_js(parts))], gains + [1]
+        parts, count = await added(pool, sounds, length, kind, gains)
+        loud += count
     if form.needs_library(kind):
         await media_library.library_for(FORMATS[form.name])
     name, blob = await file_of(song, form, name, (parts, length, kind), on_progress)
@@ -207,16 +219,19 @@ async def tuned(song, pool, groups, shifts, speed, begin, end):
         shift = shifts.get(group)
         sounds.append(await pitch.tuned(library, parts, length, song.kind, speed, shift))
         loud += count
-    parts, count = await added(pool, sounds, new_length)
+    parts, count = await added(pool, sounds, new_length, "float", [1] * len(sounds))
     return parts, loud + count
 
 
-async def added(pool, sounds, length):
-    """The sum of Blobs of `length` 32-bit floats a channel, as `summed` gives it; one alone is looked through."""
-    work, plain = [], ([1] * len(sounds), [0] * len(sounds))
+async def added(pool, sounds, length, kind, gains):
+    """The sum of Blobs of `length` samples of a kind, each times its gain, as `summed` gives it.
+
+    One alone is looked through for what is too loud.
+    """
+    work, pans = [], [0] * len(sounds)
     for first in range(0, length, STRETCH):
-        some = [part_of(sound, first, min(first + STRETCH, length), "float") for sound in sounds]
-        work.append(mixed_piece(pool, some, *plain, "float"))
+        some = [part_of(sound, first, min(first + STRETCH, length), kind) for sound in sounds]
+        work.append(mixed_piece(pool, some, gains, pans, kind))
     return await in_turn(work)
 
 
@@ -228,6 +243,19 @@ async def in_turn(work):
         if isinstance(answer, Exception):
             raise answer
     return [part for part, _ in answers], sum([count for _, count in answers])
+
+
+def click_track(song, part, length, kind, speed):
+    """The click of a part of a song: a Blob of `length` samples of a kind, at a speed."""
+    size, begin = wav.frame_bytes(kind), part[0]
+    sounds = [array(click.as_bytes(click.sound(begins_bar), kind)) for begins_bar in (False, True)]
+    samples = js.Uint8Array.new(length * size)
+    for sample, begins_bar in click.clicks(song.analysis, *part):
+        place = int((sample - begin) / speed + 0.5)
+        if place < length:
+            sound = sounds[begins_bar]
+            samples.set(sound.subarray(0, (length - place) * size), place * size)
+    return js.Blob.new(to_js([samples]))
 
 
 def part_of(blob, first, last, kind):

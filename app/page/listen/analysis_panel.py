@@ -20,7 +20,7 @@ from page.workers.pool import Cancelled, WorkerError
 
 class AnalysisPanel:
     def __init__(self, song, node, on_change):
-        """node: the element that holds it; on_change: called after the visitor has changed `song.analysis`."""
+        """node: the element that holds it; on_change: called after `song.analysis` has changed, and shows it."""
         self.song, self.node, self.on_change = song, node, on_change
         self.worker = None  # while it is at work
         find = node.querySelector
@@ -80,7 +80,6 @@ class AnalysisPanel:
     def change(self, how):
         """Have the song at half or twice the tempo."""
         self.song.analysis = how(self.song.analysis)
-        self.show()
         self.on_change()
         view.announce(in_words(self.song.analysis))
 

@@ -3,7 +3,8 @@
 import asyncio
 
 from page import view
-from page.listen import pitch, player
+from page.listen import click, pitch, player
+from page.listen.click_lane import ClickLane
 from page.listen.mix import NEUTRAL, Mix
 from page.listen.waveform import Waveform
 from page.promises import RejectedError
@@ -24,18 +25,7 @@ def place(pan):
     if not pan:
         return tr("centre")
     side = tr("{}% left") if pan < 0 else tr("{}% right")
-    return side.format(percent(abs(pan)))
-
-
-def percent(fraction):
-    return int(100 * fraction + 0.5)
-
-
-def fill(slider, begin, end):
-    """Fill a slider's track between two of its values."""
-    low, high = float(slider.min), float(slider.max)
-    for name, value in (("--from", min(begin, end)), ("--to", max(begin, end))):
-        slider.style.setProperty(name, "{:.3f}".format((value - low) / (high - low)))
+    return side.format(view.percent(abs(pan)))
 
 
 class Lane:
@@ -65,10 +55,10 @@ class Lane:
         self.mute.classList.toggle("idle", bool(mix.solos))  # solos alone decide what is heard then
         self.node.classList.toggle("silent", not gain)
         self.volume.value, self.pan.value = volume, pan
-        fill(self.volume, 0, volume)
-        fill(self.pan, 0, pan)
-        view.say(self.loud, "{}%".format(percent(volume)))
-        view.say(self.side, str(percent(abs(pan))))
+        view.fill(self.volume, 0, volume)
+        view.fill(self.pan, 0, pan)
+        view.say(self.loud, "{}%".format(view.percent(volume)))
+        view.say(self.side, str(view.percent(abs(pan))))
         self.side.dataset.side = "left" if pan < 0 else "right" if pan > 0 else ""
         self.volume.setAttribute("aria-valuetext", self.loud.textContent)
         self.pan.setAttribute("aria-valuetext", place(pan))
@@ -83,12 +73,14 @@ class Lane:
 class Mixer:
     """The controls live as long as the song; the player only while the song is open."""
 
-    def __init__(self, song, node, on_turn, on_change):
+    def __init__(self, song, node, on_turn, on_change, on_correct):
         """node: the element that holds the controls; on_turn: called with the mixer when it begins or stops to play.
 
-        on_change: called after the visitor, or what was kept, has set something.
+        on_change: called after the visitor, or what was kept, has set something; on_correct: after the visitor has
+        corrected the song's beats.
         """
         self.song, self.node, self.on_turn, self.on_change = song, node, on_turn, on_change
+        self.click, self.click_lane, self.on_correct = click.Click(), None, on_correct
         self.playing = False
         self.mix, self.player, self.lanes = Mix(), None, {}
         self.grabbed = None  # the sample at which a waveform is pressed
@@ -139,13 +131,8 @@ class Mixer:
                 view.on(slider, "input", self.setter(settings, stem))
                 view.on(slider, "dblclick", self.resetter(settings, stem, neutral))
                 view.on(slider, "keydown", self.resetter(settings, stem, neutral))
-            for event, handler in (
-                ("pointerdown", self.grab),
-                ("pointermove", self.drag),
-                ("pointerup", self.release),
-                ("pointercancel", self.let_go),
-            ):
-                view.on(lane.wave, event, handler)
+            self.listen_to(lane.wave)
+        self.follow_beats()
         for button in self.presets:
             button.hidden = not self.mix.is_offered(button.dataset.preset)
         seconds = self.song.length / SAMPLE_RATE
@@ -158,6 +145,33 @@ class Mixer:
         self.show_loop(self.mix.loop)
         self.moved(0, False, False)
         self.apply()
+
+    def listen_to(self, wave):
+        for event, handler in (
+            ("pointerdown", self.grab),
+            ("pointermove", self.drag),
+            ("pointerup", self.release),
+            ("pointercancel", self.let_go),
+        ):
+            view.on(wave, event, handler)
+
+    def follow_beats(self):
+        """Have the click's lane below all others where the song's beats are known, and clicks where they are."""
+        has_beats = click.has_beats(self.song.analysis)
+        if has_beats and not self.click_lane:
+            lane = self.click_lane = ClickLane(self.song, self.click, self.apply, self.on_correct)
+            self.listen_to(lane.wave)
+            # What single keys press.
+            self.keys.update({"c": lane.hear, "t": lane.tap_button, "f": lane.one})
+        if self.click_lane:
+            self.waves.append(self.click_lane.node)
+            self.click_lane.node.hidden = not has_beats
+            self.click_lane.player = self.player
+        if has_beats:
+            self.click_lane.draw()
+            self.click_lane.follow()
+        if self.player:
+            self.player.follow_beats()
 
     def is_ready(self):
         return not self.play_button.disabled
@@ -238,6 +252,9 @@ class Mixer:
                 self.player.set_gain(stem, gain)
                 self.player.set_pan(stem, self.mix.pans[stem])
             self.player.set_gain(player.ORIGINAL, 1 if self.mix.is_original else 0)
+            self.player.set_click(self.click_heard(), self.click.volume)
+        if self.click_lane:
+            self.click_lane.follow()
         self.on_change()
 
     # What is kept with the song
@@ -246,15 +263,17 @@ class Mixer:
         """All that the visitor has set, as JSON can hold it."""
         facts = self.mix.facts()
         facts["speed"], facts["key"] = self.speed.value, self.key.value
+        facts["click"] = self.click.facts()
         return facts
 
     def restore(self, facts):
         """Set what `facts` gave on an earlier visit."""
         self.mix.restore(facts, self.song.length)
+        facts = facts if isinstance(facts, dict) else {}
         for name, choice in (("speed", self.speed), ("key", self.key)):
-            offered = [option.value for option in choice.options]
-            if isinstance(facts, dict) and facts.get(name) in offered:
+            if facts.get(name) in [option.value for option in choice.options]:
                 choice.value = facts[name]
+        self.click.restore(facts.get("click"))
         self.show_loop(self.mix.loop)
         self.show_pans(any(self.mix.pans.values()))
         self.apply()
@@ -265,6 +284,8 @@ class Mixer:
         if not self.player and self.lanes:
             self.player = player.Player(self.song, self.lanes, self.moved)
             self.player.head.loop_range = self.mix.loop
+            self.player.head.count_in = self.counted
+            self.follow_beats()
             self.apply()
             asyncio.create_task(self.tune())
 
@@ -272,7 +293,20 @@ class Mixer:
         if self.player:
             self.player.close()
             self.player = None
+            if self.click_lane:
+                self.click_lane.player = None
             self.moved(0, False, False)
+
+    def counted(self, sample):
+        """Samples that are counted in before the song is heard from one on."""
+        if not (self.click.counts_in and click.has_beats(self.song.analysis)):
+            return 0
+        return click.count_in(self.song.analysis, sample)[0]
+
+    def click_heard(self):
+        """The click's volume, 0 where there is none to hear."""
+        is_heard = self.click.is_on and click.has_beats(self.song.analysis)
+        return self.click.volume if is_heard else 0
 
     def play_or_pause(self):
         self.open()

@@ -3,8 +3,8 @@
 Pieces are decoded a little ahead of the playhead and scheduled on one clock, so stems can't drift apart. The mixer is a
 gain and a panner a stem; the original plays beside them, silent until it is asked for. At another speed or in another
 key, the pitch is shifted behind the sum of each group of stems, see `tuning`; a group that isn't shifted is played as
-late as the others are heard. Where stems of a preview and final ones meet, the one fades out while the other fades in:
-they are different sounds.
+late as the others are heard, and so are clicks. Where stems of a preview and final ones meet, the one fades out while
+the other fades in: they are different sounds.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from pyscript.ffi import to_js
 from page import view
 from page.files.encode import wav_blob
 from page.files.refusals import DecodeError
-from page.listen import pitch, tuning
+from page.listen import click, pitch, tuning
 from page.listen.playhead import OVER, SCHEDULE, WAIT, Playhead
 from page.promises import RejectedError, outcome, settle
 from page.songs.preview import FADE
@@ -40,6 +40,13 @@ class Player:
             gain.connect(panner)
             panner.connect(self.sums[tuning.OTHERS])
             self.gains[stem], self.panners[stem] = gain, panner
+        # Volumes of clicks on the song's beats, and of those that count in.
+        self.on_beats, self.before = self.context.createGain(), self.context.createGain()
+        for gain in (self.on_beats, self.before):
+            gain.gain.value = 0
+            gain.connect(self.context.destination)
+        self.click_sounds = {}  # AudioBuffers, by whether a bar begins
+        self.spans, self.clicks = [], []  # what is scheduled, see `click_within`, and its clicks
         self.head = Playhead(song.length)  # on the context's clock
         self.wanted = (1.0, 0)  # the speed and the key that were asked for last
         self.shifters, self.shifts = {}, {}  # by group of stems; see `tuning.shifts`
@@ -58,6 +65,11 @@ class Player:
     def set_pan(self, stem, value):
         """value: from -1, left, to 1, right."""
         self.glide(self.panners[stem].pan, value)
+
+    def set_click(self, on_beats, before):
+        """Set the volumes of clicks on beats, and of those that count in."""
+        self.glide(self.on_beats.gain, on_beats)
+        self.glide(self.before.gain, before)
 
     def glide(self, parameter, value):
         # A short ramp: a jump would click.
@@ -149,6 +161,8 @@ class Player:
         for _, source in self.sources:
             source.stop()
         self.sources, self.kinds, self.fades = [], [], False
+        self.spans = []
+        self.follow_beats()
 
     def hears_preview(self):
         """Whether what is heard, or would be, is of a preview."""
@@ -207,7 +221,57 @@ class Player:
             self.kinds.append((when, is_preview))
         ends = when + length / SAMPLE_RATE / head.rate + head.delay
         self.sources += [(ends, source) for source in begun]
+        self.spans = [span for span in self.spans if span[-1] > now]
+        self.spans.append((head.position, end, when, head.counted(), ends))
+        self.click_within(*self.spans[-1])
         head.advance(end)
+
+    def click_within(self, begin, end, when, counted, over):
+        """Schedule the clicks of what is heard from one sample to another, and of what is counted in before it.
+
+        when, over: when that begins and when it is over on the context's clock; counted: seconds.
+        """
+        analysis, rate = self.song.analysis, SAMPLE_RATE * self.head.rate
+        if not click.has_beats(analysis):
+            return
+        now = self.context.currentTime
+        found = [
+            (when + (sample - begin) / rate, begins_bar, self.on_beats)
+            for sample, begins_bar in click.clicks(analysis, begin, end)
+        ]
+        if counted:
+            found += [
+                (when - counted + place / rate, begins_bar, self.before)
+                for place, begins_bar in click.count_in(analysis, begin)[1]
+            ]
+        for time, begins_bar, target in found:
+            if time + self.head.delay >= now:
+                source = self.context.createBufferSource()
+                source.buffer = self.click_sound(begins_bar)
+                source.connect(target)
+                source.start(time + self.head.delay)
+                self.clicks.append(source)
+
+    def click_sound(self, begins_bar):
+        if begins_bar not in self.click_sounds:
+            buffer = self.context.createBuffer(1, click.LENGTH, SAMPLE_RATE)
+            samples = js.Float32Array.new(to_js(click.sound(begins_bar)))
+            buffer.copyToChannel(samples, 0)
+            self.click_sounds[begins_bar] = buffer
+        return self.click_sounds[begins_bar]
+
+    def follow_beats(self):
+        """Schedule clicks anew, where the song's beats are by now."""
+        for source in self.clicks:
+            source.stop()
+        self.clicks = []
+        for span in self.spans:
+            self.click_within(*span)
+
+    def tapped(self):
+        """The second of the song that the visitor hears: sound takes a while to the ear."""
+        late = getattr(self.context, "outputLatency", None) or 0
+        return self.head.heard(self.context.currentTime - late) / SAMPLE_RATE
 
     def connect(self, source, stem, when, length, fades):
         """Have a stem's source heard from a time on for so many samples.

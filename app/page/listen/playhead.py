@@ -23,11 +23,12 @@ class Playhead:
             0.0,
         )  # how fast samples pass, and seconds by which they are heard late
         self.loop_range = None  # begin and end, in samples, of what is repeated
+        self.count_in = lambda sample: 0  # samples that pass before playback begins at a sample
         self.playing = False
         self.run = (
             0  # counts starts, so that what belongs to an earlier one notices that it is over
         )
-        self.anchors = []  # (time, the sample heard then), in order of time
+        self.anchors = []  # (time from which it counts in, time, the sample heard then), in order of time
 
     def start(self):
         """Begin to play, at the beginning if the song has ended. Gives the number of this run, for `goes_on`."""
@@ -57,19 +58,28 @@ class Playhead:
         time -= self.delay
         while len(self.anchors) > 1 and self.anchors[1][0] <= time:
             self.anchors.pop(0)
-        begun, sample = self.anchors[0]
+        _, begun, sample = self.anchors[0]
         heard = sample + max(0, int((time - begun) * SAMPLE_RATE * self.rate))
         # Before a jump, what is heard may be far behind the position, which is where the jump leads to.
         return heard if len(self.anchors) > 1 else min(heard, self.position)
 
-    def start_clock(self, time):
-        """Have the next sample heard as soon as it can be."""
-        self.anchors = [(time + LEAD, self.position)]
+    def start_clock(self, time, counted=0):
+        """Have the next sample heard as soon as it can be, after some seconds of counting in."""
+        self.anchors = [(time + LEAD, time + LEAD + counted, self.position)]
 
     def due(self):
         """When the next sample to schedule is to be heard."""
-        begun, sample = self.anchors[-1]
+        _, begun, sample = self.anchors[-1]
         return begun + (self.position - sample) / SAMPLE_RATE / self.rate
+
+    def counted(self):
+        """Seconds of counting in right before the next sample to schedule."""
+        counts, begun, sample = self.anchors[-1]
+        return begun - counts if sample == self.position else 0
+
+    def counted_at(self, sample):
+        """Seconds of counting in where playback begins at a sample."""
+        return self.count_in(sample) / SAMPLE_RATE / self.rate
 
     def step(self, time, is_there):
         """What is to be done now while it plays.
@@ -79,11 +89,11 @@ class Playhead:
         it isn't there, and silence is heard; the clock stands still until it is.
         """
         if not self.anchors:
-            self.start_clock(time)
+            self.start_clock(time, self.counted_at(self.position))
         spare = self.due() - time
         if self.position >= self.length:
             return OVER if spare + self.delay <= 0 else REST
-        if spare >= AHEAD:
+        if spare - self.counted() >= AHEAD:
             return REST
         if is_there(self.position):
             return SCHEDULE
@@ -93,10 +103,14 @@ class Playhead:
         return WAIT
 
     def catch_up(self, time):
-        """Have the next sample heard later if its time has passed, instead of skipping some; say whether it had."""
-        is_late = self.due() < time
+        """Have the next sample heard later if its time has passed, instead of skipping some; say whether it had.
+
+        What is counted in before it isn't skipped either.
+        """
+        counted = self.counted()
+        is_late = self.due() - counted < time
         if is_late:
-            self.start_clock(time)
+            self.start_clock(time, counted)
         return is_late
 
     def end_within(self, end):
@@ -113,7 +127,7 @@ class Playhead:
         self.position = end
         if wraps:
             due, self.position = self.due(), self.loop_range[0]
-            self.anchors.append((due, self.position))
+            self.anchors.append((due, due + self.counted_at(self.position), self.position))
 
     def is_outside(self, begin, end, time):
         """Whether playback must jump to get into a loop: it isn't in there, or has been scheduled beyond its end."""

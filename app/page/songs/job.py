@@ -11,6 +11,7 @@ from page.files import downloads, stem_file
 from page.files.formats import FORMATS, possible
 from page.files.refusals import DecodeError
 from page.listen.analysis_panel import AnalysisPanel
+from page.listen.click import has_beats
 from page.listen.mix import presets_with_files, recipe_of
 from page.listen.mixer import Mixer
 from page.models.model_choice import coming_in_words, is_better, short, waits
@@ -41,6 +42,11 @@ from page.text.texts import tr
 from page.workers.pool import Cancelled, OutOfMemoryError, WorkerError
 from shared.facts import SAMPLE_RATE
 
+NOT_WRITTEN = RejectedError, ValueError, WorkerError
+"""Why a file isn't written."""
+CLICK = {}, "click", None, 1, 0, 1
+"""The click alone, as loud as it is, as `downloads.mixed` takes it."""
+
 
 def in_words(error):
     if isinstance(error, (DecodeError, WorkerError, ValueError)):
@@ -70,9 +76,11 @@ class Job:
         self.before = None  # the job that this one replaces once it is done, with a better model
         # A song of an earlier visit, not opened yet: its waveforms take long to draw.
         self.is_undrawn = song.kept_bytes > 0
-        self.mixer = Mixer(song, self.card.mixer, on_turn, self.mixer_changed)
+        self.mixer = Mixer(
+            song, self.card.mixer, on_turn, self.mixer_changed, self.analysis_changed
+        )
         self.chooser = Chooser(self.card.excerpt)
-        self.panel = AnalysisPanel(song, self.card.analysis, self.keep_analysis)
+        self.panel = AnalysisPanel(song, self.card.analysis, self.analysis_changed)
         self.card.offer(possible(song.kind))
         self.is_open = self.saved = self.is_made_again = False
         self.is_writing = False  # whether the files are written again, in another format
@@ -269,13 +277,17 @@ class Job:
     def lay_out(self, lanes):
         """Show these lanes; keep the chosen preset if it still applies. Show links to the files that will come."""
         self.mixer.show(lanes)
-        self.card.expect(stems_with_files(lanes), presets_with_files(lanes))
+        self.card.expect(stems_with_files(lanes), self.parts(lanes))
         asyncio.create_task(self.offer_stem_file())
 
     async def offer_stem_file(self):
         can = await stem_file.can_be_written()
         lanes = getattr(self.song, "lanes", None) or self.lanes(None)
         self.card.stem_file.hidden = not (can and sorted(lanes) == sorted(stem_file.STEMS))
+
+    def parts(self, lanes):
+        """What has a file beside the stems, made when it is asked for."""
+        return presets_with_files(lanes) + (["click"] if has_beats(self.song.analysis) else [])
 
     def planned(self, batches):
         self.progress = Progress(batches)
@@ -347,17 +359,14 @@ class Job:
     def link_files(self):
         """Have the card give the files that are written."""
         self.card.clear()
-        if self.song.stems() != in_order(self.card.links):
-            # The model has other targets than the usual ones.
-            self.card.expect(self.song.stems(), presets_with_files(self.song.lanes))
+        parts = self.parts(self.song.lanes)
+        if self.song.stems() != in_order(self.card.links) or len(parts) != len(self.card.parts):
+            # The model has other targets than the usual ones, or the song's beats are known by now.
+            self.card.expect(self.song.stems(), parts)
         for stem, name, blob in self.files:
             self.card.link(stem, name, blob)
         self.card.format.value = self.form
         self.say_loud()
-
-    def keep_analysis(self):
-        if self.song.kept_bytes:
-            self.library.keep_analysis(self.song)
 
     async def restore(self):
         """Show a song that was finished on an earlier visit. Its files are WAV, the fastest to write."""
@@ -423,6 +432,16 @@ class Job:
         self.offer_files()
         if self.song.kept_bytes and not self.is_undrawn:
             self.library.keep_settings(self.song, self.mixer.facts())
+
+    def analysis_changed(self):
+        """Follow and keep what was found of the song's music, or corrected by the visitor."""
+        if self.song.kept_bytes:
+            self.library.keep_analysis(self.song)
+        self.panel.show()
+        self.mixer.follow_beats()
+        if self.files:
+            self.link_files()
+            self.offer_files()
 
     def offer_files(self):
         """Enable what saves files, once they are written: what is heard, unless that is nothing, or the original.
@@ -509,33 +528,44 @@ class Job:
         """Handle a click in the list of files: a link to a file counts as saved."""
         self.saved = self.saved or bool(event.target.closest("a[href]"))
 
-    async def save_zip(self):
+    async def with_click(self, pool):
+        """The files of the stems, and that of the click if it is heard. Raises as `downloads.mixed` does."""
+        if not self.mixer.click_heard():
+            return self.files
+        name, blob, _ = await self.write_part(pool, *CLICK)
+        self.card.rest()
+        return self.files + [("click", name, blob)]
+
+    async def save_zip(self, pool):
         try:
-            blob = await downloads.zipped(self.files)
-        except RejectedError as error:
+            blob = await downloads.zipped(await self.with_click(pool))
+        except NOT_WRITTEN as error:
             self.say(tr("The file could not be written: {}").format(error))
         else:
             self.saved = True
             self.card.save(downloads.file_name(self.song.full_title(), "stems.zip"), blob)
 
-    async def save_to_folder(self):
+    async def save_to_folder(self, pool):
         """Write the files into a folder that the visitor picks."""
         try:
-            if not await downloads.into_folder(self.files):
+            if not await downloads.into_folder(lambda: self.with_click(pool)):
                 return
             self.saved, text = True, tr("The files are in the folder")
-        except RejectedError as error:
+        except NOT_WRITTEN as error:
             text = tr("The files could not be written there: {}").format(error)
         self.say(text)
 
     async def save_mix(self, pool, loop=None):
         """Save what is heard now as a file, as fast and in the key. loop: as Mix has it, to save that part alone."""
         mix, tuning = self.mixer.mix, self.mixer.chosen_tuning()
-        await self.save_part(pool, mix.recipe(), mix.file_part(loop, *tuning), loop, *tuning)
+        name = mix.file_part(loop, *tuning)
+        await self.save_part(pool, mix.recipe(), name, loop, *tuning, self.mixer.click_heard())
 
     async def save_preset(self, pool, preset):
         """Save a preset of the stems as they are."""
-        if preset:
+        if preset == "click":
+            await self.save_part(pool, *CLICK)
+        elif preset:
             await self.save_part(pool, recipe_of(preset, self.mixer.mix.stems), preset)
 
     async def save_part(self, pool, recipe, *part):
@@ -553,7 +583,7 @@ class Job:
         self.offer_files()
         try:
             name, blob, loud = await write()
-        except (RejectedError, ValueError, WorkerError) as error:
+        except NOT_WRITTEN as error:
             self.say(tr("The file could not be written: {}").format(error))
         except Cancelled:
             pass  # the song was removed

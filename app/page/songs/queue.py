@@ -89,8 +89,8 @@ class Queue(Order):
         view.on(card.choose, "click", lambda event: self.choose(job, not event.detail))
         view.on_click(job.chooser.start, lambda: self.take_excerpt(job))
         view.on(card.remove, "click", lambda event: self.remove(job, not event.detail))
-        view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip()))
-        view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder()))
+        view.on_click(card.zip, lambda: asyncio.create_task(job.save_zip(self.pool)))
+        view.on_click(card.folder, lambda: asyncio.create_task(job.save_to_folder(self.pool)))
         view.on_click(
             card.analysis.querySelector(".analyse"),
             lambda: asyncio.create_task(job.panel.analyse(self.pool.make)),
