@@ -19,7 +19,7 @@ from scripts.common.environment import ROOT
 from scripts.common.index import check, models, write_index
 from scripts.common.wheel import build_wheel
 from scripts.vendor import run, vendor
-from shared.facts import SITE_CACHE
+from shared.facts import SHARED_CACHE, SITE_CACHE
 
 SITE = ROOT / "dist"
 PARTS = ("index.html", "app", "weights")
@@ -116,8 +116,9 @@ def service_worker(folder: Path) -> str:
     """
     files = {path.relative_to(folder).as_posix(): hashes(path) for path in site_files(folder)}
     script = (ROOT / "app" / "offline" / SERVICE_WORKER).read_text()
-    cache = json.dumps(SITE_CACHE)
-    return f"const FILES = {json.dumps(files, indent=1)};\nconst SITE_CACHE = {cache};\n\n{script}"
+    caches = {"SITE_CACHE": SITE_CACHE, "SHARED_CACHE": SHARED_CACHE}
+    facts = "".join(f"const {name} = {json.dumps(text)};\n" for name, text in caches.items())
+    return f"const FILES = {json.dumps(files, indent=1)};\n{facts}\n{script}"
 
 
 def site_files(folder: Path) -> list[Path]:

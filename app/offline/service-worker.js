@@ -1,8 +1,8 @@
 // Keeps the site on the visitor's device, so that it works without a network from the second visit on.
 //
-// scripts/build.py puts two facts before this text: the list, `const FILES = {path: [sha256, …], …}`, and the beginning
-// of the cache's name, `const SITE_CACHE`, which the page knows from shared/facts.py. Only bytes of a listed hash
-// are ever kept. Another version of the site has another list, so it is another service worker, which browsers install
+// scripts/build.py puts facts before this text: the list, `const FILES = {path: [sha256, …], …}`, and the beginnings of
+// caches' names, `const SITE_CACHE` and `const SHARED_CACHE`, which the page knows from shared/facts.py. Only bytes of a
+// listed hash are ever kept of the site. Another version of the site has another list, so it is another service worker, which browsers install
 // beside this one and start when no page of this version is open any more: never within a job.
 //
 // The index of models may be newer: a page learns of a model that has come since, so it gets the network's index where
@@ -13,6 +13,7 @@ const SCOPE = self.registration.scope;
 const CACHE = SITE_CACHE + SCOPE;
 const INDEX = "weights/index.json";
 const PATIENCE_MS = 2000; // for the network's index
+const SHARE = "share"; // the manifest says so, and names the form's field "songs"
 
 // Files that only some visitors need are kept when a page asks for them.
 const isOptional = (path) => /^weights\/.+\/|\/(openblas|scipy|micropip|packaging)-/.test(path);
@@ -107,6 +108,17 @@ async function activate() {
   await self.clients.claim();
 }
 
+// Keeps songs that another program shares with the page, which takes them when it starts, and has the page start.
+async function receive(request) {
+  const songs = (await request.formData()).getAll("songs").filter((song) => song instanceof File);
+  const cache = await caches.open(SHARED_CACHE + SCOPE);
+  for (const [index, song] of songs.entries()) {
+    const headers = { "Content-Type": song.type, "X-Name": encodeURIComponent(song.name) };
+    await cache.put(`${SCOPE}${SHARE}?${Date.now()}.${index}`, new Response(song, { headers }));
+  }
+  return Response.redirect(SCOPE, 303);
+}
+
 const requests = {
   // Keep what everybody needs, and the optional files whose paths begin as the page says. A model that has come since
   // is in the list of a newer version only.
@@ -134,6 +146,7 @@ self.addEventListener("message", (event) => event.waitUntil(answer(event)));
 self.addEventListener("fetch", (event) => {
   const [url] = event.request.url.split(/[?#]/);
   const path = url.slice(SCOPE.length) || "index.html";
+  if (event.request.method === "POST" && url === SCOPE + SHARE) event.respondWith(receive(event.request));
   if (event.request.method !== "GET" || !url.startsWith(SCOPE) || !Object.hasOwn(FILES, path)) return;
   event.respondWith(answered(path, event.request));
 });

@@ -8,5 +8,7 @@ SONGS_FOLDER = "umx songs"
 """Folder beside it with a folder for each song."""
 SITE_CACHE = "umx at "
 """Name of the cache that holds the site, before the site's address: other sites may share the origin."""
+SHARED_CACHE = "umx shared with "
+"""The same of the cache with songs that other programs have shared with the page, until it takes them."""
 SAMPLE_RATE = 44100
 """Samples a second of every song while the page works on it."""

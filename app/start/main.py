@@ -7,7 +7,7 @@ from pyscript.ffi import create_proxy
 
 from offline import offline
 from page import clock, view
-from page.files import dropped_files, tags
+from page.files import dropped_files, received_files, tags
 from page.files.decode import decode, own_rate
 from page.files.refusals import DecodeError
 from page.listen.shortcuts import Shortcuts
@@ -107,6 +107,8 @@ class Page:
     async def start(self):
         self.pool.start()
         self.choose()  # files chosen before the page listened
+        received_files.on_opened(self.take)
+        asyncio.create_task(self.receive())
         await self.loaded()
 
     async def loaded(self):
@@ -232,6 +234,10 @@ class Page:
             self.take(await dropped_files.taken(entries))
         except DecodeError as error:
             view.error(str(error))
+
+    async def receive(self):
+        """Take what another program has shared with the page."""
+        self.take(await received_files.shared())
 
     def take(self, chosen):
         """Take chosen files: songs and checkpoints."""

@@ -4,6 +4,7 @@ import js
 from pyscript.ffi import to_js
 
 from page import view
+from page.files import sharing
 from page.songs.life import DONE, SILENT, controls
 from page.text.texts import tr
 
@@ -21,9 +22,10 @@ class Card:
         self.analysis = find(".analysis")
         self.zip, self.mix, self.folder = find(".zip"), find(".mix"), find(".folder")
         self.mix_loop, self.stem_file = find(".mix-loop"), find(".stem-file")
-        self.format = find(".format")
+        self.format, self.share = find(".format"), find(".share")
         view.on_click(find(".skip"), self.format.focus)
         self.folder.hidden = not hasattr(js, "showDirectoryPicker")
+        self.share.hidden = not sharing.is_wanted()
         self.speed, self.limited = find(".speed-reached"), find(".limited")
         self.call(title)
         self.urls, self.links, self.parts = [], {}, {}
@@ -139,7 +141,9 @@ class Card:
         self.zip.disabled = self.folder.disabled = not is_ready
         can_mix = is_ready and has_mix
         made = [(self.mix, can_mix), (self.mix_loop, can_mix and has_loop)]
-        made += [(part, is_ready) for part in [self.stem_file] + list(self.parts.values())]
+        made += [
+            (part, is_ready) for part in [self.stem_file, self.share] + list(self.parts.values())
+        ]
         for control, can in made:
             # The one that was pressed keeps the focus.
             control.disabled = not can or (is_mixing and not control.matches(":focus"))

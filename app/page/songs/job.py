@@ -7,7 +7,7 @@ import js
 
 from page import view
 from page.clock import seconds
-from page.files import downloads, stem_file
+from page.files import downloads, sharing, stem_file
 from page.files.formats import FORMATS, possible
 from page.files.refusals import DecodeError
 from page.listen.analysis_panel import AnalysisPanel
@@ -554,6 +554,13 @@ class Job:
         except NOT_WRITTEN as error:
             text = tr("The files could not be written there: {}").format(error)
         self.say(text)
+
+    async def share(self):
+        """Hand the files to another program."""
+        try:
+            self.saved = await sharing.shared(self.files) or self.saved
+        except RejectedError as error:
+            self.say(tr("The files could not be shared: {}").format(error))
 
     async def save_mix(self, pool, loop=None):
         """Save what is heard now as a file, as fast and in the key. loop: as Mix has it, to save that part alone."""

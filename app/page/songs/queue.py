@@ -100,6 +100,7 @@ class Queue(Order):
             card.mix_loop,
             lambda: asyncio.create_task(job.save_mix(self.pool, job.mixer.mix.loop)),
         )
+        view.on_click(card.share, lambda: asyncio.create_task(job.share()))
         view.on_click(card.stem_file, lambda: asyncio.create_task(job.save_stem_file(self.pool)))
         view.on(card.files, "click", job.clicked)
         view.on(
