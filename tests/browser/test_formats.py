@@ -1,6 +1,7 @@
 """What files say of their songs, and the formats that stems are saved in."""
 
 import io
+import re
 import zipfile
 from base64 import b64decode
 from collections.abc import Callable, Iterator
@@ -424,3 +425,42 @@ def test_all_songs_as_one_zip_with_a_folder_a_song(page: Page, tmp_path: Path) -
     for _ in range(2):
         page.locator(".remove").first.click()
     expect(control).to_be_hidden()
+
+
+def test_files_say_the_tempo_once_it_is_known(visit: Callable, tmp_path: Path) -> None:
+    """The stand-in finds 120 beats a minute in every song."""
+    page, _ = visit("?workers=1")
+    drop(page, ("song.wav", wav(compose(16))))
+    expect_state(page, "done")
+    song = card(page, "song")
+    vocals = song.locator("a[data-stem=vocals]")
+    before = download(page, vocals, tmp_path)
+    assert b"acid" not in before.read_bytes()
+    page.locator("summary", has_text="Settings").click()
+    page.get_by_label("The tempo in the names of files").check()
+    song.get_by_role("button", name="Analyse").click()
+    expect(vocals).to_have_attribute("download", "song 120 BPM - vocals.wav", timeout=PATIENCE)
+    expect(page.locator("#announcer")).to_contain_text("120 BPM")
+    sounds = []
+    for stem in ("vocals", "drums", "bass", "melody"):
+        path = download(page, song.locator(f"a[data-stem={stem}]"), tmp_path)
+        with soundfile.SoundFile(path) as file:
+            assert re.search(r"Tempo *: *120\b", file.extra_info)
+            assert re.search(r"Meter *: *4/4", file.extra_info)
+            sounds.append(file.read(dtype="float32"))
+        assert b"TBPM" in path.read_bytes()
+    # Of one length, from one start.
+    assert {len(sound) for sound in sounds} == {16 * RATE}
+    assert np.abs(sum(sounds) - compose(16)).max() < 4 / 2**15
+    assert np.array_equal(sounds[0], read(before))
+    song.get_by_role("button", name="Half the tempo").click()
+    expect(vocals).to_have_attribute("download", "song 60 BPM - vocals.wav")
+    song.locator(".format").select_option("flac")
+    expect(song.locator("a[download$='.flac']")).to_have_count(5, timeout=PATIENCE)
+    path = download(page, vocals, tmp_path)
+    assert path.name == "song 60 BPM - vocals.flac"
+    assert b"BPM=60" in path.read_bytes()
+    page.reload()
+    expect(page.get_by_label("The tempo in the names of files")).to_be_checked()
+    archive = zipfile.ZipFile(download(page, page.locator(".zip"), tmp_path))
+    assert "song 60 BPM - vocals.wav" in archive.namelist()

@@ -17,6 +17,7 @@ from page.listen.analysis import (
     in_words,
     key_name,
     lines_of_chords,
+    tempo,
     understood,
 )
 from page.text.texts import LANGUAGES, translations
@@ -136,3 +137,10 @@ def test_keys_in_german(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         in_words(FOUND | {"key": "B minor", "second": "B♭ major"}) == "124 BPM · H-Moll oder B-Dur"
     )
+
+
+def test_the_tempo_for_files_is_one_that_is_known() -> None:
+    assert tempo(FOUND) == (124, 4)
+    assert tempo(FOUND | {"tempo_sure": "about"}) == (124, 4)
+    assert tempo(FOUND | {"tempo_sure": ""}) is None
+    assert tempo(None) is None

@@ -1,8 +1,10 @@
 """Tags in WAV files, as other programs read them."""
 
 import io
+import re
 
 import numpy as np
+import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,3 +55,25 @@ def test_tags_are_where_other_programs_look() -> None:
     picture = b"\x03image/png\0\x03\0" + cover
     size = bytes([0, 0, len(picture) >> 7, len(picture) & 127])
     assert b"APIC" + size + b"\0\0" + picture in data
+
+
+@given(st.floats(25, 400), st.integers(1, 12), st.integers(0, 3000))
+def test_the_tempo_is_where_music_programs_look(bpm: float, meter: int, frames: int) -> None:
+    samples = np.arange(2 * frames, dtype="<i2").reshape(-1, 2)
+    chunk = wav_tags.tempo(bpm, meter, frames / 44100)
+    header = wav.header(frames, "16", len(chunk))
+    data = header[: -wav.DATA] + chunk + header[-wav.DATA :] + samples.tobytes()
+    with soundfile.SoundFile(io.BytesIO(data)) as file:
+        said = file.extra_info
+        np.testing.assert_array_equal(file.read(dtype="int16", always_2d=True), samples)
+    found = {
+        name: re.search(rf"{name} *: *([\d./]+)", said) for name in ("Beats", "Meter", "Tempo")
+    }
+    texts = {name: match[1] for name, match in found.items() if match}
+    assert texts["Meter"] == f"{meter}/4"
+    assert float(texts["Tempo"]) == pytest.approx(bpm, abs=0.01)
+    assert abs(int(texts["Beats"]) - bpm * frames / 44100 / 60) <= 0.501
+
+
+def test_the_tempo_among_the_tags_is_a_whole_number() -> None:
+    assert b"TBPM\0\0\0\x04\0\0\x03124" in tagged(0, {"bpm": "124"})

@@ -9,8 +9,9 @@ from pyscript.js_modules import client_zip
 from page.files import media_library, tags, wav, wav_tags
 from page.files.encode import array, encoded, wav_blob
 from page.files.formats import FORMATS
-from page.listen import click, pitch, tuning
+from page.listen import analysis, click, pitch, tuning
 from page.promises import RejectedError, outcome, settle
+from page.settings import settings
 from page.text.texts import tr
 from page.workers.pool import Cancelled
 from shared.facts import SAMPLE_RATE
@@ -19,6 +20,8 @@ FORBIDDEN = '/\\:*?"<>|'
 """Characters that some file system forbids in names."""
 LONGEST = 220
 """Bytes of a title in a file's name, at most. Most systems allow 255 for the whole name."""
+TEMPO_IN_NAMES = "tempo-in-names"
+"""The setting, on or off."""
 STRETCH = 10 * SAMPLE_RATE
 """Samples that are added up at once, of sums that are in one Blob each."""
 
@@ -37,6 +40,14 @@ def file_title(title):
 def file_name(title, ending):
     """The name of a file: a song's title and an ending."""
     return file_title(title) + " - " + ending
+
+
+def title_of(song):
+    """A song's title for the names of its files, with the tempo if the visitor wants that and it is known."""
+    title, tempo = song.full_title(), analysis.tempo(song.analysis)
+    if tempo and settings.get(TEMPO_IN_NAMES, settings.one_of(("on", "off")), "off") == "on":
+        title += " {:.0f} BPM".format(tempo[0])
+    return title
 
 
 async def prepare(song):
@@ -85,26 +96,31 @@ async def stem_files(song, on_progress):
             on_progress((index + fraction) / len(stems))
 
         sound = song.parts(stem), song.length, song.kind
-        files.append((stem,) + await file_of(song, form, stem, sound, listen))
+        tempo = analysis.tempo(song.analysis)
+        files.append((stem,) + await file_of(song, form, stem, sound, listen, tempo))
     return files
 
 
-async def file_of(song, form, name, sound, on_progress):
+async def file_of(song, form, name, sound, on_progress, tempo=None):
     """The name and the Blob of a file with a part of a song's sound.
 
     form: a Form; name: the part's; sound: samples in Blobs, their number, and their kind, see wav.FORMATS; on_progress:
-    see `stem_files`.
+    see `stem_files`; tempo: the file's, see `analysis.tempo`.
     """
     parts, length, kind = sound
     said = tags.of_part(song.tags, song.title, name)
+    if tempo:
+        said["beatsPerMinute"] = tempo[0]
     if not form.needs_library(kind):
         # A song without tags gives files without tags.
-        chunks = wav_chunks(said) if song.tags else ()
+        chunks = wav_chunks(said) if song.tags or tempo else []
+        if tempo:
+            chunks.append(array(wav_tags.tempo(tempo[0], tempo[1], length / SAMPLE_RATE)))
         blob = wav_blob(parts, length, kind, chunks)
     else:
         file = (form.name, form.rate, form.frames_of(length), said)
         blob = await encoded(parts, length, kind, *file, on_progress)
-    return file_name(song.full_title(), name + "." + FORMATS[form.name].ending), blob
+    return file_name(title_of(song), name + "." + FORMATS[form.name].ending), blob
 
 
 def wav_chunks(said):

@@ -7,6 +7,7 @@ from page import view
 from page.files import downloads, media_library, stem_atom
 from page.files.encode import array, content
 from page.files.formats import Format, can_encode
+from page.listen import analysis
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
 
@@ -32,7 +33,9 @@ async def written(song, pool, on_progress):
     on_moov = create_proxy(lambda data, place, *rest: places.append(place))
     options = {"fastStart": False, "onMoov": on_moov}
     container = library.Mp4OutputFormat.new(to_js(options))
-    said = dict(song.tags, title=song.tags.get("title", song.title))
+    said, tempo = dict(song.tags, title=song.title), analysis.tempo(song.analysis)
+    if tempo:
+        said["beatsPerMinute"] = tempo[0]
     size = song.length, song.kind, SAMPLE_RATE, song.length
     data = await content(library, container, FORM, tracks, *size, said, on_progress)
     place = places[0]
@@ -48,4 +51,4 @@ async def written(song, pool, on_progress):
         else:
             parts.append(js.Uint8Array.new(data, place + part[0], part[1] - part[0]))
     blob = js.Blob.new(to_js(parts), to_js({"type": "video/mp4"}))
-    return downloads.file_title(song.full_title()) + "." + FORM.ending, blob, loud
+    return downloads.file_title(downloads.title_of(song)) + "." + FORM.ending, blob, loud

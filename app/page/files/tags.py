@@ -39,6 +39,8 @@ def as_texts(tags):
         number, total = tags.get(name + "Number"), tags.get(name + "sTotal")
         if number:
             found[name] = "{}/{}".format(number, total) if total else str(number)
+    if "beatsPerMinute" in tags:
+        found["bpm"] = str(int(tags["beatsPerMinute"] + 0.5))  # ID3 has whole numbers
     if "date" in tags:
         found["year"] = str(tags["date"].getUTCFullYear())
     return found

@@ -1,4 +1,4 @@
-"""A song's tags as chunks of a WAV file. Pure Python, on MicroPython too.
+"""A song's tags and its tempo as chunks of a WAV file. Pure Python, on MicroPython too.
 
 They come twice: as ID3, and as RIFF's own list for programs that know no other. That list has no defined encoding
 beyond ASCII. Most programs take UTF-8, and those that don't find the ID3 chunk first.
@@ -15,9 +15,12 @@ TEXTS = (
     ("year", "TDRC", "ICRD"),
     ("track", "TRCK", "ITRK"),
     ("disc", "TPOS", ""),
+    ("bpm", "TBPM", ""),
 )
 """Names of each text: here, in ID3, in RIFF's list."""
 UTF_8 = b"\x03"
+ON_DISK = 8
+"""The flag of a long recording, in a chunk with a tempo: programs play it as it is, and show the tempo."""
 COVERS = {"coverFront": 3, "coverBack": 4}
 """ID3's numbers for kinds of pictures; 0 is any other kind."""
 
@@ -56,6 +59,16 @@ def chunks(texts, covers=()):
     if listed:
         parts[-1] += chunk("LIST", b"INFO" + listed)
     return parts
+
+
+def tempo(bpm, meter, seconds):
+    """The chunk by which music programs know the tempo of a file.
+
+    bpm: beats a minute, a float; meter: beats of a bar; seconds: how long the file is.
+    """
+    beats = int(bpm * seconds / 60 + 0.5)
+    # Not to be stretched by itself; no root note; quarters.
+    return chunk("acid", struct.pack("<IHHfIHHf", ON_DISK, 60, 0x8000, 0, beats, 4, meter, bpm))
 
 
 def synchsafe(number):

@@ -36,6 +36,11 @@ def understood(found):
         return None
 
 
+def tempo(found):
+    """Beats a minute and beats of a bar, for files; None where nothing is known, or there is no steady beat."""
+    return (found["bpm"], found["meter"]) if found and found["tempo_sure"] else None
+
+
 def can_halve(found):
     return found["bpm"] / 2 >= SLOWEST
 

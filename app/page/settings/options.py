@@ -5,6 +5,7 @@ import asyncio
 from js import document
 
 from page import view
+from page.files.downloads import TEMPO_IN_NAMES
 from page.files.formats import FORMATS, can_encode
 from page.settings import settings
 from page.text.texts import tr
@@ -36,7 +37,7 @@ class Options:
     def __init__(self):
         self.boxes = list(document.querySelectorAll("#options [name=target]"))
         self.format, self.sound = view.element("format"), view.element("chime")
-        self.rate = view.element("keep-rate")
+        self.rate, self.tempo = view.element("keep-rate"), view.element("tempo-in-names")
         # Choices made before this listened count more than those of an earlier visit.
         boxes_early = any(is_switched(box) for box in self.boxes)
         format_early = not self.format.selectedOptions[0].defaultSelected
@@ -53,7 +54,11 @@ class Options:
             self.sound.checked = settings.get("chime", settings.one_of(("on", "off")), "on") == "on"
         if not is_switched(self.rate):
             self.rate.checked = settings.get("rate", settings.one_of(("own", "cd")), "cd") == "own"
+        if not is_switched(self.tempo):
+            stored = settings.get(TEMPO_IN_NAMES, settings.one_of(("on", "off")), "off")
+            self.tempo.checked = stored == "on"
         view.on(self.format, "change", self.changed)
+        view.on(self.tempo, "change", self.changed)
         view.on(self.rate, "change", self.changed)
         view.on(self.sound, "change", self.changed)
         asyncio.create_task(self.offer())
@@ -92,6 +97,7 @@ class Options:
         settings.store("format", self.form())
         settings.store("rate", "own" if self.keeps_rate() else "cd")
         settings.store("chime", "on" if self.chime() else "off")
+        settings.store(TEMPO_IN_NAMES, "on" if self.tempo.checked else "off")
 
     def explain(self):
         chosen, text = self.targets(), ""

@@ -40,7 +40,7 @@ def in_folders(jobs):
     """The files of all, as `downloads.stem_files` gives them: each song's in a folder of its title."""
     files, taken = [], []
     for job in jobs:
-        title = downloads.file_title(job.song.full_title())
+        title = downloads.file_title(downloads.title_of(job.song))
         folder, number = title, 1
         while folder.lower() in taken:  # some file systems don't tell cases apart
             number += 1

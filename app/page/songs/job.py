@@ -10,6 +10,7 @@ from page.clock import seconds
 from page.files import downloads, sharing, stem_file
 from page.files.formats import FORMATS, possible
 from page.files.refusals import DecodeError
+from page.listen.analysis import tempo
 from page.listen.analysis_panel import AnalysisPanel
 from page.listen.click import has_beats
 from page.listen.mix import presets_with_files, recipe_of
@@ -83,6 +84,7 @@ class Job:
         self.panel = AnalysisPanel(song, self.card.analysis, self.analysis_changed)
         self.card.offer(possible(song.kind))
         self.is_open = self.saved = self.is_made_again = False
+        self.tempo_in_files = None  # as `analysis.tempo` gives it
         self.is_writing = False  # whether the files are written again, in another format
         self.is_mixing = False  # whether a file is made that was asked for
         self.writes = (
@@ -350,6 +352,7 @@ class Job:
 
     async def offer(self, on_progress):
         """Write the files and link them. on_progress: gets the fraction written, and may raise Cancelled."""
+        self.tempo_in_files = tempo(self.song.analysis)
         written = await downloads.stem_files(self.song, on_progress)
         on_progress(1)  # the last moment to call it off
         self.saved = self.song.kept_bytes > 0
@@ -367,6 +370,12 @@ class Job:
             self.card.link(stem, name, blob)
         self.card.format.value = self.form
         self.say_loud()
+
+    async def write_tempo(self):
+        """Write the files again with a tempo that has become known, where that takes no encoding."""
+        is_written = self.song.state == DONE and not self.is_writing
+        if is_written and not downloads.needs_library(self.song):
+            await self.offer(lambda fraction: None)
 
     async def restore(self):
         """Show a song that was finished on an earlier visit. Its files are WAV, the fastest to write."""
@@ -442,6 +451,8 @@ class Job:
         if self.files:
             self.link_files()
             self.offer_files()
+        if tempo(self.song.analysis) != self.tempo_in_files:
+            asyncio.create_task(self.write_tempo())
 
     def offer_files(self):
         """Enable what saves files, once they are written: what is heard, unless that is nothing, or the original.
@@ -543,7 +554,7 @@ class Job:
             self.say(tr("The file could not be written: {}").format(error))
         else:
             self.saved = True
-            self.card.save(downloads.file_name(self.song.full_title(), "stems.zip"), blob)
+            self.card.save(downloads.file_name(downloads.title_of(self.song), "stems.zip"), blob)
 
     async def save_to_folder(self, pool):
         """Write the files into a folder that the visitor picks."""
