@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
 
+from scripts.common.about import LOCK as BUILD_LOCK
 from scripts.common.environment import ROOT
 from scripts.vendor import LOCK
 
@@ -46,8 +47,11 @@ def python_pins() -> list[list[str]]:
     lists = sorted((ROOT / "scripts" / "train").glob("requirements*.txt"))
     training = [pin for path in lists for pin in pinned(path)]
     # They are listed by their own names: nobody knows the package that carries their files.
-    page = [f"{p['name']}=={p['version']}" for p in shipped() if p["package"]["client"] == "pip"]
-    return [page, tests, training]
+    page = [
+        f"{p['name']}=={p['version']}" for p in packages(LOCK) if p["package"]["client"] == "pip"
+    ]
+    building = [f"{p['name']}=={p['version']}" for p in packages(BUILD_LOCK)]
+    return [page, building, tests, training]
 
 
 def pinned(path: Path) -> list[str]:
@@ -57,13 +61,13 @@ def pinned(path: Path) -> list[str]:
 
 def npm_pins() -> list[str]:
     """Packages from npm as name@version."""
-    return [p["package"]["spec"] for p in shipped() if p["package"]["client"] == "npm"]
+    return [p["package"]["spec"] for p in packages(LOCK) if p["package"]["client"] == "npm"]
 
 
-def shipped() -> list[dict]:  # type: ignore[type-arg]
-    """Packages of which the page loads files."""
-    packages: list[dict] = json.loads(LOCK.read_text())["packages"]  # type: ignore[type-arg]
-    return packages
+def packages(lock: Path) -> list[dict]:  # type: ignore[type-arg]
+    """Packages of which the page, or a build, loads files."""
+    found: list[dict] = json.loads(lock.read_text())["packages"]  # type: ignore[type-arg]
+    return found
 
 
 def ask_pip(pins: list[str], work: Path, name: str) -> Findings:

@@ -65,6 +65,7 @@ def main() -> None:
                 for scheme in SCHEMES:
                     take_all(browser, address, size, scheme, songs)
                     take_choice(browser, with_choice, size, scheme, songs[0])
+                    take_about(browser, address, size, scheme)
             take_in_japanese(browser, address)
             browser.close()
     if COMPLAINTS:
@@ -259,6 +260,13 @@ def take_choice(browser: "Browser", address: str, size: str, scheme: str, song: 
     page.locator(".way").click()
     page.locator(".status", has_text="with UMX-L").wait_for()
     take("18 with the better model")
+    page.context.close()
+
+
+def take_about(browser: "Browser", address: str, size: str, scheme: str) -> None:
+    page = visit(browser, size, color_scheme=scheme)
+    page.goto(address.partition("?")[0] + "app/about/index.html")
+    picture(page, f"{size} {scheme} 22 about")
     page.context.close()
 
 

@@ -55,13 +55,16 @@ def test_only_a_known_weakness_is_a_failure(
 
 
 def test_all_that_is_shipped_is_asked_about() -> None:
-    page, tests, training = audit.python_pins()
+    page, building, tests, training = audit.python_pins()
     assert any(pin.startswith("numpy==2.0") for pin in page)
+    assert any(pin.startswith("markdown2==") for pin in building)
     assert any(pin.startswith("playwright") or "playwright==" in pin for pin in tests)
     assert any(pin.startswith("torch==") for pin in training)
     assert any(pin.startswith("pyodide@") for pin in audit.npm_pins())
     assert all(
-        re.fullmatch(r"[\w.-]+==[\w.+]+", pin) for pins in (page, tests, training) for pin in pins
+        re.fullmatch(r"[\w.-]+==[\w.+]+", pin)
+        for pins in (page, building, tests, training)
+        for pin in pins
     )
     # What comes along too.
     assert any(pin.startswith("urllib3==") for pin in tests)
