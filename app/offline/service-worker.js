@@ -108,7 +108,7 @@ async function activate() {
   await self.clients.claim();
 }
 
-// Keeps songs that another program shares with the page, which takes them when it starts, and has the page start.
+// Keeps songs that another program shares with the page, which takes them when it starts.
 async function receive(request) {
   const songs = (await request.formData()).getAll("songs").filter((song) => song instanceof File);
   const cache = await caches.open(SHARED_CACHE + SCOPE);
@@ -116,7 +116,6 @@ async function receive(request) {
     const headers = { "Content-Type": song.type, "X-Name": encodeURIComponent(song.name) };
     await cache.put(`${SCOPE}${SHARE}?${Date.now()}.${index}`, new Response(song, { headers }));
   }
-  return Response.redirect(SCOPE, 303);
 }
 
 const requests = {
@@ -146,7 +145,10 @@ self.addEventListener("message", (event) => event.waitUntil(answer(event)));
 self.addEventListener("fetch", (event) => {
   const [url] = event.request.url.split(/[?#]/);
   const path = url.slice(SCOPE.length) || "index.html";
-  if (event.request.method === "POST" && url === SCOPE + SHARE) event.respondWith(receive(event.request));
+  if (event.request.method === "POST" && url === SCOPE + SHARE) {
+    const start = () => Response.redirect(SCOPE, 303); // without a song, too, where there is no room to keep it
+    event.respondWith(receive(event.request).then(start, start));
+  }
   if (event.request.method !== "GET" || !url.startsWith(SCOPE) || !Object.hasOwn(FILES, path)) return;
   event.respondWith(answered(path, event.request));
 });

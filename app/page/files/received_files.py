@@ -5,7 +5,7 @@ import asyncio
 import js
 from pyscript.ffi import create_proxy, to_js
 
-from page.promises import RejectedError, outcome, settle
+from page.promises import RejectedError, attempt, outcome, settle
 from shared.facts import SHARED_CACHE
 
 
@@ -14,16 +14,17 @@ async def shared():
     found = []
     try:
         name = SHARED_CACHE + js.URL.new(".", js.document.baseURI).href
-        if not await settle(js.caches.has(name)):
+        caches = await settle(attempt(js.Reflect.get, js.window, "caches"))
+        if not caches or not await settle(caches.has(name)):
             return []
-        cache = await settle(js.caches.open(name))
+        cache = await settle(caches.open(name))
         for request in list(await settle(cache.keys())):
             response = await settle(cache.match(request))
             content = await settle(response.blob())
             await settle(cache.delete(request))
             name = js.decodeURIComponent(response.headers.get("X-Name"))
             found.append(js.File.new(to_js([content]), name, to_js({"type": content.type})))
-    except (AttributeError, RejectedError):
+    except RejectedError:
         pass  # the browser keeps nothing: so nothing was shared
     return found
 
