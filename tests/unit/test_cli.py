@@ -1,4 +1,5 @@
 import itertools
+import json
 import os
 import re
 import shutil
@@ -11,11 +12,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+import soxr
 import tqdm
+from mutagen.flac import FLAC
 
 import umx
 from tests.music import band
-from umx.desktop.cli import main, places, write
+from umx.desktop.audio import FORMS
+from umx.desktop.cli import main
+from umx.desktop.separating import Shape, separate_song
+from umx.desktop.tags import read_tags
+from umx.desktop.telling import Sentences
 from umx.separator import Separator
 
 
@@ -67,7 +74,9 @@ def test_songs_that_can_not_be_written_are_named_one_by_one(
     monkeypatch.setattr(Path, "mkdir", lambda *arguments, **options: None)
     out = str(tmp_path / "gone")
     assert main(["separate", str(song), str(song), "-o", out, "--stems", "bass"]) == 1
-    assert capsys.readouterr().err.count(f"can't be written to {out}") == 2
+    said, summary = capsys.readouterr().err.split("umx: 2 of 2 songs failed:\n")
+    assert said.count(f"can't be written to {out}") == 2
+    assert summary.count(f"can't be written to {out}") == 2
 
 
 def test_songs_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
@@ -86,15 +95,6 @@ def test_songs_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
         "Song (3) - bass.wav": 2000,
         "Song - bass - bass.wav": 3000,
     }
-
-
-def test_places_tell_songs_apart_that_differ_in_case_or_suffix(tmp_path: Path) -> None:
-    songs = [Path(name) for name in ("Song.mp3", "Song.flac", "song.wav", "Song (2).wav", "x.wav")]
-    found = places(songs, tmp_path, ["vocals", "bass"])
-    assert [paths["bass"].name.removesuffix(" - bass.wav") for paths in found] == [
-        *("Song", "Song (2)", "song (3)", "Song (2) (2)", "x")
-    ]
-    assert all(list(paths) == ["vocals", "bass"] for paths in found)
 
 
 def test_the_bar_says_how_long_it_will_take(
@@ -117,7 +117,9 @@ def test_the_bar_says_how_long_it_will_take(
 
     monkeypatch.setattr(tqdm.std, "time", lambda: now)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    write(song, Slow(), {"bass": tmp_path / "song - bass.wav"})
+    paths = {"bass": tmp_path / "song - bass.wav"}
+    progress = Sentences(1).progress(str(song))
+    separate_song(song, Slow(), paths, Shape(FORMS["wav"]["16"]), progress)
     bars = capsys.readouterr().err.split("\r")
     steps = [re.sub(r"\|.*\|", "|", bar).removeprefix(song.stem).strip() for bar in bars if bar]
     assert list(dict.fromkeys(steps)) == [
@@ -164,6 +166,225 @@ def test_a_choice_of_stems_sounds_like_all_of_them(tmp_path: Path, stems: str) -
     if "karaoke" not in stems:
         parts = np.sum([some[name] for name in some], axis=0)
         assert snr(parts, mixture.T) > 60
+
+
+def stems_in(folder: Path) -> dict[str, tuple[np.ndarray, int]]:
+    """Samples and rate of each stem in a folder, by its title."""
+    return {
+        file.stem.rpartition(" - ")[2]: soundfile.read(file, dtype="float32")
+        for file in folder.iterdir()
+    }
+
+
+@pytest.fixture(scope="module")
+def band_song(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """A song's file, and its samples (n, 2)."""
+    path = tmp_path_factory.mktemp("band") / "song.wav"
+    mixture = sum(band(5).values()).T
+    soundfile.write(path, mixture, 44100, "FLOAT")
+    return path, mixture
+
+
+def test_karaoke_is_the_mixture_without_the_vocals(
+    band_song: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    path, mixture = band_song
+    floats = ["--bits", "float", "--stems", "vocals"]
+    assert main(["separate", str(path), "-o", str(tmp_path / "a"), "--karaoke"]) == 0
+    assert main(["separate", str(path), "-o", str(tmp_path / "b"), "--karaoke", *floats]) == 0
+    assert [*stems_in(tmp_path / "a")] == ["karaoke"]
+    both = stems_in(tmp_path / "b")
+    assert both.keys() == {"karaoke", "vocals"}
+    karaoke, vocals = both["karaoke"][0], both["vocals"][0]
+    assert snr(karaoke, mixture - vocals) > 100
+    assert snr(stems_in(tmp_path / "a")["karaoke"][0], karaoke) > 60
+    assert snr(karaoke, mixture) < 40  # there are vocals in it
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "least"),
+    [("wav", "24", 90), ("flac", "16", 90), ("flac", "24", 90), ("mp3", None, 15)],
+)
+def test_formats_hold_what_wav_holds(
+    band_song: tuple[Path, np.ndarray], tmp_path: Path, name: str, bits: str | None, least: float
+) -> None:
+    path, _ = band_song
+    some = ["separate", str(path), "--stems", "bass,vocals"]
+    assert main([*some, "-o", str(tmp_path / "wav")]) == 0
+    more = ["--bits", bits] if bits else []
+    assert main([*some, "-o", str(tmp_path / "other"), "--format", name, *more]) == 0
+    expected, found = stems_in(tmp_path / "wav"), stems_in(tmp_path / "other")
+    assert found.keys() == expected.keys() == {"bass", "vocals"}
+    for title in expected:
+        assert found[title][0].shape == expected[title][0].shape
+        # Rounding to 16 bits is -101 dB of noise; the stems of this song are not that loud.
+        noise = np.abs(found[title][0] - expected[title][0]).max()
+        if least > 50:
+            assert noise <= 1 / 32768
+        else:
+            assert snr(found[title][0], expected[title][0]) > least
+
+
+def test_opus_has_its_own_rate(band_song: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    path, mixture = band_song
+    assert main(["separate", str(path), "-o", str(tmp_path), "--format", "opus"]) == 0
+    found = stems_in(tmp_path)
+    assert {rate for _, rate in found.values()} == {48000}
+    four = sum(stem for title, (stem, _) in found.items() if title != "karaoke")
+    expected = soxr.resample(mixture, 44100, 48000)
+    assert four.shape == expected.shape
+    assert snr(four, expected) > 12
+
+
+@pytest.mark.parametrize("rate", [22050, 48000, 96000])
+@pytest.mark.parametrize("stems", [[], ["--stems", "drums", "--residual"]])
+def test_stems_at_the_song_s_rate_are_the_song(tmp_path: Path, rate: int, stems: list[str]) -> None:
+    """Up to the top of its spectrum, which the networks don't hear."""
+    mixture = soxr.resample(sum(band(4).values()).T, 44100, rate)
+    if rate > 44100:
+        time = np.arange(len(mixture)) / rate
+        mixture += 0.01 * np.sin(2 * np.pi * 23_000 * time)[:, np.newaxis]
+    path = tmp_path / "song.wav"
+    soundfile.write(path, mixture, rate, "FLOAT")
+    out = tmp_path / "out"
+    options = ["--rate", "song", "--bits", "float", *stems]
+    assert main(["separate", str(path), "-o", str(out), *options]) == 0
+    found = stems_in(out)
+    parts = [stem for title, (stem, _) in found.items() if title != "karaoke"]
+    assert {found_rate for _, found_rate in found.values()} == {rate}
+    assert np.sum(parts, axis=0).shape == mixture.shape
+    assert snr(np.sum(parts, axis=0), mixture) > 100
+    assert (
+        main(["separate", str(path), "-o", str(tmp_path / "usual"), "--bits", "float", *stems]) == 0
+    )
+    for title, (usual, usual_rate) in stems_in(tmp_path / "usual").items():
+        assert usual_rate == 44100
+        again = soxr.resample(found[title][0], rate, 44100)
+        size = min(len(again), len(usual))
+        assert snr(again[1000 : size - 1000], usual[1000 : size - 1000]) > 25
+
+
+def test_tags_go_along(band_song: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    song = tmp_path / "a.flac"
+    soundfile.write(song, band_song[1][:22050], 44100)
+    tags = FLAC(song)
+    tags["artist"] = ["One"]
+    tags.save()
+    assert main(["separate", str(song), "-o", str(tmp_path / "out"), "--format", "mp3"]) == 0
+    for path in (tmp_path / "out").iterdir():
+        with path.open("rb") as file:
+            texts = read_tags(file).texts
+        title = path.stem.removeprefix("a - ")
+        assert texts == {"ARTIST": ["One"], "TITLE": [f"a ({title})"]}
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stem is the song."""
+
+    def stream(self, blocks, samples, level, progress=lambda fraction: None):
+        for block in blocks:
+            yield block[np.newaxis].repeat(len(self.targets), axis=0)
+        progress(1.0)
+
+    monkeypatch.setattr(Separator, "stream", stream)
+
+
+@pytest.mark.usefixtures("echo")
+def test_folders_keep_their_tree_and_what_is_there_is_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    songs = {name: np.full((1000 + n, 2), 0.1 * n) for n, name in enumerate(("x", "A/y", "A/B/z"))}
+    for name, sound in songs.items():
+        path = tmp_path / "Music" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, sound, 44100)
+    out = tmp_path / "out"
+    command = ["separate", str(tmp_path / "Music"), "-o", str(out), "--stems", "bass,drums"]
+    assert main(command) == 0
+    first = {path: path.read_bytes() for path in out.rglob("*.wav")}
+    for name, sound in songs.items():
+        for stem in ("bass", "drums"):
+            found = soundfile.read(out / f"{name} - {stem}.wav")[0]
+            np.testing.assert_allclose(found, sound, atol=4e-5)
+    assert len(first) == 6
+    (out / "A" / "y - bass.wav").unlink()
+    (out / "x - bass.wav").write_text("kept")
+    capsys.readouterr()
+    assert main([*command, "--skip-existing"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        str(out / "A" / f"y - {stem}.wav") for stem in ("bass", "drums")
+    ]
+    assert (out / "x - bass.wav").read_text() == "kept"
+    assert (out / "A" / "y - bass.wav").read_bytes() == first[out / "A" / "y - bass.wav"]
+    assert main(command) == 0
+    assert {path: path.read_bytes() for path in out.rglob("*.wav")} == first
+
+
+@pytest.mark.usefixtures("echo")
+def test_programs_read_how_it_goes(
+    noise: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "loud.wav", np.full((44100, 2), 1.5), 44100, "FLOAT")
+    cut = tmp_path / "cut.flac"
+    soundfile.write(cut, np.random.default_rng(7).uniform(-0.5, 0.5, (10 * 44100, 2)), 44100)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    songs = [str(tmp_path / name) for name in ("noise.wav", "loud.wav", "cut.flac", "gone.wav")]
+    out = tmp_path / "out"
+    command = ["separate", *songs, str(tmp_path / "*.xyz"), "-o", str(out), "--stems", "bass"]
+    assert main([*command, "--json"]) == 1
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    by_event = {
+        event: [line for line in told if line["event"] == event]
+        for event in ("progress", "done", "skipped", "failed", "end")
+    }
+    assert [line["song"] for line in by_event["failed"]] == [str(tmp_path / "*.xyz"), songs[3]]
+    assert by_event["failed"][1]["why"] == f"{songs[3]} can't be read: there is no such file."
+    assert [line["song"] for line in by_event["done"]] == songs[:3]
+    whole, loud, broken = by_event["done"]
+    assert whole["stems"] == {"bass": str(out / "noise - bass.wav")}
+    assert whole["seconds"] == pytest.approx(300_000 / 44100, abs=1e-3)
+    assert (whole["limited_samples"], whole["damaged_from"]) == (0, None)
+    assert loud["limited_samples"] == 2 * 44100
+    assert 4 < broken["damaged_from"] < 6
+    assert by_event["progress"][-1] == {"event": "progress", "song": songs[2], "fraction": 1.0}
+    assert told[-1] == {"event": "end", "songs": 5, "done": 3, "skipped": 0, "failed": 2}
+    assert main([*command[:2], "-o", str(out), "--stems", "bass", "--json", "--skip-existing"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0]) == {
+        "event": "skipped",
+        "song": songs[0],
+    }
+
+
+@pytest.mark.usefixtures("echo")
+def test_the_last_lines_name_what_failed(
+    noise: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone.wav"
+    assert main(["separate", str(gone), str(noise), "-o", str(tmp_path), "--stems", "bass"]) == 1
+    why = f"{gone} can't be read: there is no such file."
+    assert capsys.readouterr().err.splitlines() == [
+        *(f"umx: {why}", "umx: 1 of 2 songs failed:", f"  {why}")
+    ]
+
+
+@pytest.mark.parametrize(
+    "extra", [["--bits", "float", "--format", "flac"], ["--bits", "16", "--format", "mp3"]]
+)
+def test_bits_that_a_format_has_not_are_refused_before_anything_is_done(
+    song: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], extra: list[str]
+) -> None:
+    assert main(["separate", str(song), "-o", str(tmp_path / "out"), *extra]) == 2
+    assert "for the bits of a sample" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_says_what_the_exit_status_means(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["separate", "--help"])
+    said = capsys.readouterr().out
+    assert "exit status:" in said
+    assert "130 for Ctrl-C" in said
 
 
 IDLE = """
@@ -216,7 +437,7 @@ def samples_of(path: Path) -> np.ndarray:
     ("content", "message"),
     [
         (None, "there is no such file"),
-        ("folder", "that is a folder"),
+        ("folder", "has no songs in it"),
         (b"not a song", "none of WAV"),
         (b"RIFF\xff\xff\xff\xffWAVE", "can't be read"),
         (b"", "can't be read"),
@@ -236,7 +457,7 @@ def test_one_song_s_error_is_its_own(
         bad.write_bytes(content)
     assert main(["separate", str(bad), str(noise), "-o", str(out), "--stems", "bass"]) == 1
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 1
+    assert errors == [errors[0], "umx: 1 of 2 songs failed:", f"  {errors[0][5:]}"]
     assert errors[0].startswith(f"umx: {bad} ")
     assert message in errors[0]
     assert [path.name for path in out.iterdir()] == ["noise - bass.wav"]
@@ -267,7 +488,7 @@ def test_any_error_of_one_song_is_its_own(
     songs = [str(noise), str(other)]
     assert main(["separate", *songs, "-o", str(out), "--stems", "bass"]) == 1
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 1
+    assert errors == [errors[0], "umx: 1 of 2 songs failed:", f"  {errors[0][5:]}"]
     assert "Traceback" not in errors[0]
     assert [path.name for path in out.iterdir()] == ["other - bass.wav"]
     np.testing.assert_array_equal(samples_of(out / "other - bass.wav"), samples_of(other))
@@ -301,7 +522,7 @@ def test_names_may_hold_bytes_that_are_no_text(noise: Path, tmp_path: Path) -> N
         os.fsencode(tmp_path / "out") + b"/bad\xff\xe9name - bass.wav",
         os.fsencode(tmp_path / "out" / "noise - bass.wav"),
     ]
-    assert ended.stderr.count(b"\n") == 1
+    assert ended.stderr.count(b"\n") == 3
     assert b"gone\\udcff.wav can't be read: there is no such file." in ended.stderr
     for path in (tmp_path / "out").iterdir():
         np.testing.assert_array_equal(samples_of(path), samples_of(noise))
@@ -330,7 +551,7 @@ def test_nobody_need_listen(noise: Path, tmp_path: Path, gone: tuple[str, ...]) 
     ended = run("", tmp_path / "gone.wav", noise, other, "-o", tmp_path / "out", **streams)
     os.close(writer)
     assert ended.returncode == 1
-    assert not ended.stderr or ended.stderr.count(b"\n") == 1
+    assert not ended.stderr or ended.stderr.count(b"\n") == 3
     assert not ended.stdout or ended.stdout.count(b"\n") == 2
     for path in (tmp_path / "out").iterdir():
         np.testing.assert_array_equal(samples_of(path), samples_of(noise))

@@ -52,6 +52,17 @@ def test_to_int16_rounds_and_counts_what_it_limits(signal: np.ndarray) -> None:
     assert loud == np.count_nonzero(np.abs(np.rint(signal * np.float32(32768))) > 32768)
 
 
+@given(arrays.arrays(np.float32, 20, elements=st.floats(-3, 3, width=32)))
+def test_to_int24_has_its_bits_at_the_top(signal: np.ndarray) -> None:
+    found, loud = samples.to_int24(signal)
+    assert found.dtype == np.int32
+    assert not np.any(found & 255)
+    inside = np.abs(signal) < 1 - 2**-23
+    error = found[inside] / 2**31 - signal[inside].astype(float)
+    assert np.abs(error).max(initial=0) <= 2**-24
+    assert loud == np.count_nonzero(np.abs(signal) > 1)
+
+
 def test_to_int16_survives_what_is_no_number() -> None:
     found, loud = samples.to_int16(np.array([np.nan, np.inf, -np.inf], np.float32))
     assert found.tolist() == [0, 32767, -32768]

@@ -511,3 +511,22 @@ def test_samples_that_are_no_numbers_become_some(tmp_path: Path) -> None:
     assert found[[10, 20, 30, 40], 0].tolist() == [0, 1, -1, LOUDEST]
     rest = np.delete(np.arange(100), [10, 20, 30, 40])
     np.testing.assert_array_equal(found[rest], odd[rest])
+
+
+def test_a_song_is_read_at_its_own_rate_beside_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(songs, "KEPT", 0)
+    sound = noise(48000 * 3)
+    path = tmp_path / "song.wav"
+    soundfile.write(path, sound, 48000, "FLOAT")
+    with Song(path, RATE) as song:
+        assert song.own_rate == 48000
+        own, usual = song.own_blocks(), song.blocks()
+        pairs = list(zip(own, usual, strict=False))
+        found = [
+            np.concatenate([pair[i] for pair in pairs] + [*rest], axis=1).T
+            for i, rest in enumerate((own, usual))
+        ]
+    np.testing.assert_array_equal(found[0], sound)
+    np.testing.assert_array_equal(found[1], soxr.resample(sound, 48000, RATE))

@@ -4,51 +4,96 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from io import TextIOWrapper
-from itertools import count
 from pathlib import Path
-from typing import TextIO
-
-from tqdm import tqdm
 
 from ..errors import WeightsError
 from ..format.library import Model, find_model, load_model
-from ..names import RESIDUAL, title_of
+from ..names import KARAOKE, RESIDUAL, title_of
 from ..separator import DEFAULT_MODEL, Separator
-from ..stems import named, targets_for, titles_of
-from ..types import Float
+from ..stems import targets_for, titles_of
 from ..version import VERSION
-from .audio import AudioError, write_stems
-from .song import Song
+from .audio import FORMS, AudioError, find_form
+from .collection import collect, places
+from .separating import Shape, separate_song
+from .telling import TELLINGS, say
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
+STATUS = """exit status:
+  0    every song is done, or was there already
+  1    some songs failed; the last lines name them
+  2    nothing was begun: an argument, the model or the folder for stems is wrong
+  128+ a signal has ended it, such as 130 for Ctrl-C; no file is left half-written
+"""
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="umx", description="Separate songs into stems.")
     top.add_argument("--version", action="version", version=f"umx {VERSION}")
-    commands = top.add_subparsers(required=True)
-    sub = commands.add_parser("separate", help="write the stems of songs as WAV files")
-    sub.add_argument("songs", nargs="+", type=Path, metavar="SONG")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    sub = commands.add_parser(
+        "separate",
+        help="write the stems of songs as files",
+        epilog=STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     sub.add_argument(
-        "-o", "--output", type=Path, default=Path(), metavar="DIR", help="default: here"
+        "songs",
+        nargs="+",
+        type=Path,
+        metavar="SONG",
+        help="a file; a folder, with all that is below it; or a pattern in quotes, such as 'Music/**/*.flac'",
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="for the stems, in folders like those of the songs (default: here)",
     )
     sub.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
     sub.add_argument(
         "--stems",
         type=lambda text: text.split(","),
+        action="extend",
         default=[],
         metavar="NAME,…",
         help="only these, such as vocals,karaoke (default: all that the model gives)",
+    )
+    sub.add_argument(
+        "--karaoke",
+        action="append_const",
+        dest="stems",
+        const=KARAOKE,
+        help="only the song without its vocals: --stems karaoke",
     )
     sub.add_argument(
         "--residual",
         action="store_true",
         help="also write what the chosen stems leave of the song, as “rest”",
     )
+    sub.add_argument("--format", choices=list(FORMS), default="wav", help="default: %(default)s")
+    sub.add_argument(
+        "--bits",
+        choices=["16", "24", "float"],
+        help="of a sample in WAV, or in FLAC but for float, which keeps what is louder than full scale (default: 16)",
+    )
+    sub.add_argument(
+        "--rate",
+        choices=["song", "44100"],
+        default="44100",
+        help="sample rate: each song's own where the format has it, or %(default)s (the default); Opus has 48000 alone",
+    )
+    sub.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out songs whose stems are all there, to go on where a run was stopped",
+    )
+    sub.add_argument("--json", action="store_true", help="say how it goes in lines of JSON")
     sub.set_defaults(run=separate)
     return top
 
@@ -59,7 +104,7 @@ def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separat
     residual: whether "rest" is wanted, too. Raises ValueError for a stem that the model can't give.
     """
     available = model.manifest.targets
-    wanted = [title_of(stem) for stem in stems] or titles_of(available)
+    wanted = [*dict.fromkeys(map(title_of, stems))] or titles_of(available)
     if residual:
         wanted.append(title_of(RESIDUAL))
     # Where some targets are wanted, karaoke is made of the residual.
@@ -70,6 +115,7 @@ def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separat
 def separate(args: argparse.Namespace) -> int:
     """Separate every song. One that fails is named, and doesn't stop the others. Returns the exit status."""
     try:
+        shape = Shape(find_form(args.format, args.bits), own_rate=args.rate == "song")
         model = load_model(find_model(args.model))
         separator, titles = prepare(model, args.stems, args.residual)
     except (WeightsError, ValueError, OSError) as error:
@@ -80,78 +126,32 @@ def separate(args: argparse.Namespace) -> int:
     except OSError as error:
         say(f"umx: {args.output} can't be made a folder: {error.strerror}.", sys.stderr)
         return 2
-    failures = 0
-    for song, paths in zip(args.songs, places(args.songs, args.output, titles), strict=True):
-        try:
-            write(song, separator, paths)
-        except AudioError as error:
-            say(f"umx: {error}", sys.stderr)
-            failures += 1
-        except Exception as error:  # of any kind: the next song may not have it
-            say(f"umx: {song} can't be separated: {type(error).__name__}: {error}", sys.stderr)
-            failures += 1
-    return 1 if failures else 0
-
-
-def places(songs: Sequence[Path], folder: Path, titles: Iterable[str]) -> list[dict[str, Path]]:
-    """Paths of each song's stems by title: "Song - stem.wav".
-
-    Songs of the same name are numbered, so that no file is written twice, and no song overwritten.
-    """
-    taken = {_identity(song) for song in songs}
-    out = []
-    for song in songs:
-        for number in count(1):
-            name = song.stem if number == 1 else f"{song.stem} ({number})"
-            paths = {title: folder / f"{name} - {title}.wav" for title in titles}
-            if taken.isdisjoint(map(_identity, paths.values())):
-                break
-        taken.update(map(_identity, paths.values()))
-        out.append(paths)
-    return out
-
-
-def _identity(path: Path) -> str:
-    """A key that is the same for paths that may be one file; some systems ignore case."""
-    return os.path.realpath(path).casefold()
-
-
-def write(path: Path, separator: Separator, paths: Mapping[str, Path]) -> None:
-    """Separate one song into files by title. Raises AudioError."""
-    rate = separator.manifest.sample_rate
-    available = separator.manifest.targets
-    with Song(path, rate) as song:
-
-        def stretches() -> Iterator[dict[str, Float]]:
-            layout = "{desc} {percentage:3.0f}% |{bar}| {remaining} left"
-            with tqdm(desc=path.stem, total=1.0, bar_format=layout, disable=None) as bar:
-                for estimates in separator.stream(
-                    song.blocks(), song.samples, song.level, lambda done: bar.update(done - bar.n)
-                ):
-                    stems = named(estimates, separator.targets, available)
-                    yield {title_of(name): stem for name, stem in stems.items()}
-
-        loud = write_stems(paths, stretches(), song.samples, rate)
-    for stem in paths.values():
-        say(str(stem), sys.stdout)
-    if song.broken is not None:
-        minutes, seconds = divmod(int(song.broken), 60)
-        say(f"umx: {path} is damaged: it was read up to {minutes}:{seconds:02}.", sys.stderr)
-    if loud:
-        say(
-            f"umx: {path}: {loud} samples were louder than 16 bits can hold and were limited.",
-            sys.stderr,
-        )
-
-
-def say(line: str, stream: TextIO) -> None:
-    """Print a line; a closed pipe is no error."""
+    entries, empty = collect(args.songs, args.output, [*titles_of(model.manifest.targets), "rest"])
+    telling = TELLINGS[args.json](len(entries) + len(empty))
+    failures = len(empty)
     try:
-        print(line, file=stream, flush=True)
-    except OSError:
-        # The line is still in the stream, and flushing it at the end of the program would fail again.
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), stream.fileno())
+        for argument, why in empty.items():
+            telling.failed(argument, why)
+        where = places(entries, args.output, titles, shape.form.ending)
+        for entry, paths in zip(entries, where, strict=True):
+            song = str(entry.path)
+            if args.skip_existing and all(path.exists() for path in paths.values()):
+                telling.skipped(song)
+                continue
+            try:
+                outcome = separate_song(entry.path, separator, paths, shape, telling.progress(song))
+            except AudioError as error:
+                telling.failed(song, str(error))
+                failures += 1
+            except Exception as error:  # of any kind: the next song may not have it
+                telling.failed(song, f"{song} can't be separated: {type(error).__name__}: {error}")
+                failures += 1
+            else:
+                telling.done(song, {title: str(path) for title, path in paths.items()}, outcome)
+        telling.end()
+    finally:
+        telling.close()
+    return 1 if failures else 0
 
 
 def open_streams() -> None:

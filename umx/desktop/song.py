@@ -35,6 +35,7 @@ class Song:
     kept. It ends where the file does, whatever its header says of its length.
 
     samples: number of samples a channel.
+    own_rate: the file's sample rate; that of the first, where songs are joined in one file.
     level: as `level.Meter` measures it.
     broken: the second from which on it is too damaged to be read; None if it isn't.
     """
@@ -42,7 +43,7 @@ class Song:
     def __init__(self, path: Path, rate: int) -> None:
         """Read the file once. Raises AudioError, naming the file."""
         self.path, self.rate = path, rate
-        self.samples = 0
+        self.samples = self.own_rate = 0
         self.broken: float | None = None
         self.kept: list[Float] = []
         # libsndfile calls back into Python to read the file. In the main thread, a signal could raise its exception in
@@ -51,7 +52,7 @@ class Song:
         self.file = _open(path)
         meter = Meter()
         try:
-            for block in self._blocks():
+            for block in self._blocks(rate):
                 self.samples += block.shape[1]
                 meter.add(block)
                 if self.samples <= KEPT:
@@ -84,13 +85,17 @@ class Song:
             yield from self.kept
             return
         count = 0
-        for block in self._blocks():
+        for block in self._blocks(self.rate):
             count += block.shape[1]
             yield block
         if count != self.samples:
             raise AudioError(f"{self.path} was changed while it was read.")
 
-    def _blocks(self) -> Iterator[Float]:
+    def own_blocks(self) -> Iterator[Float]:
+        """As `blocks`, but at `own_rate`. May be read by turns with them. Raises AudioError."""
+        return self._blocks(self.own_rate)
+
+    def _blocks(self, target: int) -> Iterator[Float]:
         try:
             headers = read_headers(self.file)
         except OSError as error:
@@ -100,9 +105,10 @@ class Song:
             resampler = None
             try:
                 for rate, stereo in self._decode(header):
+                    self.own_rate = self.own_rate or rate
                     seconds += len(stereo) / rate
-                    if rate != self.rate:
-                        resampler = resampler or soxr.ResampleStream(rate, self.rate, 2)
+                    if rate != target:
+                        resampler = resampler or soxr.ResampleStream(rate, target, 2)
                         stereo = resampler.resample_chunk(stereo)
                     yield stereo.T
             except DamagedError:

@@ -93,7 +93,19 @@ def to_int16(audio: Float) -> tuple[NDArray[np.int16], int]:
     Loud samples are limited to full scale; the stem is not turned down. So stems still sum to the mixture, and all
     but the vocals to karaoke. NaN becomes silence.
     """
-    scaled = np.rint(np.nan_to_num(audio, nan=0.0, posinf=2.0, neginf=-2.0) * 32768)
-    # Full scale itself is one step above the largest 16-bit value; that is rounding, not a loss worth counting.
-    loud = int(np.count_nonzero((scaled > 32768) | (scaled < -32768)))
-    return np.clip(scaled, -32768, 32767).astype(np.int16), loud
+    rounded, loud = _round(audio, 1 << 15)
+    return rounded.astype(np.int16), loud
+
+
+def to_int24(audio: Float) -> tuple[NDArray[np.int32], int]:
+    """As `to_int16`, but 24 bits, which are the upper ones of each int32, as libsndfile takes them."""
+    rounded, loud = _round(audio, 1 << 23)
+    return rounded.astype(np.int32) << 8, loud
+
+
+def _round(audio: Float, full: int) -> tuple[Float, int]:
+    """Whole numbers from -full to full - 1, and how many samples exceed full scale."""
+    scaled = np.rint(np.nan_to_num(audio, nan=0.0, posinf=2.0, neginf=-2.0) * full)
+    # Full scale itself is one step above the largest value; that is rounding, not a loss worth counting.
+    loud = int(np.count_nonzero((scaled > full) | (scaled < -full)))
+    return np.clip(scaled, -full, full - 1), loud

@@ -1,0 +1,131 @@
+"""Which songs are meant, and where their stems go."""
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+
+SUFFIXES = {
+    *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf"),
+    *(".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma"),
+}
+"""Endings of songs where a folder is searched. Some can't be read; those songs fail, rather than being passed over."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A song, and the folder of its stems below that of all stems."""
+
+    path: Path
+    folder: str = ""
+
+
+def collect(
+    arguments: Iterable[Path], output: Path, titles: Sequence[str]
+) -> tuple[list[Entry], dict[str, str]]:
+    """The songs that arguments name: files; folders, with all that is below them; patterns, such as Music/**/*.flac.
+
+    Songs in folders keep their tree below the output: that from the folder on, or from a pattern's first part with a *.
+    Hidden files, those in the output and stems of other songs that are found are left out. titles: of stems.
+    Returns the songs, and a sentence for each argument that names none.
+    """
+    entries: list[Entry] = []
+    empty = {}
+    for argument in arguments:
+        if argument.is_dir():
+            found = list(_below(argument, output))
+            why = f"{argument} has no songs in it."
+        elif glob.has_magic(str(argument)) and not argument.exists():
+            found = list(_matching(argument, output))
+            why = f"There are no songs that match {argument}."
+        else:
+            entries.append(Entry(argument))
+            continue
+        found = _without_stems(found, titles)
+        entries += found
+        if not found:
+            empty[str(argument)] = why
+    return entries, empty
+
+
+def _below(folder: Path, output: Path) -> Iterator[Entry]:
+    """Every song in a folder and in those below it, in order. An output inside of it is left out, but not itself."""
+    hidden = output.resolve()
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (here / name).resolve() != hidden
+        )
+        for name in sorted(files):
+            if _is_song(name):
+                yield Entry(here / name, str(here.relative_to(folder)))
+
+
+def _matching(pattern: Path, output: Path) -> Iterator[Entry]:
+    fixed = Path()
+    for part in pattern.parts:
+        if glob.has_magic(part):
+            break
+        fixed /= part
+    for name in sorted(glob.glob(str(pattern), recursive=True)):  # noqa: PTH207 (hidden files are left out)
+        path = Path(name)
+        if path.is_dir() and "**" not in pattern.parts[-1]:
+            place = path.relative_to(fixed)
+            yield from (Entry(each.path, str(place / each.folder)) for each in _below(path, output))
+        elif _is_song(path.name):
+            yield Entry(path, str(path.parent.relative_to(fixed)))
+
+
+def _is_song(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+
+
+def _without_stems(entries: list[Entry], titles: Sequence[str]) -> list[Entry]:
+    """Leave out what an earlier run has made of other songs in the same folder."""
+    songs = {(entry.path.parent, entry.path.stem) for entry in entries}
+    stem = re.compile(rf"(.+?)( \(\d+\))? - ({'|'.join(map(re.escape, titles))})")
+
+    def is_stem(path: Path) -> bool:
+        found = stem.fullmatch(path.stem)
+        return found is not None and (path.parent, found[1]) in songs
+
+    return [entry for entry in entries if not is_stem(entry.path)]
+
+
+def places(
+    entries: Sequence[Entry], output: Path, titles: Iterable[str], ending: str
+) -> list[dict[str, Path]]:
+    """Paths of each song's stems by title: "Song - stem.wav".
+
+    Songs of the same name are numbered, so that no file is written twice, and no song overwritten.
+    """
+    titles = list(titles)
+    songs = [entry.path for entry in entries]
+    taken = {_identity(path) for path in (*songs, *map(Path.resolve, songs))}
+    out = []
+    for entry in entries:
+        folder, stem = output / entry.folder, entry.path.stem
+        for number in count(1):
+            name = stem if number == 1 else f"{stem} ({number})"
+            paths = {title: folder / f"{name} - {title}.{ending}" for title in titles}
+            if taken.isdisjoint(map(_identity, paths.values())):
+                break
+        taken.update(map(_identity, paths.values()))
+        out.append(paths)
+    return out
+
+
+def _identity(path: Path) -> tuple[str, str]:
+    """A key that is the same for paths that may be one file; some systems ignore case."""
+    return _real(path.parent).casefold(), path.name.casefold()
+
+
+@lru_cache
+def _real(folder: Path) -> str:
+    return os.path.realpath(folder)
