@@ -1,7 +1,7 @@
 """Commands, and in common/ what they share: README.md says which does what.
 
 Ends the running script where Python is too old for what it imports next. Has app/ searched for modules, for
-`shared.resuming`.
+`shared.facts`.
 """
 
 import sys

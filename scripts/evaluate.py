@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the pac
 from scripts.common import environment
 
 if __name__ == "__main__":
-    environment.need("numpy", "soundfile", "soxr")
+    environment.need("numpy", "platformdirs", "soundfile", "soxr")
 sys.path.insert(0, str(environment.ROOT))
 
 import numpy as np

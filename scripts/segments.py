@@ -28,7 +28,7 @@ def main() -> None:
         "--seconds", type=float, default=60, help="of each song (default: %(default)s)"
     )
     args = parser.parse_args()
-    environment.need("numpy", "soundfile", "soxr")
+    environment.need("numpy", "platformdirs", "soundfile", "soxr")
     sys.path.insert(0, str(environment.ROOT))
     import numpy as np
 

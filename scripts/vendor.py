@@ -19,9 +19,9 @@ from typing import IO, Any, TypeAlias
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # where the package `scripts` lies
 
-from scripts.common.download import DownloadError, fetch, sha256
 from scripts.common.environment import ROOT
-from shared.resuming import PAUSES
+from umx.desktop.download import DownloadError, fetch, sha256
+from umx.resuming import PAUSES
 
 LOCK = ROOT / "app" / "runtime.lock.json"
 VENDOR = ROOT / "app" / "vendor"

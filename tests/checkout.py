@@ -50,8 +50,8 @@ def stand_in(folder: Path, checkpoints: Sequence[bytes], origin: str) -> Path:
     (folder / "weights").mkdir()
     (folder / "app" / "runtime.lock.json").write_text(json.dumps({"packages": []}))
     make_official(folder / OFFICIAL_SOURCE, checkpoints, origin)
-    download = folder / "scripts" / "common" / "download.py"
+    download = folder / "umx" / "desktop" / "download.py"
     replace_in(download, ("_SECONDS = 10", "_SECONDS = 100"))
     pauses = "PAUSES = (1, 2, 4, 8)", "PAUSES = (0, 0)"
-    replace_in(folder / "app" / "shared" / "resuming.py", pauses)
+    replace_in(folder / "umx" / "resuming.py", pauses)
     return folder

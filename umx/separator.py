@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import models, segments
-from .format.library import Model, find_model, load_model
+from .format.library import DEFAULT_MODEL, Model, find_model, load_model
 from .format.safetensors import Tensors
 from .kernels import Engine, choose
 from .level import Meter, gain
@@ -17,8 +17,6 @@ from .names import RESIDUAL
 from .signal import samples as signals
 from .stems import named
 from .types import Float
-
-DEFAULT_MODEL = "umx-mini"
 
 
 class Separator:

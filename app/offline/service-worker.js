@@ -37,7 +37,7 @@ async function kept(path) {
 }
 
 // Downloads a whole file. A broken download is resumed with a Range request, as long as each attempt gets further.
-// A second home beside shared/resuming.py, since a service worker is JavaScript and has no interpreter to ask. It makes no
+// A second home beside umx/resuming.py, since a service worker is JavaScript and has no interpreter to ask. It makes no
 // pauses: while it waited, the browser might end it.
 async function download(url, cache) {
   let parts = [];

@@ -7,8 +7,8 @@ from typing import Any
 import js
 from pyodide.ffi import JsException, to_js
 
-from shared.resuming import Attempts, continues, headers
 from umx.errors import WeightsError
+from umx.resuming import Attempts, continues, headers
 
 
 async def fetch(

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from scripts.common import atomic_write
-from scripts.common.download import sha256
 from scripts.common.environment import ROOT
+from umx.desktop.download import sha256
+from umx.names import MANIFEST
 
 WEIGHTS = ROOT / "weights"
 INDEX = "index.json"
-MANIFEST: str = runpy.run_path(str(ROOT / "umx" / "names.py"))["MANIFEST"]
 OFFICIAL: dict[str, dict[str, Any]] = {
     name: model
     for path in sorted((ROOT / "umx" / "models").glob("*/official.py"))
     for name, model in runpy.run_path(str(path))["MODELS"].items()
 }
-"""Models that can be had, by name. Like MANIFEST read by their path, because importing the package takes numpy."""
+"""Models that can be had, by name. Read by their path, because importing their package takes numpy."""
 SHOWN = ("name", "title", "licence", "credit", "source", "preset", "quality", "quality_note")
 
 

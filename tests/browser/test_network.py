@@ -153,7 +153,6 @@ FETCHED = (
     "app/vendor/pyodide/python_stdlib.zip",
     "app/worker/worker.py",
     "app/shared/facts.py",
-    "app/shared/resuming.py",
     "app/worker/converting.py",
     "app/worker/fetching.py",
     "app/worker/storage.py",

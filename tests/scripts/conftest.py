@@ -1,6 +1,6 @@
 import pytest
 
-from scripts.common import download
+from umx.desktop import download
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from scripts.common.download import CHUNK
 from tests.checkout import OFFICIAL_SOURCE, official_names, stand_in
 from tests.checkpoints import pth, random_state
 from tests.scripts.server import Server
+from umx.desktop.download import CHUNK
 from umx.format.library import load_model
 from umx.models.official import OFFICIAL
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.common import download
-from scripts.common.download import DownloadError, fetch
 from tests.scripts.server import Server
+from umx.desktop import download
+from umx.desktop.download import DownloadError, fetch
 
 DATA = hashlib.sha256(b"a file").digest() * 30_000
 DIGEST = hashlib.sha256(DATA).hexdigest()

@@ -108,4 +108,4 @@ def test_scripts_ask_for_their_packages_before_they_import_any(script: str) -> N
     path = environment.ROOT / "scripts" / script
     command = [sys.executable, "-I", "-S", "-c", BARE, path, "a", "b"]
     run = subprocess.run([*map(str, command)], capture_output=True, text=True)
-    assert run.stderr == "numpy soundfile soxr\n"
+    assert run.stderr == "numpy platformdirs soundfile soxr\n"

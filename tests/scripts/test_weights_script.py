@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from scripts import weights
+from scripts.common.environment import ROOT
 from tests import htdemucs
 from tests.checkpoints import golden_state, pth, safetensors, th
 from tests.scripts.server import ERROR_PAGE, Server
+from umx.desktop import models
 from umx.format import convert
 from umx.format.library import load_model
 from umx.kernels.reference import Numpy
@@ -210,7 +212,7 @@ def test_programs_read_how_far_it_is(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(weights, "PAUSE", 0)
+    monkeypatch.setattr(models, "PAUSE", 0)
     server.answers = ["cut", "honest", "no length"]
     assert run("get", "umxl", "--as-json") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -225,8 +227,8 @@ def test_programs_read_the_seconds_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(weights, "monotonic", lambda: now)
-    progress = weights.JsonProgress(4)
+    monkeypatch.setattr(models, "monotonic", lambda: now)
+    progress = models.JsonProgress(4)
 
     def at(time: float, act: Callable[[], object]) -> tuple[float, float | None]:
         nonlocal now
@@ -262,7 +264,7 @@ def test_one_waits_until_another_has_changed_the_models(
 ) -> None:
     source = training_folder(tmp_path / "mine")
     command = [sys.executable, weights.__file__, "--weights", folder, "convert", source]
-    with weights.alone(folder):
+    with models.alone(folder, "weights.py"):
         other = subprocess.Popen([*command, "--name", "mine"], stdout=subprocess.PIPE, text=True)
         assert other.stdout
         assert "Waiting for another" in other.stdout.readline()
@@ -319,7 +321,7 @@ def test_the_same_network_in_another_file_is_recognised_in_a_folder(tmp_path: Pa
         official.OFFICIAL["htdemucs"],
         checkpoints=(dataclasses.replace(checkpoint, also=(digits,)),),
     )
-    assert weights.find(model, tmp_path) == {checkpoint.targets: other}
+    assert models.find(model, tmp_path) == {checkpoint.targets: other}
 
 
 @pytest.mark.parametrize(("data", "said"), [(None, "is missing"), (b"half of it", "is damaged")])
@@ -477,7 +479,7 @@ def test_list_verify_remove(
     capsys.readouterr()
     assert run("list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["one", "two", *weights.OFFICIAL]
+    assert [line.split()[0] for line in lines] == ["one", "two", *official.OFFICIAL]
     assert run("verify") == 0
     damaged = folder / "two" / "bass.safetensors.gz"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
@@ -494,14 +496,14 @@ def test_list_verify_remove(
     assert "list" in message
 
 
-@pytest.mark.skipif(not (weights.environment.ROOT / ".git").exists(), reason="no checkout")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")
 @pytest.mark.parametrize(
     ("name", "ignored"), [("umxl", True), ("mine", True), ("umxl.part", True), ("umx-mini", False)]
 )
 def test_git_leaves_out_every_model_but_the_embedded(name: str, ignored: bool) -> None:
     path = f"weights/{name}/manifest.json"
     command = ["git", "check-ignore", "--quiet", "--no-index", path]
-    assert (subprocess.run(command, cwd=weights.environment.ROOT).returncode == 0) is ignored
+    assert (subprocess.run(command, cwd=ROOT).returncode == 0) is ignored
 
 
 def test_the_embedded_model_stays(

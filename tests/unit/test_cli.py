@@ -17,13 +17,25 @@ import tqdm
 from mutagen.flac import FLAC
 
 import umx
+from scripts.common.environment import ROOT
 from tests.music import band
 from umx.desktop.audio import FORMS
 from umx.desktop.cli import main
 from umx.desktop.separating import Shape, separate_song
 from umx.desktop.tags import read_tags
 from umx.desktop.telling import Sentences
+from umx.format import library
 from umx.separator import Separator
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the user's own models. It is there, and so it isn't the first run."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(library, "model_places", lambda: [library.user_models(), ROOT / "weights"])
+    folder = library.user_models()
+    folder.mkdir(parents=True)
+    return folder
 
 
 @pytest.fixture

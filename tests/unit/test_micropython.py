@@ -47,8 +47,8 @@ for samples in (0, 1, 44100, 12345678, 160000000):
 from umx.names import target_of, title_of
 print([title_of(name) for name in ("other", "melody", "residual", "vocals")], target_of("rest"))
 """,
-    "shared.resuming": """
-from shared.resuming import Attempts, continues, headers
+    "umx.resuming": """
+from umx.resuming import Attempts, continues, headers
 attempts = Attempts()
 print([attempts.pause(have) for have in (0, 5, 5, 5, 5, 5, 6)], headers(7), headers(0))
 print(continues(206, "bytes 7-9/10", 7), continues(206, "bytes 8-9/10", 7), continues(206, None, 7))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.resuming import PAUSES, Attempts, continues, headers
+from umx.resuming import PAUSES, Attempts, continues, headers
 
 
 def test_pauses_grow_while_nothing_comes_and_then_it_is_given_up() -> None:

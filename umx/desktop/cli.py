@@ -5,15 +5,26 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 
 from ..errors import WeightsError
-from ..format.library import Model, find_model, load_model
+from ..format.library import (
+    DEFAULT_MODEL,
+    Model,
+    best_model,
+    find_model,
+    load_model,
+    model_places,
+    user_models,
+)
+from ..models.official import OFFICIAL
 from ..names import KARAOKE, RESIDUAL, title_of
-from ..separator import DEFAULT_MODEL, Separator
+from ..separator import Separator
 from ..stems import targets_for, titles_of
 from ..version import VERSION
+from . import models
 from .audio import FORMS, AudioError, find_form
 from .collection import collect, places
 from .separating import Shape, separate_song
@@ -34,6 +45,12 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="umx", description="Separate songs into stems.")
     top.add_argument("--version", action="version", version=f"umx {VERSION}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    models.add_commands(
+        commands.add_parser("models", help="get, convert, list, check and remove models"),
+        "umx",
+        user_models(),
+        others=[place for place in model_places() if place != user_models()],
+    )
     sub = commands.add_parser(
         "separate",
         help="write the stems of songs as files",
@@ -55,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="for the stems, in folders like those of the songs (default: here)",
     )
-    sub.add_argument("--model", default=DEFAULT_MODEL, help="name or folder (default: %(default)s)")
+    sub.add_argument("--model", help="name or folder (default: the best that is here)")
     sub.add_argument(
         "--stems",
         type=lambda text: text.split(","),
@@ -116,7 +133,7 @@ def separate(args: argparse.Namespace) -> int:
     """Separate every song. One that fails is named, and doesn't stop the others. Returns the exit status."""
     try:
         shape = Shape(find_form(args.format, args.bits), own_rate=args.rate == "song")
-        model = load_model(find_model(args.model))
+        model = load_model(find_model(args.model) if args.model else best_model())
         separator, titles = prepare(model, args.stems, args.residual)
     except (WeightsError, ValueError, OSError) as error:
         say(f"umx: {error}", sys.stderr)
@@ -126,6 +143,8 @@ def separate(args: argparse.Namespace) -> int:
     except OSError as error:
         say(f"umx: {args.output} can't be made a folder: {error.strerror}.", sys.stderr)
         return 2
+    if not args.model and model.manifest.name == DEFAULT_MODEL:
+        tell_of_better()
     entries, empty = collect(args.songs, args.output, [*titles_of(model.manifest.targets), "rest"])
     telling = TELLINGS[args.json](len(entries) + len(empty))
     failures = len(empty)
@@ -152,6 +171,19 @@ def separate(args: argparse.Namespace) -> int:
     finally:
         telling.close()
     return 1 if failures else 0
+
+
+def tell_of_better() -> None:
+    """Say once, at the first run, how to get a better model. The folder for models is there from then on."""
+    folder, best = user_models(), OFFICIAL["umxl"]
+    if not folder.exists():
+        say(
+            f"umx: This is {DEFAULT_MODEL}, a small model to try everything with. {best.title} is far better: "
+            f"umx models get umxl brings it from its makers ({best.licence}).",
+            sys.stderr,
+        )
+        with suppress(OSError):
+            folder.mkdir(parents=True)
 
 
 def open_streams() -> None:

@@ -1,7 +1,8 @@
 """Models on a disk: each a folder with its manifest and the files that it names."""
 
-import os
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from ..names import MANIFEST
 from .manifest import Manifest
 from .packing import pack, read_weights
 from .safetensors import Tensors
+
+DEFAULT_MODEL = "umx-mini"
+"""The one that comes with the package."""
 
 
 @dataclass(frozen=True)
@@ -97,5 +101,23 @@ def model_places() -> list[Path]:
 
 def user_models() -> Path:
     """Where this user's models are kept."""
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "umx"
+    from platformdirs import user_data_path  # needed on desktops only
+
+    return user_data_path("umx", appauthor=False)
+
+
+def best_model() -> Path:
+    """The folder of the model with the highest mean SDR of all that are in `model_places`, damaged ones left out.
+
+    Raises WeightsError if there is none.
+    """
+    best, highest = None, -math.inf
+    for path in (path for place in model_places() for path in sorted(place.glob(f"*/{MANIFEST}"))):
+        if path.parent.suffix == ".part":
+            continue
+        with suppress(WeightsError):
+            quality = read_manifest(path.parent).quality.values()
+            mean = sum(quality) / len(quality) if quality else 0.0
+            if mean > highest:
+                best, highest = path.parent, mean
+    return best or find_model(DEFAULT_MODEL)

@@ -13,8 +13,8 @@ from page.clock import seconds
 from page.models.model_choice import seconds_left
 from page.promises import RejectedError, attempt, settle
 from page.text.texts import tr
-from shared.resuming import PAUSES
 from umx.names import MANIFEST
+from umx.resuming import PAUSES
 
 
 def files_of(manifest):

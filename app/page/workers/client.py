@@ -14,7 +14,6 @@ from umx.version import WHEEL
 SCRIPT, SNAPSHOT = "./app/worker/worker.py", "./app/offline/snapshot.mjs"
 FILES = (
     "shared/facts.py",
-    "shared/resuming.py",
     "worker/analysing.py",
     "worker/converting.py",
     "worker/fetching.py",

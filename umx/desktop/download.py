@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
-from shared.resuming import PAUSES, Attempts, continues, headers
+from ..resuming import PAUSES, Attempts, continues, headers
 
 CONNECT_SECONDS = 10
 CHUNK = 1 << 18
