@@ -5,12 +5,12 @@ cross-fade, as in Demucs). Segments are separated several at a time, in lockstep
 for all of them; such a batch is the unit of work of a worker.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from . import planning
+from . import planning, threads
 from .models import Cutting
 from .types import Float
 
@@ -33,6 +33,55 @@ def plan(samples: int, cutting: Cutting, workers: int = 1) -> list[Batch]:
     """The batches that `planning.batches` cuts a song into."""
     fields = planning.batches(samples, **asdict(cutting), workers=workers)
     return [Batch(*each) for each in fields]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Consecutive batches of a song, to be separated by themselves.
+
+    first: the song's sample with which its mixture begins. samples: of its estimates. is_first, is_last: of the song's
+    parts. Its estimates share `Cutting.overlap` samples with those of the next, where they fade.
+    """
+
+    batches: tuple[Batch, ...]
+    first: int
+    samples: int
+    is_first: bool
+    is_last: bool
+
+
+def split(samples: int, cutting: Cutting, count: int) -> list[Part]:
+    """The parts that a song is separated in: at most `count`, as even as its batches allow.
+
+    A part's estimates have the bits that they have in the whole song.
+    """
+    batches = plan(samples, cutting)
+    out = []
+    for place in threads.parts(len(batches), count) if batches else ():
+        some = tuple(batches[place])
+        is_last = place.stop == len(batches)
+        end = samples if is_last else some[-1].starts[-1] + some[-1].length
+        out.append(Part(some, some[0].cuts[0], end - some[0].starts[0], place.start == 0, is_last))
+    return out
+
+
+def join(parts: Iterable[Iterable[Float]], overlap: int) -> Iterator[Float]:
+    """The estimates of a song's parts, each (…, n) a stretch at a time, as those of the whole song."""
+    tail: Float | None = None
+    for part in parts:
+        held: Float | None = None
+        for stretch in part:
+            held = stretch if held is None else np.concatenate([held, stretch], axis=-1)
+            if held.shape[-1] <= overlap:
+                continue
+            if tail is not None:
+                held = np.concatenate([held[..., :overlap] + tail, held[..., overlap:]], axis=-1)
+                tail = None
+            yield held[..., :-overlap]
+            held = held[..., -overlap:]
+        tail = held
+    if tail is not None:
+        yield tail
 
 
 def cut(audio: Float, batch: Batch) -> Float:

@@ -1,6 +1,7 @@
 """From a mixture to its stems: `separate` for one call, `Separator` for many."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from pathlib import Path
 
@@ -24,18 +25,22 @@ class Separator:
 
     def __init__(
         self,
-        model: Model,
+        model: Model | str | Path,
         engine: Engine | None = None,
         targets: Sequence[str] | None = None,
         residual: bool = False,
         threads: int | None = None,
     ):
-        """targets: those to estimate, all of the model's by default. residual: whether what they leave is one more.
+        """model: may be its name or folder, see `library.find_model`. targets: those to estimate, all of the model's
+        by default. residual: whether what they leave is one more.
         threads: how many may work at a time where no engine is given, by default as many as there are cores. Stems
         are the same to the bit, whatever their number, unless the engine is numpy.
 
-        Raises ValueError for a target that the model doesn't have, and for less than one thread.
+        Raises ValueError for a target that the model doesn't have, and for less than one thread; WeightsError for a
+        model that can't be found or read.
         """
+        if not isinstance(model, Model):
+            model = load_model(find_model(model))
         self.manifest = model.manifest
         self.engine = engine or choose(threads)
         architecture = models.find(self.manifest.architecture)
@@ -105,10 +110,23 @@ class Separator:
         """Separate a whole song that need not be in memory, giving its stems a stretch at a time, in order.
 
         blocks: float32 (channels, n) of any length, `samples` in all; level: theirs, as a `level.Meter` measures it.
-        Yields float32 (targets, channels, n); the n add up to samples.
+        Yields float32 (targets, channels, n); the n add up to samples. They don't depend on how long blocks are.
         """
-        cutting = self.cutting
-        batches = segments.plan(samples, cutting)
+        for part in segments.split(samples, self.cutting, 1):
+            yield from self.stream_part(blocks, part, level, progress)
+
+    def stream_part(
+        self,
+        blocks: Iterable[Float],
+        part: segments.Part,
+        level: float,
+        progress: Progress | None = None,
+    ) -> Iterator[Float]:
+        """As `stream`, for one part of a song, as `segments.split` gives them. `segments.join` makes them one again.
+
+        blocks: the song's from the part's first sample on; level: that of the whole song.
+        """
+        cutting, batches = self.cutting, part.batches
         cutter, joiner = segments.Cutter(blocks), segments.Joiner(cutting.overlap)
         factor = np.float32(gain(level))
         count = sum(len(batch.starts) for batch in batches)
@@ -125,8 +143,9 @@ class Separator:
                 estimates = segments.keep(segment, batch, place)
                 estimates /= factor
                 last = index == count - 1
-                segments.fade(estimates, cutting.overlap, index == 0, last)
-                stretch = joiner.add(estimates, last)[..., : samples - given]
+                begins, ends = part.is_first and index == 0, part.is_last and last
+                segments.fade(estimates, cutting.overlap, begins, ends)
+                stretch = joiner.add(estimates, last)[..., : part.samples - given]
                 given += stretch.shape[-1]
                 index += 1
                 yield stretch
@@ -147,7 +166,7 @@ def separate(
     model: str | Path = DEFAULT_MODEL,
     targets: Sequence[str] | None = None,
     residual: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     threads: int | None = None,
 ) -> dict[str, Float]:
     """Separate a song into stems: one per target, and karaoke, which is all but the vocals.
@@ -156,6 +175,7 @@ def separate(
     divided by the largest number of their type. NaN counts as silence. The array is not changed.
     model: a model's name or folder, see `library.find_model`; targets: those to give, all by default.
     residual: give what these targets leave of the mixture as "residual", too. threads: as for `Separator`.
+    progress: called with the fraction of the work that is done; True draws a bar, in a notebook or on a terminal.
     Returns float32 (2, samples) by name, at the sample rate and length of the input. The stems of all targets sum to
     the mixture, and so do vocals and karaoke. A choice of targets gives the same stems as all of them.
     Raises WeightsError for a model that can't be found or read, ValueError for audio of another shape or type, or a
@@ -165,17 +185,26 @@ def separate(
     channels = signals.to_float(audio)
     signals.make_finite(channels)  # before they are mixed: no gain takes NaN out of a sum
     mixture = signals.to_stereo(channels)
-    chosen = load_model(find_model(model))
     apart = residual or bool(targets)
-    separator = Separator(chosen, targets=targets, residual=apart, threads=threads)
+    separator = Separator(model, targets=targets, residual=apart, threads=threads)
     rate = separator.manifest.sample_rate
-    estimates = separator.separate(signals.resample(mixture, source_rate, rate), progress)
+    source = signals.resample(mixture, source_rate, rate)
+    with _bar() if progress is True else nullcontext(progress or None) as report:
+        estimates = separator.separate(source, report)
     if rate != source_rate:
         estimates = np.stack([signals.resample(e, rate, source_rate) for e in estimates])
         estimates = signals.fit(estimates, mixture.shape[-1])
         _restore(estimates, mixture)
     stems = named(estimates, separator.targets, separator.manifest.targets)
     return {name: stem for name, stem in stems.items() if residual or name != RESIDUAL}
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    from tqdm.auto import tqdm  # needed on desktops only
+
+    with tqdm(total=1.0, bar_format="{percentage:3.0f}% |{bar}| {remaining} left") as bar:
+        yield lambda done: bar.update(done - bar.n)
 
 
 def _restore(estimates: Float, mixture: Float) -> None:

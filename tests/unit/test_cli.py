@@ -142,7 +142,11 @@ def test_the_bar_says_how_long_it_will_take(
 
 @pytest.mark.parametrize(
     ("extra", "message"),
-    [(["--model", "no-such-model"], "no-such-model"), (["--stems", "flute"], "flute")],
+    [
+        (["--model", "no-such-model"], "no-such-model"),
+        (["--stems", "flute"], "flute"),
+        (["--threads", "0"], "at least one thread"),
+    ],
 )
 def test_what_can_not_be_had_is_said(
     song: Path, capsys: pytest.CaptureFixture[str], extra: list[str], message: str
@@ -239,8 +243,8 @@ def test_formats_hold_what_wav_holds(
 
 def test_opus_has_its_own_rate(band_song: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     path, mixture = band_song
-    assert main(["separate", str(path), "-o", str(tmp_path), "--format", "opus"]) == 0
-    found = stems_in(tmp_path)
+    assert main(["separate", str(path), "-o", str(tmp_path / "out"), "--format", "opus"]) == 0
+    found = stems_in(tmp_path / "out")
     assert {rate for _, rate in found.values()} == {48000}
     four = sum(stem for title, (stem, _) in found.items() if title != "karaoke")
     expected = soxr.resample(mixture, 44100, 48000)

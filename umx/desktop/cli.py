@@ -111,14 +111,20 @@ def parser() -> argparse.ArgumentParser:
         help="leave out songs whose stems are all there, to go on where a run was stopped",
     )
     sub.add_argument("--json", action="store_true", help="say how it goes in lines of JSON")
+    sub.add_argument(
+        "--threads", type=int, metavar="N", help="at work at a time (default: one a core)"
+    )
     sub.set_defaults(run=separate)
     return top
 
 
-def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separator, list[str]]:
+def prepare(
+    model: Model, stems: Sequence[str], residual: bool, threads: int | None = None
+) -> tuple[Separator, list[str]]:
     """A separator for the wanted stems, or for all, and the titles of their files.
 
-    residual: whether "rest" is wanted, too. Raises ValueError for a stem that the model can't give.
+    residual: whether "rest" is wanted, too; threads: as for `Separator`. Raises ValueError for a stem that the model
+    can't give.
     """
     available = model.manifest.targets
     wanted = [*dict.fromkeys(map(title_of, stems))] or titles_of(available)
@@ -126,7 +132,8 @@ def prepare(model: Model, stems: Sequence[str], residual: bool) -> tuple[Separat
         wanted.append(title_of(RESIDUAL))
     # Where some targets are wanted, karaoke is made of the residual.
     apart = residual or bool(stems)
-    return Separator(model, targets=targets_for(stems, available), residual=apart), wanted
+    targets = targets_for(stems, available)
+    return Separator(model, targets=targets, residual=apart, threads=threads), wanted
 
 
 def separate(args: argparse.Namespace) -> int:
@@ -134,7 +141,7 @@ def separate(args: argparse.Namespace) -> int:
     try:
         shape = Shape(find_form(args.format, args.bits), own_rate=args.rate == "song")
         model = load_model(find_model(args.model) if args.model else best_model())
-        separator, titles = prepare(model, args.stems, args.residual)
+        separator, titles = prepare(model, args.stems, args.residual, args.threads)
     except (WeightsError, ValueError, OSError) as error:
         say(f"umx: {error}", sys.stderr)
         return 2
