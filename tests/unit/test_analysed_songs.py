@@ -5,8 +5,8 @@
 SONGS: recorded ones, as scripts/train/sources.py brings them; WORK/songs: those that scripts/train/render.py has made,
 whose names say how they were composed. What isn't there is left out.
 
-Of 7 recorded and 20 rendered songs the tempo was right within 1 % for 23, and an octave off for 4. The key was right for
-13 of the 20, the relative one for 2; of the 5 others 3 are mixolydian, and got the major key that has their notes.
+Of 7 recorded and 20 rendered songs the tempo was right within 1 % for 23, and an octave off for 4. The key was right
+for 13 of the 20, the relative one for 2; of the 5 others 3 are mixolydian, and got the major key that has their notes.
 """
 
 import os
