@@ -244,7 +244,7 @@ def test_a_part_of_a_long_song(visit: Callable) -> None:
     assert is_of(separate(song, "0:03", "0:24"), SONG[3 * RATE : 24 * RATE])
 
 
-@pytest.mark.parametrize(("locale", "width"), [("en-US", 320), ("de-DE", 320), ("ja-JP", 390)])
+@pytest.mark.parametrize(("locale", "width"), [("en-US", 320), ("de-DE", 390), ("fr-FR", 320), ("ja-JP", 320)])
 def test_on_phones(visit: Callable, locale: str, width: int) -> None:
     page, _ = visit(
         "?workers=1",
@@ -270,5 +270,9 @@ def test_on_phones(visit: Callable, locale: str, width: int) -> None:
         assert page.evaluate(TOO_SMALL) == []
         is_for_phones_too(page)
     song.locator(".cancel").tap()
+    choose, retry = (song.locator(name).bounding_box() for name in (".choose", ".retry"))
+    assert choose and retry
+    assert choose["x"] + choose["width"] < retry["x"]
+    assert choose["y"] == pytest.approx(retry["y"], abs=1)
     check(page, "cancelled")
     assert page.evaluate(TOO_SMALL) == []
