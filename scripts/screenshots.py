@@ -66,6 +66,7 @@ def main() -> None:
                     take_all(browser, address, size, scheme, songs)
                     take_choice(browser, with_choice, size, scheme, songs[0])
                     take_about(browser, address, size, scheme)
+                    take_analysed(browser, address, size, scheme)
             take_in_japanese(browser, address)
             browser.close()
     if COMPLAINTS:
@@ -267,6 +268,20 @@ def take_about(browser: "Browser", address: str, size: str, scheme: str) -> None
     page = visit(browser, size, color_scheme=scheme)
     page.goto(address.partition("?")[0] + "app/about/index.html")
     picture(page, f"{size} {scheme} 22 about")
+    page.context.close()
+
+
+def take_analysed(browser: "Browser", address: str, size: str, scheme: str) -> None:
+    """What is said of the demo song's music."""
+    page = visit(browser, size, color_scheme=scheme)
+    page.goto(address)
+    page.locator("html[data-state=ready]").wait_for()
+    page.locator("#demo").click()
+    bench.settled(page, "done")
+    page.locator(".analyse").click()
+    page.locator(".half").wait_for()
+    page.locator(".analysis .chords > summary").click()
+    picture(page, f"{size} {scheme} 23 analysed")
     page.context.close()
 
 
