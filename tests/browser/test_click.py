@@ -163,6 +163,10 @@ def test_beats_and_bars_are_corrected_by_keyboard_and_kept(
     expect(hear).to_have_attribute("aria-pressed", "true")
     song.locator(".seek").fill("1")
     page.keyboard.press("f")
+    expect(page.locator("#announcer")).to_have_text("A bar begins at 0:01.")
+    one = song.get_by_role("button", name="One", exact=True)
+    one.press("Enter")
+    expect(one).to_be_focused()
     press(song, "Count-in")
 
     def saved() -> Sound:

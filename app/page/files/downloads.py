@@ -206,7 +206,10 @@ async def mixed(song, pool, mix, name, on_progress, loop=None, speed=1, key=0, c
         loud += count
     if form.needs_library(kind):
         await media_library.library_for(FORMATS[form.name])
-    name, blob = await file_of(song, form, name, (parts, length, kind), on_progress)
+    tempo = analysis.tempo(song.analysis)
+    if tempo:
+        tempo = tempo[0] * speed, tempo[1]
+    name, blob = await file_of(song, form, name, (parts, length, kind), on_progress, tempo)
     return name, blob, loud
 
 

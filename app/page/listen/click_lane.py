@@ -2,6 +2,7 @@
 
 from page import view
 from page.listen import click
+from page.listen.analysis import in_words
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
 
@@ -17,6 +18,7 @@ class ClickLane:
         self.volume, self.loud = find(".volume"), find("output")
         self.tap_button, self.one, self.wave = find(".tap"), find(".one"), find(".wave")
         self.canvas = find("canvas")
+        self.keys = {"c": self.hear, "t": self.tap_button, "f": self.one}
         self.hear.setAttribute("aria-label", tr("Hear {}").format(tr("click")))
         self.volume.setAttribute("aria-label", tr("Volume of {}").format(tr("click")))
         view.on_click(self.hear, self.toggle_hearing)
@@ -46,12 +48,15 @@ class ClickLane:
             length = self.song.length / SAMPLE_RATE
             self.song.analysis = click.with_taps(self.song.analysis, taps, length)
             self.on_correct()
+            view.announce(in_words(self.song.analysis))
 
     def begin_bar(self):
         """Have a bar begin at the beat that is heard."""
         seconds = self.player.tapped() if self.player else 0
         self.song.analysis = click.with_one(self.song.analysis, seconds)
         self.on_correct()
+        beat = self.song.analysis["beats"][self.song.analysis["one"]]
+        view.announce(tr("A bar begins at {}.").format(view.clock(beat)))
 
     def follow(self):
         """Show what is set."""

@@ -132,6 +132,8 @@ class Mixer:
                 view.on(slider, "dblclick", self.resetter(settings, stem, neutral))
                 view.on(slider, "keydown", self.resetter(settings, stem, neutral))
             self.listen_to(lane.wave)
+        if self.click_lane:
+            self.waves.append(self.click_lane.node)
         self.follow_beats()
         for button in self.presets:
             button.hidden = not self.mix.is_offered(button.dataset.preset)
@@ -160,14 +162,16 @@ class Mixer:
         has_beats = click.has_beats(self.song.analysis)
         if has_beats and not self.click_lane:
             lane = self.click_lane = ClickLane(self.song, self.click, self.apply, self.on_correct)
+            self.waves.append(lane.node)
             self.listen_to(lane.wave)
-            # What single keys press.
-            self.keys.update({"c": lane.hear, "t": lane.tap_button, "f": lane.one})
+            self.keys.update(lane.keys)
+        if self.click_lane and not has_beats:
+            for key in self.click_lane.keys:
+                del self.keys[key]
+            view.discard(self.click_lane.node)
+            self.click_lane = None
         if self.click_lane:
-            self.waves.append(self.click_lane.node)
-            self.click_lane.node.hidden = not has_beats
             self.click_lane.player = self.player
-        if has_beats:
             self.click_lane.draw()
             self.click_lane.follow()
         if self.player:

@@ -46,7 +46,8 @@ class Player:
             gain.gain.value = 0
             gain.connect(self.context.destination)
         self.click_sounds = {}  # AudioBuffers, by whether a bar begins
-        self.spans, self.clicks = [], []  # what is scheduled, see `click_within`, and its clicks
+        self.spans = []  # what is scheduled, see `click_within`
+        self.clicks = []  # (when it begins on the context's clock, node)
         self.head = Playhead(song.length)  # on the context's clock
         self.wanted = (1.0, 0)  # the speed and the key that were asked for last
         self.shifters, self.shifts = {}, {}  # by group of stems; see `tuning.shifts`
@@ -222,6 +223,7 @@ class Player:
         ends = when + length / SAMPLE_RATE / head.rate + head.delay
         self.sources += [(ends, source) for source in begun]
         self.spans = [span for span in self.spans if span[-1] > now]
+        self.clicks = [some for some in self.clicks if some[0] > now - 1]
         self.spans.append((head.position, end, when, head.counted(), ends))
         self.click_within(*self.spans[-1])
         head.advance(end)
@@ -250,7 +252,7 @@ class Player:
                 source.buffer = self.click_sound(begins_bar)
                 source.connect(target)
                 source.start(time + self.head.delay)
-                self.clicks.append(source)
+                self.clicks.append((time, source))
 
     def click_sound(self, begins_bar):
         if begins_bar not in self.click_sounds:
@@ -262,7 +264,7 @@ class Player:
 
     def follow_beats(self):
         """Schedule clicks anew, where the song's beats are by now."""
-        for source in self.clicks:
+        for _, source in self.clicks:
             source.stop()
         self.clicks = []
         for span in self.spans:

@@ -448,7 +448,7 @@ class Job:
             self.library.keep_analysis(self.song)
         self.panel.show()
         self.mixer.follow_beats()
-        if self.files:
+        if self.files and len(self.parts(self.song.lanes)) != len(self.card.parts):
             self.link_files()
             self.offer_files()
         if tempo(self.song.analysis) != self.tempo_in_files:
