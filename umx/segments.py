@@ -79,7 +79,7 @@ def join(parts: Iterable[Iterable[Float]], overlap: int) -> Iterator[Float]:
                 tail = None
             yield held[..., :-overlap]
             held = held[..., -overlap:]
-        tail = held
+        tail = tail if held is None else held
     if tail is not None:
         yield tail
 

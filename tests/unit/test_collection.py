@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Callable[..., Path]:
 
 def found(*arguments: Path | str, output: Path = Path("out")) -> list[tuple[str, str]]:
     """Names of the songs, and their folders below the output."""
-    entries, empty = collect(map(Path, arguments), output, TITLES)
+    entries, empty = collect(map(str, arguments), output, TITLES)
     assert not empty
     return [(entry.path.name, Path(entry.folder).as_posix()) for entry in entries]
 
@@ -71,7 +71,7 @@ def test_a_file_with_brackets_in_its_name_is_no_pattern(tree: Callable[..., Path
 def test_what_names_no_songs_is_said(tree: Callable[..., Path]) -> None:
     folder = tree("notes.txt")
     pattern = folder / "*.wav"
-    assert collect([folder, pattern], Path("out"), TITLES) == (
+    assert collect([str(folder), str(pattern)], Path("out"), TITLES) == (
         [],
         {
             str(folder): f"{folder} has no songs in it.",

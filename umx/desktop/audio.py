@@ -17,6 +17,10 @@ class AudioError(ValueError):
     """A file that can't be read as audio, or can't be written."""
 
 
+class UnwritableError(AudioError):
+    """A file that can't be written where it should be."""
+
+
 @dataclass(frozen=True)
 class Form:
     """A format of files, by soundfile's names.
@@ -102,7 +106,7 @@ def write_stems(
 
     finish: called with a stem's name, its whole file and soundfile's name of its container, before the file gets its
     name. Returns the number of samples that were limited to full scale.
-    Raises AudioError, naming the folder, where it can't be written to.
+    Raises UnwritableError, naming the folder.
     """
     import soundfile
 
@@ -141,7 +145,7 @@ def write_stems(
     except (OSError, soundfile.LibsndfileError) as error:
         folders = ", ".join(sorted({str(path.parent) for path in paths.values()}))
         why = f" ({error.strerror})" if isinstance(error, OSError) else ""
-        raise AudioError(
+        raise UnwritableError(
             f"The stems can't be written to {folders}{why}: see that it is there and has room left."
         ) from error
     finally:

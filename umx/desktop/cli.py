@@ -4,10 +4,11 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from ..errors import WeightsError
 from ..format.library import (
@@ -19,6 +20,7 @@ from ..format.library import (
     model_places,
     user_models,
 )
+from ..format.manifest import Manifest
 from ..models.official import OFFICIAL
 from ..names import KARAOKE, RESIDUAL, title_of
 from ..separator import Separator
@@ -26,13 +28,14 @@ from ..stems import targets_for, titles_of
 from ..version import VERSION
 from . import models
 from .audio import FORMS, AudioError, find_form
-from .collection import collect, places
+from .collection import Entry, collect, places
 from .separating import Shape, separate_song
-from .telling import TELLINGS, say
+from .telling import TELLINGS, Telling, say
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
+NO_CLUSTER = "Clusters need dask.distributed: pip install 'umx[cluster]'"
 STATUS = """exit status:
   0    every song is done, or was there already
   1    some songs failed; the last lines name them
@@ -60,15 +63,13 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "songs",
         nargs="+",
-        type=Path,
         metavar="SONG",
         help="a file; a folder, with all that is below it; or a pattern in quotes, such as 'Music/**/*.flac'",
     )
     sub.add_argument(
         "-o",
         "--output",
-        type=Path,
-        default=Path(),
+        default=".",
         metavar="DIR",
         help="for the stems, in folders like those of the songs (default: here)",
     )
@@ -114,70 +115,139 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--threads", type=int, metavar="N", help="at work at a time (default: one a core)"
     )
+    sub.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="work on the cluster of this dask scheduler, such as tcp://host:8786. Songs and output are on disks that "
+        "all of its workers share, or URLs, such as s3://bucket/songs (pip install 'umx[cluster]')",
+    )
     sub.set_defaults(run=separate)
     return top
 
 
-def prepare(
-    model: Model, stems: Sequence[str], residual: bool, threads: int | None = None
-) -> tuple[Separator, list[str]]:
-    """A separator for the wanted stems, or for all, and the titles of their files.
+def prepare(manifest: Manifest, stems: Sequence[str], residual: bool) -> dict[str, Any]:
+    """What a `Separator` takes for the wanted stems, or for all of the model.
 
-    residual: whether "rest" is wanted, too; threads: as for `Separator`. Raises ValueError for a stem that the model
-    can't give.
+    residual: whether "rest" is wanted, too. Raises ValueError for a stem that the model can't give.
     """
-    available = model.manifest.targets
-    wanted = [*dict.fromkeys(map(title_of, stems))] or titles_of(available)
-    if residual:
-        wanted.append(title_of(RESIDUAL))
     # Where some targets are wanted, karaoke is made of the residual.
-    apart = residual or bool(stems)
-    targets = targets_for(stems, available)
-    return Separator(model, targets=targets, residual=apart, threads=threads), wanted
+    targets = targets_for(stems, manifest.targets)
+    return {"targets": targets, "residual": residual or bool(stems)}
 
 
 def separate(args: argparse.Namespace) -> int:
     """Separate every song. One that fails is named, and doesn't stop the others. Returns the exit status."""
+    addresses = [place for place in (*args.songs, args.output) if "://" in place]
     try:
+        if addresses and not args.dask:
+            raise ValueError(f"{addresses[0]} is an address; such need --dask.")
         shape = Shape(find_form(args.format, args.bits), own_rate=args.rate == "song")
         model = load_model(find_model(args.model) if args.model else best_model())
-        separator, titles = prepare(model, args.stems, args.residual, args.threads)
+        options = prepare(model.manifest, args.stems, args.residual) | {"threads": args.threads}
+        separator = None if args.dask else Separator(model, **options)
     except (WeightsError, ValueError, OSError) as error:
         say(f"umx: {error}", sys.stderr)
         return 2
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        say(f"umx: {args.output} can't be made a folder: {error.strerror}.", sys.stderr)
-        return 2
+    protocol, _, folder = args.output.rpartition("://")
+    output = Path(folder)
+    if not protocol:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            say(f"umx: {output} can't be made a folder: {error.strerror}.", sys.stderr)
+            return 2
     if not args.model and model.manifest.name == DEFAULT_MODEL:
         tell_of_better()
-    entries, empty = collect(args.songs, args.output, [*titles_of(model.manifest.targets), "rest"])
+    every = titles_of(model.manifest.targets)
+    titles = [*dict.fromkeys(map(title_of, args.stems))] or every
+    titles += [title_of(RESIDUAL)] * args.residual
+    try:
+        entries, empty = collect(args.songs, output, [*every, title_of(RESIDUAL)])
+    except ImportError:
+        say(f"umx: {NO_CLUSTER}", sys.stderr)
+        return 2
     telling = TELLINGS[args.json](len(entries) + len(empty))
-    failures = len(empty)
     try:
         for argument, why in empty.items():
             telling.failed(argument, why)
-        where = places(entries, args.output, titles, shape.form.ending)
-        for entry, paths in zip(entries, where, strict=True):
-            song = str(entry.path)
-            if args.skip_existing and all(path.exists() for path in paths.values()):
-                telling.skipped(song)
-                continue
-            try:
-                outcome = separate_song(entry.path, separator, paths, shape, telling.progress(song))
-            except AudioError as error:
-                telling.failed(song, str(error))
-                failures += 1
-            except Exception as error:  # of any kind: the next song may not have it
-                telling.failed(song, f"{song} can't be separated: {type(error).__name__}: {error}")
-                failures += 1
-            else:
-                telling.done(song, {title: str(path) for title, path in paths.items()}, outcome)
+        where = places(entries, output, titles, shape.form.ending)
+        songs = list(zip(entries, where, strict=True))
+        if separator:
+            failures = one_by_one(songs, separator, shape, args.skip_existing, telling)
+        else:
+            failures = on_cluster(args, songs, model, options, shape, protocol, telling)
         telling.end()
+    except ClusterError as error:
+        say(f"umx: {error}", sys.stderr)
+        return 2
     finally:
         telling.close()
-    return 1 if failures else 0
+    return 1 if failures or empty else 0
+
+
+def one_by_one(
+    songs: Sequence[tuple[Entry, Mapping[str, Path]]],
+    separator: Separator,
+    shape: Shape,
+    skip_existing: bool,
+    telling: Telling,
+) -> int:
+    """Separate songs on this machine. Returns how many failed."""
+    failures = 0
+    for entry, paths in songs:
+        song = entry.address
+        if skip_existing and all(path.exists() for path in paths.values()):
+            telling.skipped(song)
+            continue
+        try:
+            outcome = separate_song(entry.path, separator, paths, shape, telling.progress(song))
+        except AudioError as error:
+            telling.failed(song, str(error))
+            failures += 1
+        except Exception as error:  # of any kind: the next song may not have it
+            telling.failed(song, f"{song} can't be separated: {type(error).__name__}: {error}")
+            failures += 1
+        else:
+            telling.done(song, {title: str(path) for title, path in paths.items()}, outcome)
+    return failures
+
+
+class ClusterError(Exception):
+    """A cluster that can't begin; says why."""
+
+
+def on_cluster(
+    args: argparse.Namespace,
+    songs: Sequence[tuple[Entry, Mapping[str, Path]]],
+    model: Model,
+    options: Mapping[str, Any],
+    shape: Shape,
+    protocol: str,
+    telling: Telling,
+) -> int:
+    """Separate songs on a cluster. protocol: the output's. Returns how many failed. Raises ClusterError."""
+    try:
+        from .cluster import Job, SeparatorPlugin, run
+    except ImportError as error:
+        raise ClusterError(NO_CLUSTER) from error
+
+    def address(path: Path, protocol: str) -> str:
+        # Workers have other working folders.
+        return f"{protocol}://{path.as_posix()}" if protocol else path.absolute().as_posix()
+
+    jobs = [
+        Job(
+            address(entry.path, entry.protocol.removesuffix("://")),
+            {title: address(path, protocol) for title, path in paths.items()},
+            shape,
+        )
+        for entry, paths in songs
+    ]
+    try:
+        plugin = SeparatorPlugin(model, **options)
+        return run(args.dask, jobs, plugin, telling, args.skip_existing)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ClusterError(f"{args.dask} can't be worked with: {error}") from error
 
 
 def tell_of_better() -> None:

@@ -22,10 +22,16 @@ class Entry:
 
     path: Path
     folder: str = ""
+    protocol: str = ""
+    """Such as s3://, which goes before the path; "" on this machine's disks."""
+
+    @property
+    def address(self) -> str:
+        return f"{self.protocol}{self.path.as_posix()}" if self.protocol else str(self.path)
 
 
 def collect(
-    arguments: Iterable[Path], output: Path, titles: Sequence[str]
+    arguments: Iterable[str], output: Path, titles: Sequence[str]
 ) -> tuple[list[Entry], dict[str, str]]:
     """The songs that arguments name: files; folders, with all that is below them; patterns, such as Music/**/*.flac.
 
@@ -36,19 +42,22 @@ def collect(
     entries: list[Entry] = []
     empty = {}
     for argument in arguments:
-        if argument.is_dir():
-            found = list(_below(argument, output))
-            why = f"{argument} has no songs in it."
-        elif glob.has_magic(str(argument)) and not argument.exists():
-            found = list(_matching(argument, output))
-            why = f"There are no songs that match {argument}."
+        path, has_magic = Path(argument), glob.has_magic(argument)
+        if "://" in argument:
+            found = list(_remote(argument))
+        elif path.is_dir():
+            found = list(_below(path, output))
+        elif has_magic and not path.exists():
+            found = list(_matching(path, output))
         else:
-            entries.append(Entry(argument))
+            entries.append(Entry(path))
             continue
+        match = f"There are no songs that match {argument}."
+        why = match if has_magic else f"{argument} has no songs in it."
         found = _without_stems(found, titles)
         entries += found
         if not found:
-            empty[str(argument)] = why
+            empty[argument] = why
     return entries, empty
 
 
@@ -80,6 +89,25 @@ def _matching(pattern: Path, output: Path) -> Iterator[Entry]:
             yield from (Entry(each.path, str(place / each.folder)) for each in _below(path, output))
         elif _is_song(path.name):
             yield Entry(path, str(path.parent.relative_to(fixed)))
+
+
+def _remote(address: str) -> Iterator[Entry]:
+    """The songs of an address that fsspec knows: a file, a folder or a pattern. They have no hidden files."""
+    from fsspec.core import url_to_fs
+
+    protocol = address.partition("://")[0] + "://"
+    system, path = url_to_fs(address)
+    if glob.has_magic(path):
+        names = system.glob(path)
+        fixed = re.split(r"[*?\[]", path)[0].rpartition("/")[0]
+    elif system.isdir(path):
+        names, fixed = system.find(path), path
+    else:
+        yield Entry(Path(path), "", protocol)
+        return
+    for name in sorted(names):
+        if _is_song(Path(name).name):
+            yield Entry(Path(name), str(Path(name).parent.relative_to(fixed)), protocol)
 
 
 def _is_song(name: str) -> bool:

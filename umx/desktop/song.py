@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 import numpy as np
 import soundfile
@@ -28,6 +28,15 @@ class DamagedError(AudioError):
     """A file that can't be decoded, or not to its end."""
 
 
+class Measure(NamedTuple):
+    """What is known of a song that was read once; see `Song`."""
+
+    samples: int
+    level: float
+    own_rate: int
+    broken: float | None
+
+
 class Song:
     """A song in a file, in any format that libsndfile knows: stereo, at the sample rate that is asked for.
 
@@ -40,8 +49,8 @@ class Song:
     broken: the second from which on it is too damaged to be read; None if it isn't.
     """
 
-    def __init__(self, path: Path, rate: int) -> None:
-        """Read the file once. Raises AudioError, naming the file."""
+    def __init__(self, path: Path, rate: int, measure: Measure | None = None) -> None:
+        """Read the file once, unless its measure is known. Raises AudioError, naming the file."""
         self.path, self.rate = path, rate
         self.samples = self.own_rate = 0
         self.broken: float | None = None
@@ -50,6 +59,9 @@ class Song:
         # such a call, where it would be printed and lost.
         self.thread = ThreadPoolExecutor(1)
         self.file = _open(path)
+        if measure:
+            self.samples, self.level, self.own_rate, self.broken = measure
+            return
         meter = Meter()
         try:
             for block in self._blocks(rate):
@@ -65,6 +77,10 @@ class Song:
             self.close()
             raise
         self.level = meter.level
+
+    @property
+    def measure(self) -> Measure:
+        return Measure(self.samples, self.level, self.own_rate, self.broken)
 
     def __enter__(self) -> Self:
         return self
