@@ -244,7 +244,9 @@ def test_a_part_of_a_long_song(visit: Callable) -> None:
     assert is_of(separate(song, "0:03", "0:24"), SONG[3 * RATE : 24 * RATE])
 
 
-@pytest.mark.parametrize(("locale", "width"), [("en-US", 320), ("de-DE", 390), ("fr-FR", 320), ("ja-JP", 320)])
+@pytest.mark.parametrize(
+    ("locale", "width"), [("en-US", 320), ("de-DE", 390), ("fr-FR", 320), ("ja-JP", 320)]
+)
 def test_on_phones(visit: Callable, locale: str, width: int) -> None:
     page, _ = visit(
         "?workers=1",
