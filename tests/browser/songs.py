@@ -141,4 +141,5 @@ def read(path: Path | io.BytesIO) -> Sound:
 def snr(estimate: Sound, reference: Sound) -> float:
     """In dB."""
     noise = np.sum((estimate.astype(float) - reference) ** 2)
-    return float(10 * np.log10(np.sum(reference.astype(float) ** 2) / max(noise, 1e-20)))
+    sound = np.sum(reference.astype(float) ** 2)
+    return float(10 * np.log10(max(sound, 1e-20) / max(noise, 1e-20)))
