@@ -29,12 +29,15 @@ LINK_WASM = ["wasm-ld", "-shared", "--experimental-pic", "--no-entry", "--strip-
 NATIVE = ["-ffp-contract=off", "-fno-math-errno"]
 """Floats are rounded as WebAssembly rounds them, so that all libraries give the same bits."""
 X86 = {
-    "avx512": ("AVX512", "x86_64_v2+avx512f+avx512bw+avx512dq+avx512vl+avx512vnni"),
-    "avxvnni": ("AVX_VNNI", "x86_64_v2+avx2+avxvnni"),
+    "avx512": ("AVX512", "x86_64_v2+avx512f+avx512bw+avx512dq+avx512vl+avx512vnni+fast_dpwssd"),
+    "avxvnni": ("AVX_VNNI", "x86_64_v2+avx2+avxvnni+fast_dpwssd"),
     "avx2": ("AVX2", "x86_64_v2+avx2"),
     "sse4": ("SSE4", "x86_64_v2"),
 }
-"""Variants of a library: what `processor.c` calls each, and the instructions that ziglang may use."""
+"""Variants of a library: what `processor.c` calls each, and the instructions that ziglang may use.
+
+fast_dpwssd: without it, the compiler makes a product and an addition of what one instruction does, and a third is lost.
+"""
 ARM = {"neon": ("NEON", "generic")}
 
 
