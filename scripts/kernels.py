@@ -112,7 +112,9 @@ def build_variant(platform: Platform, variant: str, source: Path, folder: Path) 
         )  # fmt: skip
         # Windows gets import libraries beside it, which stay behind in the temporary folder.
         linked = Path(work) / f"{source.stem}-{variant}.so"
-        zig("cc", *target, "-shared", "-s", compiled, checked, "-o", linked)
+        # macOS writes a library's name into it, which would be its path here.
+        named = [f"-Wl,-install_name,@rpath/{linked.name}"] if "macos" in platform.target else []
+        zig("cc", *target, "-shared", "-s", *named, compiled, checked, "-o", linked)
         return Path(shutil.copy(linked, folder))
 
 
