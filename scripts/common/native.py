@@ -14,10 +14,11 @@ import numpy as np
 from numpy.ctypeslib import ndpointer
 
 from scripts import kernels
-from umx import models, segments
+from umx import segments
 from umx.desktop.song import Song
 from umx.format.library import load_model
 from umx.kernels import library
+from umx.models.htdemucs.description import work
 from umx.separator import Separator
 
 
@@ -87,8 +88,7 @@ def _multiply_adds(separator: Separator, samples: int) -> float:
     if separator.manifest.architecture == "openunmix":
         weights = sum(part.size for part in estimator.networks.values())  # type: ignore[attr-defined]
         return float(weights * count * (1 + batches[0].span // network.hop))
-    work = models.find("htdemucs").work(network)  # type: ignore[attr-defined]
-    return float(sum(work.values()) * count)
+    return float(sum(work(network).values()) * count)
 
 
 def _limit(libraries: Path, variant: str) -> float:
