@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -170,8 +170,7 @@ def separate(args: argparse.Namespace) -> int:
     try:
         for argument, why in empty.items():
             telling.failed(argument, why)
-        where = places(entries, output, titles, shape.form.ending)
-        songs = list(zip(entries, where, strict=True))
+        songs = zip(entries, places(entries, output, titles, shape.form.ending), strict=True)
         if separator:
             failures = one_by_one(songs, separator, shape, args.skip_existing, telling)
         else:
@@ -186,7 +185,7 @@ def separate(args: argparse.Namespace) -> int:
 
 
 def one_by_one(
-    songs: Sequence[tuple[Entry, Mapping[str, Path]]],
+    songs: Iterable[tuple[Entry, Mapping[str, Path]]],
     separator: Separator,
     shape: Shape,
     skip_existing: bool,
@@ -218,7 +217,7 @@ class ClusterError(Exception):
 
 def on_cluster(
     args: argparse.Namespace,
-    songs: Sequence[tuple[Entry, Mapping[str, Path]]],
+    songs: Iterable[tuple[Entry, Mapping[str, Path]]],
     model: Model,
     options: Mapping[str, Any],
     shape: Shape,
@@ -235,14 +234,14 @@ def on_cluster(
         # Workers have other working folders.
         return f"{protocol}://{path.as_posix()}" if protocol else path.absolute().as_posix()
 
-    jobs = [
+    jobs = (
         Job(
             address(entry.path, entry.protocol.removesuffix("://")),
             {title: address(path, protocol) for title, path in paths.items()},
             shape,
         )
         for entry, paths in songs
-    ]
+    )
     try:
         plugin = SeparatorPlugin(model, **options)
         return run(args.dask, jobs, plugin, telling, args.skip_existing)

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -128,32 +128,31 @@ def _without_stems(entries: list[Entry], titles: Sequence[str]) -> list[Entry]:
 
 def places(
     entries: Sequence[Entry], output: Path, titles: Iterable[str], ending: str
-) -> list[dict[str, Path]]:
+) -> Iterator[dict[str, Path]]:
     """Paths of each song's stems by title: "Song - stem.wav".
 
     Songs of the same name are numbered, so that no file is written twice, and no song overwritten.
     """
     titles = list(titles)
-    songs = [entry.path for entry in entries]
-    taken = {_identity(path) for path in (*songs, *map(Path.resolve, songs))}
-    out = []
+    stem = re.compile(rf"(.*) - ({'|'.join(titles)})\.{ending}", re.IGNORECASE | re.DOTALL)
+    taken = set()
     for entry in entries:
-        folder, stem = output / entry.folder, entry.path.stem
-        for number in count(1):
-            name = stem if number == 1 else f"{stem} ({number})"
-            paths = {title: folder / f"{name} - {title}.{ending}" for title in titles}
-            if taken.isdisjoint(map(_identity, paths.values())):
-                break
-        taken.update(map(_identity, paths.values()))
-        out.append(paths)
-    return out
+        for path in (entry.path, *([entry.path.resolve()] if entry.path.is_symlink() else [])):
+            if found := stem.fullmatch(path.name):
+                taken.add(_key(path.parent, found[1]))
+    for entry in entries:
+        folder, name = output / entry.folder, entry.path.stem
+        numbered = (name if number == 1 else f"{name} ({number})" for number in count(1))
+        name = next(name for name in numbered if _key(folder, name) not in taken)
+        taken.add(_key(folder, name))
+        yield {title: folder / f"{name} - {title}.{ending}" for title in titles}
 
 
-def _identity(path: Path) -> tuple[str, str]:
-    """A key that is the same for paths that may be one file; some systems ignore case."""
-    return _real(path.parent).casefold(), path.name.casefold()
+def _key(folder: Path, name: str) -> tuple[str, str]:
+    """The same for what may be one name in one folder; some systems ignore case."""
+    return _real(folder), name.casefold()
 
 
-@lru_cache
+@cache
 def _real(folder: Path) -> str:
-    return os.path.realpath(folder)
+    return os.path.realpath(folder).casefold()
