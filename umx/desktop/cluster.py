@@ -31,7 +31,7 @@ from ..version import VERSION
 from .audio import AudioError, UnwritableError
 from .separating import Outcome, Shape, write_song
 from .song import Measure, Song
-from .telling import Telling, say
+from .telling import Hearing, say
 
 Result = TypeVar("Result")
 
@@ -218,7 +218,7 @@ def run(
     address: str,
     jobs: Iterable[Job],
     plugin: SeparatorPlugin,
-    telling: Telling,
+    telling: Hearing,
     skip_existing: bool = False,
 ) -> int:
     """Have every job done. address: of the scheduler. Returns how many songs failed.
@@ -237,7 +237,7 @@ def run(
 
 
 def _missing(
-    jobs: Iterable[Job], folders: "Folders", skip_existing: bool, telling: Telling
+    jobs: Iterable[Job], folders: "Folders", skip_existing: bool, telling: Hearing
 ) -> Iterator[Job]:
     """The jobs whose stems aren't all there, or every one."""
     for job in jobs:
@@ -251,7 +251,7 @@ def _missing(
 class Run:
     """Hands out jobs, no more at a time than keep the workers busy, and tells how they went."""
 
-    def __init__(self, client: Client, plugin: SeparatorPlugin, telling: Telling):
+    def __init__(self, client: Client, plugin: SeparatorPlugin, telling: Hearing):
         self.client, self.plugin, self.telling = client, plugin, telling
         self.jobs: dict[Future, Job] = {}
         self.parts: dict[Future, list[Future]] = {}  # of songs that are being joined

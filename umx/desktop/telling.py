@@ -13,11 +13,8 @@ from ..models import Progress
 from .separating import Outcome
 
 
-class Telling(Protocol):
-    """Hears how songs go. `progress` is called for one song after the other, where they are done one by one."""
-
-    def progress(self, song: str) -> Progress:
-        """Begin a song. Gives what to call with the fraction of it that is done."""
+class Hearing(Protocol):
+    """Hears how songs go, in whatever order."""
 
     def done(self, song: str, paths: Mapping[str, str], outcome: Outcome) -> None:
         """paths: of the stems, by their titles."""
@@ -26,6 +23,13 @@ class Telling(Protocol):
 
     def failed(self, song: str, why: str) -> None:
         """why: a sentence that names the song."""
+
+
+class Telling(Hearing, Protocol):
+    """Says how songs go."""
+
+    def progress(self, song: str) -> Progress:
+        """Begin a song, of those that are done one by one. Gives what to call with the fraction of it that is done."""
 
     def end(self) -> None:
         """Sum up. Not called if the program is stopped."""
