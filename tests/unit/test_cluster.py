@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from distributed import Client, LocalCluster
 
+import umx
 from scripts.common.environment import ROOT
 from tests.music import band
 from umx.desktop.audio import FORMS
@@ -215,6 +216,19 @@ def test_addresses_tags_and_songs_that_fail(
     expect(found, wanted)
     with (tmp_path / "out" / "0 - vocals.wav").open("rb") as file:
         assert read_tags(file).texts == {"TITLE": ["0 (vocals)"]}
+
+
+def test_workers_of_another_version_are_refused(
+    cluster: LocalCluster, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(MINI)
+    plugin = SeparatorPlugin(model, **prepare(model.manifest, [], False), threads=1)
+    plugin.version = "0.0.1"
+    song = next(music.glob("*.flac"))
+    job = Job(str(song), {"bass": str(tmp_path / "bass.wav")}, SHAPE)
+    with pytest.raises(RuntimeError, match=rf"has umx {umx.__version__}, and not 0\.0\.1"):
+        run(cluster.scheduler_address, [job], plugin, Killer(cluster))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_scheduler_is_said(

@@ -39,7 +39,7 @@ NO_CLUSTER = "Clusters need dask.distributed: pip install 'umx[cluster]'"
 STATUS = """exit status:
   0    every song is done, or was there already
   1    some songs failed; the last lines name them
-  2    nothing was begun: an argument, the model or the folder for stems is wrong
+  2    nothing was begun: an argument, the model or the folder for stems is wrong; or the cluster can't be worked with
   128+ a signal has ended it, such as 130 for Ctrl-C; no file is left half-written
 """
 
@@ -245,8 +245,10 @@ def on_cluster(
     try:
         plugin = SeparatorPlugin(model, **options)
         return run(args.dask, jobs, plugin, telling, args.skip_existing)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"{args.dask} can't be worked with: {error}") from error
+    except Exception as error:  # of any kind: workers' own errors come here, too
+        raise ClusterError(
+            f"{args.dask} can't be worked with: {type(error).__name__}: {error}"
+        ) from error
 
 
 def tell_of_better() -> None:

@@ -223,7 +223,7 @@ def run(
 ) -> int:
     """Have every job done. address: of the scheduler. Returns how many songs failed.
 
-    Raises OSError where there is no scheduler, and whatever keeps workers from taking the plugin.
+    Raises OSError where there is no scheduler, or no longer, and whatever keeps workers from taking the plugin.
     """
     folders = Folders()
     with Client(address) as client:
@@ -283,8 +283,10 @@ class Run:
             if part.status == "finished" and isinstance(place := part.result(), str):
                 _remove(place)
         if future.status != "finished":
-            error = future.exception() if future.status == "error" else future.status
-            self.failed(job, f"{job.song} can't be separated: {type(error).__name__}: {error}")
+            # A task without an error was cancelled, by whoever rules the scheduler.
+            error = future.exception() if future.status == "error" else None
+            why = f"{type(error).__name__}: {error}" if error else f"its task was {future.status}"
+            self.failed(job, f"{job.song} can't be separated: {why}")
         elif isinstance(found := future.result(), Measure):
             self.split(job, found)
         elif isinstance(found, Failed):
