@@ -9,7 +9,7 @@ import soundfile
 from corpus import encoded
 from pages import TURN, Hold, at_work, opened, stems, wait_until
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
-from recordings import RECORD, blocks_that_are_of, listen
+from recordings import BLOCK, RECORD, blocks_that_are_of, listen
 from songs import COVER, PATIENCE, RATE, card, compose, drop, expect_state, mp3_with_id3, snr, wav
 from test_access import TOO_SMALL, check, is_for_phones_too
 from test_keep import OWN_FILE
@@ -186,6 +186,8 @@ def test_by_keyboard_while_other_songs_have_their_turn(visit: Callable) -> None:
     end.fill("no time")
     page.keyboard.press("Tab")
     expect(end).to_have_value("0:21")
+    expect(one.get_by_role("button", name="Listen to the part")).to_be_focused()
+    page.keyboard.press("Tab")
     expect(one.locator(".separate")).to_be_focused()
     page.keyboard.press("Enter")
     part = card(page, "one 0:10–0:21")
@@ -209,6 +211,41 @@ def test_who_chooses_no_part_has_the_whole_song(visit: Callable) -> None:
     page.evaluate(CHOOSE_AT_ONCE)
     drop(page, ("broken.wav", b"no song"))
     expect(card(page, "broken").locator(".status")).to_contain_text("can't be read as audio")
+
+
+def test_a_part_is_heard_before_it_is_separated(visit: Callable) -> None:
+    """Over and over, and alone."""
+    page, _ = visit("?workers=1", lambda page: page.add_init_script(RECORD))
+    expect_state(page, "ready")
+    drop(page, ("done.wav", wav(compose(20, 7))))
+    expect_state(page, "done")
+    other = card(page, "done")
+    song = choosing(page, "song.wav", wav(SONG))
+    for name, time in (("From", "0:10"), ("To", "0:12")):
+        song.get_by_label(name, exact=True).fill(time)
+        song.get_by_label(name, exact=True).press("Enter")
+    other.locator(".title").click()
+    other.get_by_role("button", name="Play", exact=True).click()
+    expect(other.get_by_role("button", name="Pause")).to_be_visible()
+    hear = song.get_by_role("button", name="Listen to the part")
+    hear.click()
+    expect(hear).to_have_attribute("aria-pressed", "true")
+    expect(other.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.evaluate("recorded.length = 0")
+    page.wait_for_function("recorded.length >= 12", timeout=PATIENCE)  # more than two seconds twice
+    hear.click()
+    blocks = page.evaluate("recorded.map((sides) => sides.map((side) => Array.from(side)))")
+    places = blocks_that_are_of(SONG, [np.array(block, np.float32).T for block in blocks])
+    assert len(places) >= 4
+    assert all(10 * RATE - 1 <= place <= 12 * RATE - BLOCK + 1 for place in places)
+    assert min(np.diff(places)) < 0  # it has begun again
+    hear.click()
+    other.get_by_role("button", name="Play", exact=True).click()
+    expect(hear).to_have_attribute("aria-pressed", "false")
+    other.get_by_role("button", name="Pause").click()
+    hear.click()
+    song.locator(".separate").click()
+    assert is_of(sounds(card(page, "song 0:10–0:12")), SONG[10 * RATE : 12 * RATE])
 
 
 def test_an_interrupted_part_is_offered_again_as_one(context: BrowserContext) -> None:

@@ -6,8 +6,10 @@ import js
 
 from page import view
 from page.files.refusals import DecodeError
+from page.listen.player import Player
 from page.listen.waveform import Waveform
 from page.songs.excerpt import Excerpt, seconds_of
+from page.songs.preview import at
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
 
@@ -19,11 +21,38 @@ STEPS = {"ArrowUp": 1, "ArrowDown": -1, "PageUp": 10, "PageDown": -10}
 """Seconds that keys move an edge."""
 
 
+PIECE = 10 * SAMPLE_RATE
+"""Samples that are played at a time."""
+
+
+class Original:
+    """A song without stems, for a player: of all of it, there is only the decoded mixture to be heard."""
+
+    analysis = None
+
+    def __init__(self, audio):
+        self.audio, self.length, self.original = audio, audio.length, audio.stretch
+        starts = range(0, audio.length, PIECE)
+        self.pieces = [(start, min(PIECE, audio.length - start), {}) for start in starts]
+
+    def heard(self, sample):
+        piece = at(self.pieces, sample)
+        return piece and (piece, piece[0] + piece[1])
+
+    def is_preview(self, piece):
+        return False
+
+    def is_preview_at(self, sample):
+        return False
+
+
 class Chooser:
-    def __init__(self, node):
-        """node: the element that holds the controls."""
+    def __init__(self, node, on_play):
+        """node: the element that holds the controls; on_play: called before something is heard."""
         find = node.querySelector
         self.node, self.wave, self.start = node, find(".wave"), find(".separate")
+        self.on_play, self.button = on_play, find(".hear")
+        self.audio = self.player = None
         self.fields = [find(".from"), find(".to")]
         self.waveform = Waveform(find("canvas"))
         self.excerpt = None  # while it is chosen
@@ -40,16 +69,20 @@ class Chooser:
             ("pointercancel", self.release),
         ):
             view.on(self.wave, event, handler)
+        view.on_click(self.button, self.play_or_stop)
 
     def open(self, audio, chosen):
         """audio: the decoded song, a Sound or a Stream; chosen: begin and end from before, in samples, or None."""
+        self.audio = audio
         self.excerpt = Excerpt(audio.length, chosen)
         self.node.hidden = False
         self.follow()
         asyncio.create_task(self.draw(audio, self.excerpt))
 
     def close(self):
-        self.excerpt, self.node.hidden = None, True
+        self.stop()
+        self.audio = self.excerpt = None
+        self.node.hidden = True
 
     def focus(self):
         self.fields[0].focus()
@@ -79,6 +112,31 @@ class Chooser:
             field.value = time
         text = tr("Separate {}–{}").format(*times)
         view.say(self.start, text if excerpt.chosen() else tr("Separate the whole song"))
+        if self.player:
+            self.player.repeat(*excerpt.edges)
+
+    def play_or_stop(self):
+        """Play what is chosen over and over, or stop."""
+        if self.player:
+            self.stop()
+            return
+        self.on_play()
+        self.player = Player(Original(self.audio), (), self.moved)
+        self.player.repeat(*self.excerpt.edges)
+        view.press(self.button, True)
+        view.say(self.button, "❚❚")
+        asyncio.create_task(self.player.play())
+
+    def stop(self):
+        if self.player:
+            self.player.close()
+            self.player = None
+            view.press(self.button, False)
+            view.say(self.button, "▶")
+
+    def moved(self, seconds, playing, waiting):
+        place = "{:.3f}%".format(100 * seconds * SAMPLE_RATE / self.excerpt.length)
+        self.wave.style.setProperty("--heard", place)
 
     def typed(self, edge):
         """A handler that takes a field's time."""

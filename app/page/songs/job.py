@@ -63,8 +63,11 @@ def stems_with_files(lanes):
 class Job:
     """One song, its card and its mixer."""
 
-    def __init__(self, song, library, models, on_turn):
-        """models: as `Queue` takes it; on_turn: called with the mixer when it begins or stops to play."""
+    def __init__(self, song, library, models, on_turn, on_play):
+        """models: as `Queue` takes it; on_turn: called with the mixer when it begins or stops to play.
+
+        on_play: called before something else of the song is heard.
+        """
         self.song, self.library, self.card = song, library, Card(song.title)
         self.models = models
         self.wish = None  # whether the visitor wants it to wait for a better model
@@ -80,7 +83,7 @@ class Job:
         self.mixer = Mixer(
             song, self.card.mixer, on_turn, self.mixer_changed, self.analysis_changed
         )
-        self.chooser = Chooser(self.card.excerpt)
+        self.chooser = Chooser(self.card.excerpt, on_play)
         self.panel = AnalysisPanel(song, self.card.analysis, self.analysis_changed)
         self.card.offer(possible(song.kind))
         self.is_open = self.saved = self.is_made_again = False

@@ -37,7 +37,7 @@ class Queue(Order):
         """
         super().__init__()
         self.pool, self.library, self.models, self.on_change = pool, library, models, on_change
-        self.on_turn = MediaKeys(self).turned
+        self.media_keys = MediaKeys(self)
         self.undo, self.all = Undo(self.focus), AllSongs(self)
         self.working = False
         self.folded = False  # whether the visitor has closed the open job, and wants none opened
@@ -65,7 +65,7 @@ class Queue(Order):
         self.insert(job, self.place())
 
     def job(self, song):
-        job = Job(song, self.library, self.models, self.on_turn)
+        job = Job(song, self.library, self.models, self.turned, self.hush)
         job.on_files = self.all.offer
         return job
 
@@ -160,6 +160,20 @@ class Queue(Order):
         """The open job's mixer, if there is something to hear, else None."""
         job = self.opened()
         return job.mixer if job and job.mixer.is_ready() else None
+
+    def turned(self, mixer):
+        """A mixer begins or stops to play."""
+        if mixer.playing:
+            for job in self.in_state(CHOOSING):
+                job.chooser.stop()
+        self.media_keys.turned(mixer)
+
+    def hush(self):
+        """Have nothing be heard any longer."""
+        for job in self.jobs:
+            job.chooser.stop()
+            if job.is_heard():
+                job.mixer.player.pause()
 
     def listening(self):
         """Whether the visitor hears something, which a new song must not interrupt."""
