@@ -2,7 +2,6 @@
 
 import ctypes
 import resource
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -70,14 +69,22 @@ def _measure(libraries: Path, folder: Path, path: Path, threads: int, runs: int)
                 pass
             seconds = song.samples / model.manifest.sample_rate
         factors.append((time.perf_counter() - begun) / seconds)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Speed(
         variant,
         factors[1:],  # the first one warmed up
-        peak / (1e6 if sys.platform == "darwin" else 1e3),
+        _peak(),
         _multiply_adds(separator, round(seconds * model.manifest.sample_rate)) / seconds / 1e9,
         _limit(libraries, variant),
     )
+
+
+def _peak() -> float:
+    """Megabytes of this process at its most."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux, where getrusage begins with what the parent had
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def _multiply_adds(separator: Separator, samples: int) -> float:

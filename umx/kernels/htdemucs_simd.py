@@ -160,7 +160,11 @@ class Simd:
         )
 
     def layer_norm(self, x: Float, norm: Norm, out: Float) -> None:
-        self._library.layer_norm(x, *x.shape, *norm, out)
+        def normalise(some: slice) -> None:
+            part = x[some]
+            self._library.layer_norm(part, *part.shape, *norm, out[some])
+
+        self._threads.run(normalise, parts(len(x), self._threads.count))
 
     def group_norm(self, x: Float, norm: Norm) -> None:
         self._library.group_norm(x, *x.shape, *norm)

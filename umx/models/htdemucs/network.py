@@ -246,12 +246,16 @@ class Forward:
         """Bring the wanted estimates back to their level. The waveform's are written, then the spectrum's added."""
         inside = self._arena.grid(branch, -1, "output").inside
         count = values(branch)
-        for signal, source in zip(out, wanted, strict=True):
+
+        def leave(given: tuple[Float, int]) -> None:
+            signal, source = given
             estimate = inside[..., source * count : (source + 1) * count] * deviation + mean
             if branch == "freq":
                 signal += inverse(estimate, signal.shape[-1], self._engine)
             else:
                 signal[:] = estimate[0].T
+
+        self._engine.threads.run(leave, zip(out, wanted, strict=True))
 
     def _encode(self, branch: str, level: int, report: Report) -> None:
         """One level down: a quarter of the bins or samples, more channels."""
