@@ -264,8 +264,15 @@ def test_an_interrupted_part_is_offered_again_as_one(context: BrowserContext) ->
     expect(song.locator(".status")).to_have_text("Interrupted: the page was closed")
     song.get_by_role("button", name="Retry song 0:05–0:40").click()
     assert is_of(sounds(song), SONG[5 * RATE :])
-    song.get_by_role("button", name="Remove song 0:05–0:40").click()
-    expect(page.locator("#removed")).to_be_hidden()
+    # Another part of an interrupted song can be chosen, whose file is on the device alone.
+    Hold(TURN)(page)
+    content = wav(compose(41))
+    drop(page, ("other.wav", content))
+    wait_until(page, OWN_FILE, len(content))
+    page.close(run_before_unload=False)
+    page = opened(context)
+    page.get_by_role("button", name="Only a part of other").click()
+    assert is_of(separate(card(page, "other"), "0:20", "0:30"), compose(41)[20 * RATE : 30 * RATE])
     assert page.evaluate("Object.keys(localStorage).filter(key => key.startsWith('excerpt'))") == []
 
 

@@ -521,7 +521,12 @@ class Job:
             self.song.release()
 
     def clear(self):
-        """Let go of sound and files."""
+        """Let go of sound and files, also on the device."""
+        self.forget()
+        self.discard()
+
+    def forget(self):
+        """Let go of stems and files in memory."""
         self.close()
         self.panel.cancel()
         self.song.clear()
@@ -529,7 +534,6 @@ class Job:
         self.card.clear()
         self.files = []
         self.writes += 1  # an unfinished write notices and stops
-        self.discard()
         gc.collect()
 
     def discard(self):

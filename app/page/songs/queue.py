@@ -191,6 +191,7 @@ class Queue(Order):
 
     def cancel(self, job):
         self.stop(job, CANCELLED, tr("Cancelled"))
+        job.discard()
         self.last = job
         view.announce(tr("{} is cancelled.").format(job.song.title))
         self.on_change()
@@ -198,13 +199,16 @@ class Queue(Order):
     def stop(self, job, *state):
         """End the work on it at once; fresh workers take over. state: what it comes to, as `Job.to` takes it."""
         running = job.song.state == RUNNING
-        job.clear()
+        job.forget()
         job.to(*state)
         if running and self.pool.model:
             self.pool.start()
 
     def choose(self, job, by_key):
-        """Have an excerpt of it chosen; meanwhile other songs have their turn. by_key: as `Job.choose` takes it."""
+        """Have an excerpt of it chosen; meanwhile other songs have their turn. by_key: as `Job.choose` takes it.
+
+        Its folder stays: the song's own file may be there alone. Pieces in there are removed once others are finished.
+        """
         self.stop(job, CHOOSING, tr("Decoding…"))
         if job.before:  # stems of all of it, which those of an excerpt don't replace
             job.before.is_made_again, job.before = False, None

@@ -148,6 +148,7 @@ class SongLibrary:
             text = js.JSON.stringify(to_js(facts))
             if (await pool.run(write, song.folder, text)).written:
                 song.kept_bytes = sum(record.size for record in song.records)
+                settings.forget(EXCERPT + song.folder)
                 self.ask_to_last()
         if song.folder:
             await self.tidy(song)
