@@ -1,7 +1,8 @@
 """Compile umx/kernels/*.c with ziglang (`pip install ziglang==0.17.1`).
 
 For pages, to side modules beside their sources: the same source gives the same bytes, so the built files are kept in
-the repository and a test builds them anew. For this machine, to libraries in umx/kernels/native, as wheels bring them.
+the repository and a test builds them anew. For this machine, to libraries in umx/kernels/native, as wheels bring them;
+with --native, to these alone.
 """
 
 import platform
@@ -119,7 +120,8 @@ def build_variant(platform: Platform, variant: str, source: Path, folder: Path) 
 
 
 if __name__ == "__main__":
-    for name in EXPORTS:
-        build(name, FOLDER / f"{name}.wasm")
+    if sys.argv[1:] != ["--native"]:
+        for name in EXPORTS:
+            build(name, FOLDER / f"{name}.wasm")
     if here := this_platform():
         build_native(here, FOLDER / "native")

@@ -65,6 +65,7 @@ def main(arguments: list[str]) -> int:
     """Run the wanted stages, or all; a failure doesn't stop those behind it. Returns the exit status."""
     stages = of_changes() if arguments == [CHANGED] else of_names(arguments)
     make_environment()
+    compile_kernels()
     environment = dict(os.environ)
     if "browser" in stages:
         environment[CHROMIUM] = find_browser()
@@ -139,6 +140,14 @@ def make_environment() -> None:
     package = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
     make(["--require-hashes", "--requirement", str(REQUIREMENTS)], package)
     stamp.write_text(recipe)
+
+
+def compile_kernels() -> None:
+    """Have the package's kernels for this machine, as wheels bring them, of the sources as they are."""
+    folder = ROOT / "umx" / "kernels"
+    built = [path.stat().st_mtime for path in folder.glob("native/*.so")]
+    if not built or min(built) < max(path.stat().st_mtime for path in folder.glob("*.[ch]")):
+        subprocess.run([PYTHON, "scripts/kernels.py", "--native"], cwd=ROOT, check=True)
 
 
 def find_browser() -> str:
