@@ -3,6 +3,8 @@
 MANIFEST = "manifest.json"
 """The file that describes a model, in the model's folder."""
 VOCALS, KARAOKE, RESIDUAL = "vocals", "karaoke", "residual"
+MIX = "mix"
+"""The file that has all stems of a song as its tracks, where others have one each."""
 TITLES = {"other": "melody", RESIDUAL: "rest"}
 """What people call a stem where the field uses another word."""
 

@@ -12,7 +12,10 @@ from scripts.common.environment import ROOT
 
 FOLDER = ROOT / "app" / "vendor" / "umx"
 SUFFIXES = {".py", ".wasm"}
-FOR_THE_PAGE = ("names.py", "planning.py", "resuming.py", "version.py", "signal/layout.py")
+FOR_THE_PAGE = (
+    *("names.py", "planning.py", "resuming.py", "stem_atom.py", "version.py"),
+    "signal/layout.py",
+)
 """Modules that the page imports, too. It can't read wheels."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 

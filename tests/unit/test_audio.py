@@ -101,7 +101,9 @@ def test_every_format_holds_the_samples(
     assert 10 * np.log10(np.sum(np.square(sound, dtype=float)) / max(noise, 1e-30)) > least
 
 
-@pytest.mark.parametrize("form", [f for forms in audio.FORMS.values() for f in forms.values()])
+@pytest.mark.parametrize(
+    "form", [f for forms in audio.FORMS.values() for f in forms.values() if not f.holds_all]
+)
 def test_what_is_too_loud_is_limited_and_counted_but_for_floats(
     tmp_path: Path, form: audio.Form
 ) -> None:

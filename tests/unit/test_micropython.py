@@ -30,8 +30,8 @@ for (const [path, text] of Object.entries(JSON.parse(fs.readFileSync(files, "utf
 python.runPython(fs.readFileSync(program, "utf8"));
 """
 SAYINGS = {
-    "page.files.stem_atom": """
-from page.files.stem_atom import head, with_atom
+    "umx.stem_atom": """
+from umx.stem_atom import head, with_atom
 for inside in (b"", head(b"udta", 8) + head(b"free", 0), head(b"trak", 0)):
     moov = head(b"moov", len(inside)) + inside
     print(with_atom(lambda begin, end: moov[begin:end], len(moov), b"{}"))

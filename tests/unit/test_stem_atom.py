@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from page.files import stem_atom
+from umx import stem_atom
 
 NAMES = ("Schlagzeug", "Bass", "Melodie", "ボーカル")
 ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"), reason="To test MP4 files, install ffmpeg.")

@@ -33,7 +33,7 @@ SONG = Tags(
     },
     [COVER, BACK],
 )
-ALL = [form for forms in FORMS.values() for form in forms.values()]
+ALL = [form for forms in FORMS.values() for form in forms.values() if not form.holds_all]
 
 
 def written(path: Path, tags: Tags, form: object) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ class UnwritableError(AudioError):
 
 @dataclass(frozen=True)
 class Form:
-    """A format of files, by soundfile's names.
+    """A format of files, by soundfile's names; "STEMS" is a container of its own, see `stem_file`.
 
     bits: of a sample; None where samples are floats, or become what a lossy codec makes of them.
     rates: the sample rates that such files can have; () for any.
@@ -39,6 +40,11 @@ class Form:
     compression: float | None = None
     mode: str | None = None
 
+    @property
+    def holds_all(self) -> bool:
+        """Whether a song's stems are the tracks of one file."""
+        return self.container == "STEMS"
+
     def rate(self, wanted: int, usual: int) -> int:
         """Sample rate of files if `wanted` is asked for: that, or else the usual one, or else one that can be."""
         for rate in (wanted, usual):
@@ -47,7 +53,7 @@ class Form:
         return self.rates[-1]
 
     def samples(self, stem: Float) -> tuple[Any, int]:
-        """What to write for a stem (2, n): samples (n, 2), and how many of them were limited to full scale.
+        """What to write for a stem (2, n): samples (n, 2); and how many of them were limited to full scale.
 
         Floats keep what is louder than full scale, and lose nothing.
         """
@@ -79,6 +85,7 @@ FORMS = {
         )
     },
     "opus": {"": Form("opus", "OGG", "OPUS", rates=(48000,), compression=0.7)},  # 160 kbit/s
+    "stem.mp4": {"": Form("stem.mp4", "STEMS", "AAC", rates=(44100,))},
 }
 """Formats by name, and by the bits of a sample where there is a choice; the first is the usual one."""
 
@@ -104,6 +111,8 @@ def write_stems(
 ) -> int:
     """Write stems while they come in. Each stretch has (2, n) by name; they are about `samples` long in all.
 
+    Where a form holds all stems, each stretch has `stem_file.side_by_side` of them as MIX.
+
     finish: called with a stem's name, its whole file and soundfile's name of its container, before the file gets its
     name. Returns the number of samples that were limited to full scale.
     Raises UnwritableError, naming the folder.
@@ -122,17 +131,7 @@ def write_stems(
             for name, part in parts.items():
                 part.parent.mkdir(parents=True, exist_ok=True)
                 part.touch()  # its error says why, libsndfile's doesn't
-                sound = soundfile.SoundFile(
-                    address(part),
-                    "w",
-                    rate,
-                    2,
-                    form.subtype,
-                    format=container,
-                    compression_level=form.compression,
-                    bitrate_mode=form.mode,
-                )
-                files[name] = stack.enter_context(sound)
+                files[name] = stack.enter_context(_open(part, rate, form, container))
             for stretch in stretches:
                 for name, file in files.items():
                     block, limited = form.samples(stretch[name])
@@ -154,6 +153,33 @@ def write_stems(
                 if part.exists():
                     stack.callback(part.unlink, missing_ok=True)
     return loud
+
+
+def _open(path: Path, rate: int, form: Form, container: str) -> Any:
+    """A file to write samples into, which is a context that closes it."""
+    if form.holds_all:
+        return stem_file().StemFile(path, rate)
+    import soundfile
+
+    return soundfile.SoundFile(
+        address(path),
+        "w",
+        rate,
+        2,
+        form.subtype,
+        format=container,
+        compression_level=form.compression,
+        bitrate_mode=form.mode,
+    )
+
+
+def stem_file() -> ModuleType:
+    """The module that writes stem files. Raises UnwritableError without PyAV, which it needs."""
+    try:
+        from . import stem_file
+    except ImportError as error:
+        raise UnwritableError("stem.mp4 needs PyAV: pip install 'umx[stems]'") from error
+    return stem_file
 
 
 def address(path: Path) -> str | bytes:

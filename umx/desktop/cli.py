@@ -22,12 +22,13 @@ from ..format.library import (
 )
 from ..format.manifest import Manifest
 from ..models.official import OFFICIAL
-from ..names import KARAOKE, RESIDUAL, title_of
+from ..names import KARAOKE, MIX, RESIDUAL, title_of
 from ..separator import Separator
+from ..stem_atom import STEMS
 from ..stems import targets_for, titles_of
 from ..version import VERSION
 from . import models
-from .audio import FORMS, AudioError, find_form
+from .audio import FORMS, AudioError, find_form, stem_file
 from .collection import Entry, collect, places
 from .separating import Shape, separate_song
 from .telling import TELLINGS, Telling, say
@@ -94,7 +95,13 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also write what the chosen stems leave of the song, as “rest”",
     )
-    sub.add_argument("--format", choices=list(FORMS), default="wav", help="default: %(default)s")
+    sub.add_argument(
+        "--format",
+        choices=list(FORMS),
+        default="wav",
+        help="default: %(default)s. stem.mp4 is one file for DJ programs, Native Instruments' Stems: the mix, drums, "
+        "bass, melody and vocals (pip install 'umx[stems]')",
+    )
     sub.add_argument(
         "--bits",
         choices=["16", "24", "float"],
@@ -104,7 +111,8 @@ def parser() -> argparse.ArgumentParser:
         "--rate",
         choices=["song", "44100"],
         default="44100",
-        help="sample rate: each song's own where the format has it, or %(default)s (the default); Opus has 48000 alone",
+        help="sample rate: each song's own where the format has it, or %(default)s (the default); Opus has 48000 "
+        "alone, stem.mp4 44100",
     )
     sub.add_argument(
         "--skip-existing",
@@ -135,6 +143,16 @@ def prepare(manifest: Manifest, stems: Sequence[str], residual: bool) -> dict[st
     return {"targets": targets, "residual": residual or bool(stems)}
 
 
+def check_whole(manifest: Manifest, chosen: bool) -> None:
+    """Raise ValueError unless stem.mp4 can be written of a model. chosen: whether only some stems are wanted."""
+    stem_file()
+    titles, needed = map(title_of, manifest.targets), [title for title, _ in STEMS]
+    if sorted(titles) != sorted(needed):
+        raise ValueError(f"stem.mp4 has {', '.join(needed)}; {manifest.name} gives other stems.")
+    if chosen:
+        raise ValueError("stem.mp4 has all stems: leave out --stems, --karaoke and --residual.")
+
+
 def separate(args: argparse.Namespace) -> int:
     """Separate every song. One that fails is named, and doesn't stop the others. Returns the exit status."""
     addresses = [place for place in (*args.songs, args.output) if "://" in place]
@@ -143,6 +161,8 @@ def separate(args: argparse.Namespace) -> int:
             raise ValueError(f"{addresses[0]} is an address; such need --dask.")
         shape = Shape(find_form(args.format, args.bits), own_rate=args.rate == "song")
         model = load_model(find_model(args.model) if args.model else best_model())
+        if shape.form.holds_all:
+            check_whole(model.manifest, args.stems or args.residual)
         options = prepare(model.manifest, args.stems, args.residual) | {"threads": args.threads}
         separator = None if args.dask else Separator(model, **options)
     except (WeightsError, ValueError, OSError) as error:
@@ -161,6 +181,8 @@ def separate(args: argparse.Namespace) -> int:
     every = titles_of(model.manifest.targets)
     titles = [*dict.fromkeys(map(title_of, args.stems))] or every
     titles += [title_of(RESIDUAL)] * args.residual
+    if shape.form.holds_all:
+        titles = [MIX]
     try:
         entries, empty = collect(args.songs, output, [*every, title_of(RESIDUAL)])
     except ImportError:

@@ -9,6 +9,8 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
+from ..names import MIX
+
 SUFFIXES = {
     *(".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf"),
     *(".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma"),
@@ -129,12 +131,12 @@ def _without_stems(entries: list[Entry], titles: Sequence[str]) -> list[Entry]:
 def places(
     entries: Sequence[Entry], output: Path, titles: Iterable[str], ending: str
 ) -> Iterator[dict[str, Path]]:
-    """Paths of each song's stems by title: "Song - stem.wav".
+    """Paths of each song's stems by title: "Song - stem.wav", or "Song.stem.mp4" for MIX.
 
     Songs of the same name are numbered, so that no file is written twice, and no song overwritten.
     """
-    titles = list(titles)
-    stem = re.compile(rf"(.*) - ({'|'.join(titles)})\.{ending}", re.IGNORECASE | re.DOTALL)
+    ends = {title: f"{'' if title == MIX else f' - {title}'}.{ending}" for title in titles}
+    stem = re.compile(rf"(.*)({'|'.join(map(re.escape, ends.values()))})", re.I | re.DOTALL)
     taken = set()
     for entry in entries:
         for path in (entry.path, *([entry.path.resolve()] if entry.path.is_symlink() else [])):
@@ -145,7 +147,7 @@ def places(
         numbered = (name if number == 1 else f"{name} ({number})" for number in count(1))
         name = next(name for name in numbered if _key(folder, name) not in taken)
         taken.add(_key(folder, name))
-        yield {title: folder / f"{name} - {title}.{ending}" for title in titles}
+        yield {title: folder / f"{name}{end}" for title, end in ends.items()}
 
 
 def _key(folder: Path, name: str) -> tuple[str, str]:

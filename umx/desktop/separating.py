@@ -8,12 +8,12 @@ import numpy as np
 import soxr
 
 from ..models import Progress
-from ..names import title_of
+from ..names import MIX, title_of
 from ..separator import Separator
 from ..signal.sharing import share_out
 from ..stems import named
 from ..types import Float
-from .audio import Form, write_stems
+from .audio import Form, stem_file, write_stems
 from .song import Song
 from .tags import read_tags, write_tags
 
@@ -58,7 +58,7 @@ def separate_song(
     shape: Shape,
     progress: Progress,
 ) -> Outcome:
-    """Separate a song into files by the titles of stems. Raises AudioError."""
+    """Separate a song into files by the titles of stems, or into that of MIX. Raises AudioError."""
     with Song(path, separator.manifest.sample_rate) as song:
         estimates = separator.stream(song.blocks(), song.samples, song.level, progress)
         available = separator.manifest.targets
@@ -87,6 +87,9 @@ def write_song(
         {title_of(name): stem for name, stem in named(each, targets, available).items()}
         for each in estimates
     )
+    if form.holds_all:
+        side_by_side = stem_file().side_by_side
+        stretches = ({MIX: side_by_side(stems)} for stems in stretches)
     tags = read_tags(song.file)
 
     def finish(title: str, file: Path, container: str) -> None:

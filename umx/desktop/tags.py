@@ -1,6 +1,6 @@
 """Tags: a song's title, artist, album, cover and so on, carried over to the files of its stems.
 
-They go by their names in Vorbis comments, which FLAC and Opus have; MP3 and WAV have ID3 frames.
+They go by their names in Vorbis comments, which FLAC and Opus have; MP3 and WAV have ID3 frames, and MP4 atoms.
 """
 
 import os
@@ -14,9 +14,11 @@ import mutagen
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, COMM, ID3, TIT2, USLT, Frames
 from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4, MP4Cover
 from mutagen.oggopus import OggOpus
 from mutagen.wave import WAVE
 
+from ..names import MIX
 from .audio import address
 
 FRAMES: Mapping[str, type[Any]] = {
@@ -36,6 +38,23 @@ FRAMES: Mapping[str, type[Any]] = {
     "TITLE": TIT2,
 }
 """ID3's frames by the names of Vorbis comments. What holds for the mixture alone, such as loudness, is left out."""
+ATOMS = {
+    "ARTIST": "\xa9ART",
+    "ALBUMARTIST": "aART",
+    "ALBUM": "\xa9alb",
+    "DATE": "\xa9day",
+    "GENRE": "\xa9gen",
+    "COMPOSER": "\xa9wrt",
+    "COPYRIGHT": "cprt",
+    "COMMENT": "\xa9cmt",
+    "LYRICS": "\xa9lyr",
+    "TITLE": "\xa9nam",
+}
+"""MP4's atoms of text."""
+NUMBERS = {"TRACKNUMBER": "trkn", "DISCNUMBER": "disk"}
+"""MP4's atoms of two numbers."""
+COVERS = {"image/jpeg": MP4Cover.FORMAT_JPEG, "image/png": MP4Cover.FORMAT_PNG}
+"""The kinds of pictures that MP4 has."""
 TOTALS = {"TRACKNUMBER": "TRACKTOTAL", "DISCNUMBER": "DISCTOTAL"}
 """ID3 has both numbers in one frame: 3/12."""
 PICTURES = "metadata_block_picture"
@@ -53,12 +72,13 @@ class Tags:
     pictures: Sequence[Picture] = ()
 
     def of_part(self, title: str, part: str) -> "Tags":
-        """Those of a stem. title: the song's, if its file states none."""
+        """Those of a stem, or of MIX. title: the song's, if its file states none."""
         named = os.fsencode(title).decode(
             "utf-8", "replace"
         )  # names of files may hold bytes that are no text
         (known, *_) = self.texts.get("TITLE", [named])
-        return Tags({**self.texts, "TITLE": [f"{known} ({part})"]}, self.pictures)
+        whole = known if part == MIX else f"{known} ({part})"
+        return Tags({**self.texts, "TITLE": [whole]}, self.pictures)
 
 
 def read_tags(file: BinaryIO) -> Tags:
@@ -110,7 +130,7 @@ def _of_comments(found: Any) -> tuple[dict[str, list[str]], list[Picture]]:
 
 
 def write_tags(path: Path, container: str, tags: Tags) -> None:
-    """Put tags into a file. container: as soundfile names it. RF64, which nobody looks into for tags, gets none."""
+    """Put tags into a file. container: as `Form` has it. RF64, which nobody looks into for tags, gets none."""
     name = address(path)
     if container == "FLAC":
         flac = FLAC(name)
@@ -124,6 +144,10 @@ def write_tags(path: Path, container: str, tags: Tags) -> None:
         if tags.pictures:
             opus[PICTURES] = [b64encode(each.write()).decode("ascii") for each in tags.pictures]
         opus.save()
+    elif container == "STEMS":
+        mp4 = MP4(name)
+        mp4.update(_atoms(tags))
+        mp4.save()
     elif container in ("MP3", "WAV"):
         file = MP3(name) if container == "MP3" else WAVE(name)
         if file.tags is None:
@@ -131,6 +155,33 @@ def write_tags(path: Path, container: str, tags: Tags) -> None:
         for frame in _frames(tags):
             file.tags.add(frame)
         file.save()
+
+
+def _atoms(tags: Tags) -> dict[str, Any]:
+    atoms: dict[str, Any] = {
+        atom: list(tags.texts[name]) for name, atom in ATOMS.items() if tags.texts.get(name)
+    }
+    for name, atom in NUMBERS.items():
+        number, total = (_number(tags.texts.get(each, ())) for each in (name, TOTALS[name]))
+        if number:
+            atoms[atom] = [(number, total)]
+    if tempo := _number(tags.texts.get("BPM", ())):
+        atoms["tmpo"] = [tempo]
+    if key := tags.texts.get("INITIALKEY"):
+        atoms["----:com.apple.iTunes:initialkey"] = [text.encode() for text in key]
+    covers = [each for each in tags.pictures if each.mime in COVERS]
+    if covers:
+        atoms["covr"] = [MP4Cover(each.data, COVERS[each.mime]) for each in covers]
+    return atoms
+
+
+def _number(texts: Sequence[str]) -> int:
+    """The whole number that the first text is, of 16 bits; 0 if it is none."""
+    try:
+        number = round(float(texts[0]))
+    except (IndexError, ValueError, OverflowError):
+        return 0
+    return number if 0 < number < 1 << 15 else 0
 
 
 def _frames(tags: Tags) -> list[Any]:

@@ -1,17 +1,18 @@
-"""Writes a song as one file for DJ programs: Native Instruments' Stems, see `stem_atom`."""
+"""Writes a song as one file for DJ programs: Native Instruments' Stems, see `umx.stem_atom`."""
 
 import js
 from pyscript.ffi import create_proxy, to_js
 
 from page import view
-from page.files import downloads, media_library, stem_atom
+from page.files import downloads, media_library
 from page.files.encode import array, content
 from page.files.formats import Format, can_encode
 from page.listen import analysis
 from page.text.texts import tr
 from shared.facts import SAMPLE_RATE
+from umx import stem_atom
 
-FORM = Format("stem.mp4", "16", "Mp4", "aac", (SAMPLE_RATE,), 256000)
+FORM = Format("stem.mp4", "16", "Mp4", "aac", (SAMPLE_RATE,), stem_atom.BIT_RATE)
 STEMS = [stem for stem, _ in stem_atom.STEMS]
 
 
