@@ -69,6 +69,22 @@ def test_a_box_that_is_cut_off_is_refused(boxes: list[tuple[bytes, bytes]], shor
         with_atom(moov[:-short], b"")
 
 
+def test_a_box_of_more_than_4_gb_is_passed_over() -> None:
+    """ffmpeg's "mdat" box of a song of eight hours; nobody reads its content."""
+    long, last = 5 << 30, box(b"moov", b"inside")
+    first = struct.pack(">I4sQ", 1, b"mdat", long)
+
+    def read(begin: int, end: int) -> bytes:
+        return first[begin:end] if begin < long else last[begin - long : end - long]
+
+    assert list(stem_atom.boxes(read, 0, long + len(last))) == [
+        (b"mdat", 0, long),
+        (b"moov", long, long + len(last)),
+    ]
+    with pytest.raises(ValueError):
+        list(stem_atom.boxes(read, 0, long - 1))
+
+
 def test_the_description_is_what_the_format_asks_for() -> None:
     found = json.loads(stem_atom.description(NAMES))
     assert found["version"] == 1
