@@ -128,7 +128,7 @@ CLICK = """async (selector) => {
 
 # Have a pointer drag the first waveform's loop, or what is there of its edges, between two fractions of its width.
 DRAG = """async (selector, begin, end) => {
-  const wave = document.querySelector(".card .wave"), target = document.querySelector(selector);
+  const wave = document.querySelector(".card .lanes .wave"), target = document.querySelector(selector);
   const { left, width, top } = wave.getBoundingClientRect();
   target.setPointerCapture = () => {};  // there is no pointer
   for (const [type, fraction] of [["pointerdown", begin], ["pointermove", end], ["pointerup", end]]) {
@@ -387,8 +387,8 @@ def test_the_same_as_flac(visited: Visit) -> None:
 def test_a_song_as_mp3_looped_removed_and_taken_back(visited: Visit) -> None:
     before = visited.separate("short.wav", "back")
     for selector, begin, end in (
-        (".card .wave", 0.1, 0.7),
-        (".card .edge[data-edge='1']", 0.7, 0.9),
+        (".card .lanes .wave", 0.1, 0.7),
+        (".card .lanes .edge[data-edge='1']", 0.7, 0.9),
     ):
         assert visited.browser.call(DRAG, selector, begin, end)
         loop = "card('back').querySelector('.lanes').style.getPropertyValue('--loop-end')"

@@ -99,7 +99,7 @@ def test_a_song_survives_a_reload(context: BrowserContext, tmp_path: Path) -> No
     expect(song.locator(".lane h3")).to_have_text(["Vocals", "Drums", "Bass", "Melody"])
     expect(song.get_by_role("button", name="Original")).to_be_hidden()
     drawn = "node => node.getContext('2d').getImageData(0, 0, 1200, 64).data.some(value => value)"
-    assert song.locator("canvas").first.evaluate(drawn)
+    assert song.locator(".lane canvas").first.evaluate(drawn)
     song.get_by_role("button", name="Karaoke").click()
     # Asked for at once, it waits for the engine.
     mixed = download(page, song.locator(".mix"), tmp_path).read_bytes()
@@ -136,7 +136,7 @@ def test_loop_and_mix_are_kept_with_a_song(context: BrowserContext, tmp_path: Pa
     before = separated(page, "song", wav(compose(10)))
     expect(page.locator("#kept")).to_contain_text("1 song")
     song = card(page, "song")
-    loop, wave = song.locator(".loop"), song.locator(".wave").first
+    loop, wave = song.locator(".loop"), song.locator(".lanes .wave").first
     drag_over(page, wave, 0.22, 0.52)
     expect(loop).to_have_text("Loop 0:02–0:05")
     drag_over(page, wave, 0.52, 0.62)  # its end

@@ -584,10 +584,10 @@ from page.listen import mixer
 
 lane = mixer.Lane("vocals")
 js.document.body.append(lane.node)
-lane.canvas.id = "probe"
+lane.waveform.canvas.id = "probe"
 for begin, peaks in ((0, [0.0] * 20), (3599.9 / 3600, [1.0, 1.0])):
     lane.draw(begin, begin + 0.05 * len(peaks) / 3600, peaks)
-lane.canvas.dataset.state = "done"
+lane.waveform.canvas.dataset.state = "done"
 """
 # How much of the height of each of the last columns is drawn on.
 DRAWN = """canvas => [2, 1].map((back) => {

@@ -138,7 +138,7 @@ def test_waveforms_fill_from_the_left_as_segments_finish(page: Page) -> None:
         drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
         song = card(page, "long")
         expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)  # its lanes are laid out
-        begin, end = song.locator("canvas").nth(1).evaluate(DRAWN)
+        begin, end = song.locator(".lane canvas").nth(1).evaluate(DRAWN)
         marks = page.evaluate("performance.getEntriesByType('mark').map(({ name }) => name)")
     assert begin == ["168,80,10"]  # that of the drums
     assert end == []

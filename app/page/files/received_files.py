@@ -13,9 +13,11 @@ async def shared():
     """Files that were shared with the page; the service worker has kept them for this. Each is given once."""
     found = []
     try:
+        if not js.Reflect.has(js.window, "caches"):
+            return []  # not over plain http
         name = SHARED_CACHE + js.URL.new(".", js.document.baseURI).href
         caches = await settle(attempt(js.Reflect.get, js.window, "caches"))
-        if not caches or not await settle(caches.has(name)):
+        if not await settle(caches.has(name)):
             return []
         cache = await settle(caches.open(name))
         for request in list(await settle(cache.keys())):
