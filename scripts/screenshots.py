@@ -176,10 +176,6 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     drag_over(page.locator(".card .lane canvas").nth(1))
     page.locator(".loop[aria-pressed=true]").wait_for()
     take("13 loop and solo")
-    page.locator(".card .key").first.select_option("3")
-    page.locator(".card .analyse").first.click()
-    page.locator(".card .hear").first.click()
-    take("23 another key, and a click on the beats")
     page.locator(".card .format").first.select_option("mp3")
     page.locator(".status", has_text="Preparing MP3").wait_for()
     take("19 preparing MP3")
@@ -209,7 +205,7 @@ def take_all(browser: "Browser", address: str, size: str, scheme: str, songs: li
     wave.wait_for()
     page.wait_for_function(IS_DRAWN, arg=wave.element_handle())
     drag_over(wave)
-    take("22 only a part")
+    take("25 only a part")
     page.context.close()
 
 
@@ -276,7 +272,7 @@ def take_about(browser: "Browser", address: str, size: str, scheme: str) -> None
 
 
 def take_analysed(browser: "Browser", address: str, size: str, scheme: str) -> None:
-    """What is said of the demo song's music."""
+    """What is said of the demo song's music, and what is made of it."""
     page = visit(browser, size, color_scheme=scheme)
     page.goto(address)
     page.locator("html[data-state=ready]").wait_for()
@@ -286,6 +282,9 @@ def take_analysed(browser: "Browser", address: str, size: str, scheme: str) -> N
     page.locator(".half").wait_for()
     page.locator(".analysis .chords > summary").click()
     picture(page, f"{size} {scheme} 23 analysed")
+    page.locator(".key").select_option("3")
+    page.locator(".hear").click()
+    picture(page, f"{size} {scheme} 24 another key, and a click on the beats")
     page.context.close()
 
 
