@@ -283,7 +283,7 @@ def take_analysed(browser: "Browser", address: str, size: str, scheme: str) -> N
     page.locator(".analysis .chords > summary").click()
     picture(page, f"{size} {scheme} 23 analysed")
     page.locator(".key").select_option("3")
-    page.locator(".hear").click()
+    page.locator(".lanes .hear").click()
     picture(page, f"{size} {scheme} 24 another key, and a click on the beats")
     page.context.close()
 
