@@ -2,8 +2,8 @@
 //
 // scripts/build.py puts facts before this text: the list, `const FILES = {path: [sha256, …], …}`, and the beginnings of
 // caches' names, `const SITE_CACHE` and `const SHARED_CACHE`, which the page knows from shared/facts.py. Only bytes of a
-// listed hash are ever kept of the site. Another version of the site has another list, so it is another service worker, which browsers install
-// beside this one and start when no page of this version is open any more: never within a job.
+// listed hash are ever kept of the site. Another version of the site has another list, so it is another service worker,
+// which browsers install beside this one and start when no page of this version is open any more: never within a job.
 //
 // The index of models may be newer: a page learns of a model that has come since, so it gets the network's index where
 // there is one. Ours is kept all the same, for visits without a network.

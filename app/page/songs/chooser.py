@@ -19,8 +19,6 @@ LOOK = 4096
 """Samples that tell a peak: a long song is decoded anew for each."""
 STEPS = {"ArrowUp": 1, "ArrowDown": -1, "PageUp": 10, "PageDown": -10}
 """Seconds that keys move an edge."""
-
-
 PIECE = 10 * SAMPLE_RATE
 """Samples that are played at a time."""
 
@@ -56,9 +54,8 @@ class Chooser:
         self.fields = [find(".from"), find(".to")]
         self.waveform = Waveform(find("canvas"))
         self.excerpt = None  # while it is chosen
-        self.grabbed = self.edge = (
-            None  # where the waveform is pressed, in samples, and on which edge
-        )
+        # Where the waveform is pressed, in samples, and on which edge.
+        self.grabbed = self.edge = None
         for edge, field in enumerate(self.fields):
             view.on(field, "change", self.typed(edge))
             view.on(field, "keydown", self.stepped(edge))
