@@ -96,12 +96,14 @@ def counted(browser: Browser, url: str) -> Iterator[Page]:
 def test_nothing_is_left_of_songs_that_are_gone(act: Callable[[Page], None], counted: Page) -> None:
     act(counted)
     levels = [held(counted)]
-    for _ in range(3):
+    # What is left of every song adds up, round by round. Some songs may be left for a while, and so make some rounds grow:
+    # MicroPython takes a word on its stack that looks like a pointer for one.
+    growing = True
+    while growing and len(levels) < 9:
         act(counted)
         levels.append(held(counted))
-    # What is left of every song adds up. One song may be left for a while: MicroPython takes a word on its stack that
-    # looks like a pointer for one.
-    assert [least for least in np.diff(levels, axis=0).min(axis=0) if least > 2] == []
+        growing = bool((np.diff(levels, axis=0).min(axis=0) > 2).any()) or len(levels) < 4
+    assert not growing, levels
     # The silence by which media keys are heard is there for good.
     assert levels[-1][2] == levels[0][2]
     assert len(counted.workers) == 1

@@ -60,7 +60,8 @@ def test_a_bar_is_counted_in_and_the_beats_go_on_from_it(analysis: Analysis, sam
     assert len(found) == 4
     assert 3 * period - 2 < length < 4 * period + 2
     assert all(0 <= place < length + 2 for place, _ in found)
-    following = clicks(analysis, sample, sample + int(1.01 * period))[:1]
+    # Beats before the first have no click: the song's own begin with one that is less than a beat away.
+    following = clicks(analysis, sample, sample + int(period) - 3)[:1]
     places = [*found, *((length + at - sample, is_one) for at, is_one in following)]
     for (place, _), (other, _) in pairwise(places):
         assert other - place == pytest.approx(period, abs=3)
