@@ -96,7 +96,7 @@ def counted(browser: Browser, url: str) -> Iterator[Page]:
 def test_nothing_is_left_of_songs_that_are_gone(act: Callable[[Page], None], counted: Page) -> None:
     act(counted)
     levels = [held(counted)]
-    # What is left of every song adds up, round by round. Some songs may be left for a while, and so make some rounds grow:
+    # What is left of every song adds up, round by round. Some rounds grow by a song that is left for a while:
     # MicroPython takes a word on its stack that looks like a pointer for one.
     growing = True
     while growing and len(levels) < 9:
