@@ -455,11 +455,20 @@ def test_files_say_the_tempo_once_it_is_known(visit: Callable, tmp_path: Path) -
     assert np.array_equal(sounds[0], read(before))
     song.get_by_role("button", name="Half the tempo").click()
     expect(vocals).to_have_attribute("download", "song 60 BPM - vocals.wav")
+    # Files of a tempo that is changed once more before they are begun aren't written.
+    vocals.evaluate(
+        """link => {
+          globalThis.names = [];
+          new MutationObserver(() => names.push(link.download)).observe(link, { attributeFilter: ["href"] });
+          for (const name of [".double", ".half"]) document.querySelector(name).click();
+        }"""
+    )
     song.locator(".format").select_option("flac")
     expect(song.locator("a[download$='.flac']")).to_have_count(5, timeout=PATIENCE)
     path = download(page, vocals, tmp_path)
     assert path.name == "song 60 BPM - vocals.flac"
     assert b"BPM=60" in path.read_bytes()
+    assert set(page.evaluate("names.filter(name => name)")) == {path.name}
     page.reload()
     expect(page.get_by_label("The tempo in the names of files")).to_be_checked()
     archive = zipfile.ZipFile(download(page, page.locator(".zip"), tmp_path))

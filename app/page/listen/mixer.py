@@ -140,10 +140,9 @@ class Mixer:
         seconds = self.song.length / SAMPLE_RATE
         self.length.textContent = view.clock(seconds)
         self.position.max = seconds
+        # Usable before the stems are finished: the player waits.
         for control in (self.play_button, self.position, self.loop_button):
-            control.disabled = (
-                not self.song.length
-            )  # usable before the stems are finished: the player waits
+            control.disabled = not self.song.length
         self.show_loop(self.mix.loop)
         self.moved(0, False, False)
         self.apply()

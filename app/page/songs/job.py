@@ -90,9 +90,7 @@ class Job:
         self.tempo_in_files = None  # as `analysis.tempo` gives it
         self.is_writing = False  # whether the files are written again, in another format
         self.is_mixing = False  # whether a file is made that was asked for
-        self.writes = (
-            0  # counts requests to write the files, so that an older one notices that it is over
-        )
+        self.writes = 0  # requests to write the files, so that an older one notices that it is over
         self.fraction, self.progress = 0.0, Progress(1)
         # Lanes and links are there from the beginning, so that nothing moves later.
         self.lay_out(self.lanes(None))
@@ -376,9 +374,24 @@ class Job:
 
     async def write_tempo(self):
         """Write the files again with a tempo that has become known, where that takes no encoding."""
-        is_written = self.song.state == DONE and not self.is_writing
-        if is_written and not downloads.needs_library(self.song):
-            await self.offer(lambda fraction: None)
+        song, writes = self.song, self.writes
+        if song.state != DONE or self.is_writing or downloads.needs_library(song):
+            return
+
+        def writing(fraction):
+            if writes != self.writes:
+                raise Cancelled()
+
+        self.is_writing = True
+        try:
+            while tempo(song.analysis) != self.tempo_in_files:
+                await self.offer(writing)
+        except Cancelled:
+            return  # they are written in another format, or gone
+        except NOT_WRITTEN as error:
+            self.could_not_write(error)
+        self.is_writing = False
+        self.offer_files()
 
     async def restore(self):
         """Show a song that was finished on an earlier visit. Its files are WAV, the fastest to write."""
@@ -430,6 +443,7 @@ class Job:
         if writes == self.writes:
             self.is_writing = False
             self.offer_files()
+            await self.write_tempo()  # if it has become known meanwhile
 
     def could_not_write(self, error):
         self.say(tr("The files could not be written as chosen: {}").format(error))
@@ -454,8 +468,7 @@ class Job:
         if self.files and len(self.parts(self.song.lanes)) != len(self.card.parts):
             self.link_files()
             self.offer_files()
-        if tempo(self.song.analysis) != self.tempo_in_files:
-            asyncio.create_task(self.write_tempo())
+        asyncio.create_task(self.write_tempo())
 
     def offer_files(self):
         """Enable what saves files, once they are written: what is heard, unless that is nothing, or the original.
@@ -532,7 +545,7 @@ class Job:
         self.song.clear()
         self.panel.show()
         self.card.clear()
-        self.files = []
+        self.files, self.is_writing = [], False
         self.writes += 1  # an unfinished write notices and stops
         gc.collect()
 
