@@ -397,6 +397,29 @@ def test_songs_that_waited_when_the_page_was_closed_are_offered_again(
     expect_paths(page, 6)  # folders, pieces, lists
 
 
+def test_an_interrupted_song_that_is_cancelled_can_still_be_retried(
+    context: BrowserContext,
+) -> None:
+    """Its file is on the device alone, and not read yet, since another song is at work."""
+    page, content = opened(context), wav(SHORT)
+    Hold(TURN)(page)
+    drop(page, ("song.wav", content))
+    wait_until(page, OWN_FILE, len(content))
+    page.close(run_before_unload=False)
+    page, hold = opened(context), Hold(TURN)
+    hold(page)
+    drop(page, ("other.wav", wav(compose(1))))
+    song = card(page, "song")
+    song.get_by_role("button", name="Retry song").click()
+    expect(song).to_have_attribute("data-state", "waiting")
+    song.get_by_role("button", name="Cancel song").click()
+    wait_until(page, f"async size => !(await ({OWN_FILE})(size))", len(content))
+    song.get_by_role("button", name="Retry song").click()
+    hold.release()
+    made = {stem: read(BytesIO(data)) for stem, data in stems(song).items()}
+    assert np.abs(made["vocals"] + made["karaoke"] - read(BytesIO(content))).max() < 1e-3
+
+
 def test_what_is_offered_again_in_two_pages_is_gone_where_it_is_not_begun(
     context: BrowserContext,
 ) -> None:

@@ -191,7 +191,7 @@ class Queue(Order):
 
     def cancel(self, job):
         self.stop(job, CANCELLED, tr("Cancelled"))
-        job.discard()
+        asyncio.create_task(job.put_away())
         self.last = job
         view.announce(tr("{} is cancelled.").format(job.song.title))
         self.on_change()
