@@ -90,13 +90,17 @@ def build(name: str, output: Path) -> None:
     output.chmod(0o644)
 
 
+def libraries(platform: Platform) -> list[tuple[str, str]]:
+    """The source and the variant of each of a platform's libraries."""
+    return [(name, variant) for variant in platform.variants for name in EXPORTS]
+
+
 def build_native(platform: Platform, folder: Path) -> list[Path]:
     """Write a platform's libraries into a folder. Raises CalledProcessError where the compiler fails."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
         build_variant(platform, variant, FOLDER / f"{name}.c", folder)
-        for variant in platform.variants
-        for name in EXPORTS
+        for name, variant in libraries(platform)
     ]
 
 

@@ -1,5 +1,8 @@
 """The side modules in the repository are what their sources compile to, and processors compute the same bits."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 from scripts import kernels
 from tests.htdemucs import FOUR, state
+from tests.scripts import emulated
 from tests.unit.side_module import SideModule
 from umx.format.library import Model, find_model, load_model
 from umx.kernels import _try, agree, candidates, choose, htdemucs, htdemucs_simd, library, simd
@@ -139,6 +143,56 @@ def odd_layers(layers: htdemucs_simd.Simd) -> Iterable[np.ndarray]:
         out = floats(queries, 2 * width)
         layers.attend(*(floats(n, 2 * width) for n in (queries, keys, keys)), 2, out)
         yield out
+
+
+MODULES = {"kernels": simd, "htdemucs": htdemucs_simd}
+
+
+@pytest.mark.skipif(not shutil.which("qemu-aarch64"), reason="Debian's qemu-user has it")
+@pytest.mark.parametrize(("name", "variant"), kernels.libraries(kernels.PLATFORMS["linux-aarch64"]))
+def test_bits_on_arm_are_the_page_s(name: str, variant: str, tmp_path: Path) -> None:
+    page = MODULES[name].Simd(SideModule(512, name))
+    program = emulated.build(name, variant, tmp_path)
+    with emulated.Emulated(program, name, "max") as library:
+        assert library.supported()
+        here = MODULES[name].Simd(library)
+        if name == "kernels":
+            assert agree(here, Numpy())
+            assert_same(_try(here), _try(page))
+            assert_same(odd_shapes(here), odd_shapes(page))
+        else:
+            assert_same(htdemucs._try(here), htdemucs._try(page))
+            assert_same(odd_layers(here), odd_layers(page))
+
+
+@native
+@pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="Debian's qemu-user has it")
+@pytest.mark.skipif("sse4" not in VARIANTS, reason="for x86-64 alone")
+@pytest.mark.parametrize(("processor", "variant"), [("Nehalem", "sse4"), ("Haswell", "avx2")])
+def test_an_older_processor_has_the_same_bits(
+    built: Path, tmp_path: Path, processor: str, variant: str
+) -> None:
+    """On a machine without AVX2, and on one without AVX-512."""
+    program = (
+        "import sys, numpy, pathlib\n"
+        "from umx.kernels import library, choose, candidates\n"
+        "from umx import kernels\n"
+        "library.NATIVE = pathlib.Path(sys.argv[1])\n"
+        "engine = choose(1)\n"
+        "print(pathlib.Path(engine._library._name).name)\n"
+        "numpy.savez(sys.argv[2], *kernels._try(engine))\n"
+    )
+    emulator = ["qemu-x86_64", "-cpu", processor]
+    out = subprocess.run(
+        [*emulator, sys.executable, "-c", program, built, tmp_path / "results.npz"],
+        cwd=kernels.FOLDER.parent.parent,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert out.stdout == f"kernels-{variant}.so\n"
+    with np.load(tmp_path / "results.npz") as results:
+        assert_same(results.values(), _try(simd.Simd(SideModule(512))))
 
 
 @native

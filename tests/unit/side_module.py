@@ -54,7 +54,7 @@ class SideModule:
             for argument in arguments:
                 if isinstance(argument, np.ndarray):
                     low, high = byte_bounds(argument)
-                    self.memory.write(self.store, _bytes_at(low, high), top)
+                    self.memory.write(self.store, bytes_at(low, high), top)
                     placed.append((top, low, high))
                     values.append(top)
                     top += (high - low + 63) // 64 * 64
@@ -62,15 +62,13 @@ class SideModule:
                     values.append(argument)
             result = function(self.store, *values)
             for address, low, high in placed:
-                _bytes_at(low, high)[:] = self.memory.read(
-                    self.store, address, address + high - low
-                )
+                bytes_at(low, high)[:] = self.memory.read(self.store, address, address + high - low)
             return result
 
         return call
 
 
-def _bytes_at(low: int, high: int) -> Any:
+def bytes_at(low: int, high: int) -> Any:
     """The memory between two addresses: strided views have gaps that belong to others, and are copied with them."""
     import ctypes
 
