@@ -39,7 +39,7 @@ X86 = {
 
 fast_dpwssd: without it, the compiler makes a product and an addition of what one instruction does, and a third is lost.
 """
-ARM = {"neon": ("NEON", "generic")}
+ARM = {"dotprod": ("DOT_PRODUCTS", "generic+dotprod"), "neon": ("NEON", "generic")}
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ def build(name: str, output: Path) -> None:
 
 
 def libraries(platform: Platform) -> list[tuple[str, str]]:
-    """The source and the variant of each of a platform's libraries."""
-    return [(name, variant) for variant in platform.variants for name in EXPORTS]
+    """The source and the variant of each of a platform's libraries. HTDemucs has no use for products of bytes."""
+    every = [(name, variant) for variant in platform.variants for name in EXPORTS]
+    return [library for library in every if library != ("htdemucs", "dotprod")]
 
 
 def build_native(platform: Platform, folder: Path) -> list[Path]:

@@ -13,9 +13,9 @@ enum { SUMS = WIDTH == 16 ? 20 : 8, ROUNDS = 1 << 16 };
 #endif
 
 // Returns how many multiply-adds it has done; `out` keeps the compiler from leaving them out.
-EXPORT int limit(int16_t *two, float *out) {
-    Inputs x = inputs_at(two);
-    Weights w = (Weights)x;
+EXPORT int limit(const Weights *weights, float *out) {
+    Weights w = *weights;
+    Inputs x = inputs_at((const void *)weights);
     Sums sums[SUMS];
     UNROLL
     for (int k = 0; k < SUMS; k++)
@@ -31,5 +31,5 @@ EXPORT int limit(int16_t *two, float *out) {
     for (int k = 0; k < SUMS; k++)
         total += totals_of(sums[k]);
     out[0] = total[0];
-    return ROUNDS * SUMS * WIDTH * 2;
+    return ROUNDS * SUMS * WIDTH * SIDE;
 }

@@ -48,7 +48,7 @@ def test_the_kernels_were_compiled_for_this_machine(installed: Path) -> None:
     here = kernels.this_platform()
     assert here
     built = {path.name for path in (installed / "umx" / "kernels" / "native").iterdir()}
-    assert built == {f"{name}-{v}.so" for name in kernels.EXPORTS for v in here.variants}
+    assert built == {f"{name}-{variant}.so" for name, variant in kernels.libraries(here)}
     program = "import umx.kernels as k; assert k.__file__.startswith('{}'); print(k.choose().name)"
     out = subprocess.run(
         [sys.executable, "-P", "-c", program.format(installed)],

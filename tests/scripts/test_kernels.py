@@ -86,6 +86,14 @@ def odd_shapes(engine: simd.Simd) -> Iterable[np.ndarray]:
         x[0, 0] = np.nan
         for activation in ("none", "tanh", "relu"):
             yield engine.linear(x, engine.pack(layer), activation)
+    for inputs in (8, 512, 2974):  # the largest sums that there can be
+        extreme = simd.Linear(
+            *(np.full((9, inputs), -128, np.int8), np.ones(9, np.float32)),
+            np.zeros(9, np.float32),
+        )
+        x = np.full((5, inputs), -1, np.float32)
+        x[1:3, inputs // 2 :] = [[1], [0]]
+        yield engine.linear(x, engine.pack(extreme), "none")
     for sequences, width in ((1, 1), (3, 13), (4, 32), (5, 48)):
         recurrent = _layer(rng, 4 * width, width)
         layers = simd.LstmLayer(*(engine.pack(_layer(rng, 4 * width, 20)), engine.pack(recurrent)))
@@ -163,6 +171,8 @@ def test_bits_on_arm_are_the_page_s(name: str, variant: str, tmp_path: Path) -> 
         else:
             assert_same(htdemucs._try(here), htdemucs._try(page))
             assert_same(odd_layers(here), odd_layers(page))
+    with emulated.Emulated(program, name, "cortex-a53") as library:
+        assert library.supported() == (variant == "neon")
 
 
 @native

@@ -26,15 +26,15 @@ typedef enum { NONE, TANH, RELU } Activation;
 // Number of inputs, padded to whole vectors of 16-bit integers.
 static int depth_of(int inputs) { return (inputs + 7) & ~7; }
 
-// Pack int8 (outputs, inputs) into blocks of outputs: for every two inputs all outputs of a block in turn, each with both
-// inputs side by side, as i32x4.dot_i16x8_s wants them. Zeros fill the last block and the last inputs.
+// Pack int8 (outputs, inputs) into blocks of outputs: for every SIDE inputs all outputs of a block in turn, each with these
+// inputs side by side, as i32x4.dot_i16x8_s wants two of them. Zeros fill the last block and the last inputs.
 // Cost: byte by byte, once when a model is loaded.
 EXPORT void pack(const int8_t *weight, int outputs, int inputs, int8_t *packed) {
     int depth = depth_of(inputs);
     for (int block = 0; block < outputs; block += BLOCK)
-        for (int i = 0; i < depth; i += 2)
+        for (int i = 0; i < depth; i += SIDE)
             for (int row = block; row < block + BLOCK; row++)
-                for (int k = i; k < i + 2; k++)
+                for (int k = i; k < i + SIDE; k++)
                     *packed++ = row < outputs && k < inputs ? weight[row * inputs + k] : 0;
 }
 
@@ -54,11 +54,11 @@ static float quantize(const float *x, int inputs, int lane, Rows *tile) {
         peak = larger(peak, x[i] < 0 ? -x[i] : x[i]);
     // 128 * levels * depth stays below 2^31, so that no sum overflows.
     int levels = 0x7fffffff / (128 * depth);
-    levels = levels < 32767 ? levels : 32767;
+    levels = levels < MOST ? levels : MOST;
     float step = peak / (float)levels;
     float inverse = peak > 1e-30f ? (float)levels / peak : 0;
 
-    for (i = 0; i < depth; i += 8, tile += 4) {
+    for (i = 0; i < depth; i += 8, tile += 8 / SIDE) {
         float rest[8] = {0};
         const float *from = x + i;
         if (i + 8 > inputs) {
@@ -66,9 +66,7 @@ static float quantize(const float *x, int inputs, int lane, Rows *tile) {
                 rest[k] = from[k];
             from = rest;
         }
-        Ints pairs = (Ints)whole_of(floats_at(from) * inverse, floats_at(from + 4) * inverse);
-        for (int k = 0; k < 4; k++)
-            *(Pair *)tile[k].lane[lane] = pairs[k];
+        put_eight(whole_of(floats_at(from) * inverse, floats_at(from + 4) * inverse), tile, lane);
     }
     return step;
 }
@@ -91,7 +89,7 @@ static const Stored *stored(const int8_t *packed, int count, int16_t *wide) {
     return (const Stored *)wide;
 }
 
-typedef int8_t Narrow __attribute__((vector_size(2 * WIDTH), aligned(1)));
+typedef int8_t Narrow __attribute__((vector_size(SIDE * WIDTH), aligned(1)));
 INLINE Weights weights_at(const Stored *w) {
     return sizeof(Stored) == 1 ? __builtin_convertvector(*(const Narrow *)w, Weights) : *(const Weights *)w;
 }
@@ -112,12 +110,12 @@ INLINE void block_times_tile(
         for (int part = 0; part < PARTS; part++)
             sums[lane][part] = (Sums){0};
 #pragma clang loop unroll_count(2)
-    for (int i = 0; i < depth; i += 2, w += 2 * BLOCK, tile++) {
+    for (int i = 0; i < depth; i += SIDE, w += SIDE * BLOCK, tile++) {
         KEEP_ORDER(w);
         KEEP_ORDER(tile);
         Weights weights[PARTS];
         for (int part = 0; part < PARTS; part++)
-            weights[part] = weights_at(w + 2 * WIDTH * part);
+            weights[part] = weights_at(w + SIDE * WIDTH * part);
         for (int lane = 0; lane < lanes; lane++) {
             Inputs x = inputs_at(tile->lane[lane]);
             for (int part = 0; part < PARTS; part++)

@@ -8,7 +8,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 NATIVE = FOLDER / "native"
-VARIANTS = ("avx512", "avxvnni", "avx2", "sse4", "neon")
+VARIANTS = ("avx512", "avxvnni", "avx2", "sse4", "dotprod", "neon")
 """Sets of instructions that a library is compiled for, the fastest first; see scripts/kernels.py."""
 
 

@@ -29,6 +29,20 @@ EXPORT int supported(void) {
     }
     return 0;
 }
+#elif defined(__aarch64__)
+#if defined(__linux__)
+#include <sys/auxv.h>
+// Bit 20 of the processor's capabilities, as Linux lists them.
+static int dot_products(void) { return getauxval(AT_HWCAP) >> 20 & 1; }
+#elif defined(_WIN32)
+#include <windows.h>
+// 43: PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE, which older headers lack.
+static int dot_products(void) { return IsProcessorFeaturePresent(43); }
 #else
-EXPORT int supported(void) { return 1; } // such instructions are part of the architecture
+static int dot_products(void) { return 1; } // every Mac's processor has them
+#endif
+
+enum { NEON, DOT_PRODUCTS };
+
+EXPORT int supported(void) { return VARIANT == NEON || dot_products(); }
 #endif

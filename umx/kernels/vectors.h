@@ -1,8 +1,9 @@
 // What the kernels share: vectors, the layout of packed weights and rows, products of integers, activations.
 //
-// One source for WebAssembly SIMD128, x86-64 (SSE4.2, AVX2, AVX-VNNI, AVX-512 VNNI), ARM's NEON and anything else that
-// clang compiles for. All of them give the same bits: sums of integers are exact, and sums of floats are four lanes
-// wide whatever a target's vectors hold. No multiplication is fused with an addition, which would round once less.
+// One source for WebAssembly SIMD128, x86-64 (SSE4.2, AVX2, AVX-VNNI, AVX-512 VNNI), ARM's NEON with and without dot
+// products, and anything else that clang compiles for. All of them give the same bits: sums of integers are exact, and
+// sums of floats are four lanes wide whatever a target's vectors hold. No multiplication is fused with an addition,
+// which would round once less.
 
 #pragma once
 
@@ -88,15 +89,40 @@ enum {
     CHUNK = 128,  // rows quantised at a time: they stay in the second-level cache while all weights pass by
 };
 
-// Rows: the same two inputs of LANES rows. Pair: both of a row at once.
-typedef struct { int16_t lane[LANES][2]; } Rows;
+// Factor: what the inner loop multiplies, SIDE inputs at a time. Rows: the same SIDE inputs of LANES rows.
+// ARM's dot product multiplies bytes. An input is 256 high + low there, both of them signed, and has two products with
+// each weight; a quarter of the instructions does. MOST is the largest input whose high fits a byte: other targets keep
+// to it as well, to give the same bits. Weights of 16 bits would need four products, so htdemucs.c isn't compiled so.
+#if defined(__ARM_FEATURE_DOTPROD)
+typedef int8_t Factor;
+enum { SIDE = 4, BYTES = 2 }; // high of all four, then low
+#else
+typedef int16_t Factor;
+enum { SIDE = 2, BYTES = 1 };
+#endif
+enum { MOST = 127 * 256 + 127 };
+typedef struct { Factor lane[LANES][BYTES * SIDE]; } Rows;
 typedef int32_t Pair __attribute__((may_alias, aligned(2)));
 
-// The tile that holds a row: LANES rows, two inputs of each in turn.
-static Rows *tile_of(Rows *tiles, int row, int depth) { return tiles + row / LANES * (depth / 2); }
+// The tile that holds a row: LANES rows, SIDE inputs of each in turn.
+static Rows *tile_of(Rows *tiles, int row, int depth) { return tiles + row / LANES * (depth / SIDE); }
 
-// Weights: those of two inputs side by side, for WIDTH outputs. Many: as many floats, at any address.
-// Sums: what the products are added to. plus_products adds the products with a row's two inputs, `totals_of` ends it.
+// Write eight inputs of a row to a lane of a tile.
+INLINE void put_eight(Shorts x, Rows *tile, int lane) {
+#if defined(__ARM_FEATURE_DOTPROD)
+    // The shift rounds, so that low is from -128 to 127.
+    int32x2_t high = vreinterpret_s32_s8(vrshrn_n_s16((int16x8_t)x, 8));
+    int32x2_t low = vreinterpret_s32_s8(vmovn_s16((int16x8_t)x));
+    vst1_s32((int32_t *)tile[0].lane[lane], vzip1_s32(high, low));
+    vst1_s32((int32_t *)tile[1].lane[lane], vzip2_s32(high, low));
+#else
+    for (int k = 0; k < 4; k++)
+        *(Pair *)tile[k].lane[lane] = ((Ints)x)[k];
+#endif
+}
+
+// Weights: those of SIDE inputs side by side, for WIDTH outputs. Many: as many floats, at any address.
+// Sums: what the products are added to. plus_products adds the products with a row's SIDE inputs, `totals_of` ends it.
 // Stored: 8-bit weights as inner loops read them. Vectors of 16 bytes want them widened to 16 bits before, since that
 // takes as long as the multiply; wider vectors wait for memory rather, and narrow weights ask less of it.
 #if defined(__AVX512VNNI__)
@@ -107,13 +133,24 @@ enum { WIDTH = 8 };
 typedef int8_t Stored;
 #else
 enum { WIDTH = 4 };
-typedef int16_t Stored;
+typedef Factor Stored;
 #endif
-typedef int16_t Weights __attribute__((vector_size(4 * WIDTH), aligned(2)));
+typedef Factor Weights __attribute__((vector_size(4 * WIDTH), aligned(sizeof(Factor))));
 typedef int32_t Integers __attribute__((vector_size(4 * WIDTH), aligned(4)));
 typedef float Many __attribute__((vector_size(4 * WIDTH), aligned(4)));
 
-#if defined(__aarch64__)
+#if defined(__ARM_FEATURE_DOTPROD)
+typedef struct { int32x4_t high, low; } Sums;
+typedef int8x8_t Inputs;
+#define KEEP_ORDER(value)
+INLINE Inputs inputs_at(const int8_t *four) { return vld1_s8(four); }
+INLINE Sums plus_products(Sums sums, Weights w, Inputs x) {
+    sums.high = vdotq_lane_s32(sums.high, (int8x16_t)w, x, 0);
+    sums.low = vdotq_lane_s32(sums.low, (int8x16_t)w, x, 1);
+    return sums;
+}
+INLINE Many totals_of(Sums sums) { return (Many)vcvtq_f32_s32(vaddq_s32(vshlq_n_s32(sums.high, 8), sums.low)); }
+#elif defined(__aarch64__)
 // Both products of an output are summed apart: that takes one instruction for four products, and none to add them up.
 typedef struct { int32x4_t low, high; } Sums;
 typedef int16x8_t Inputs;
