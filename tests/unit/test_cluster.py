@@ -218,6 +218,27 @@ def test_addresses_tags_and_songs_that_fail(
         assert read_tags(file).texts == {"TITLE": ["0 (vocals)"]}
 
 
+def page_faults() -> int:
+    """How often memory is new to a worker that makes and drops arrays of 1 MB, 100 times."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        np.ones(1 << 17)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+def test_workers_use_memory_again() -> None:
+    model = load_model(MINI)
+    plugin = SeparatorPlugin(model, **prepare(model.manifest, [], False), threads=1)
+    quiet = {"dashboard_address": None, "threads_per_worker": 1}
+    with LocalCluster(n_workers=1, **quiet) as cluster, Client(cluster) as client:
+        assert client.submit(page_faults).result() > 20_000
+        client.register_plugin(plugin)
+        assert client.submit(page_faults, pure=False).result() < 2_000
+
+
 def test_workers_of_another_version_are_refused(
     cluster: LocalCluster, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
