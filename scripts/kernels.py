@@ -39,7 +39,7 @@ X86 = {
 
 fast_dpwssd: without it, the compiler makes a product and an addition of what one instruction does, and a third is lost.
 """
-ARM = {"dotprod": ("DOT_PRODUCTS", "generic+dotprod"), "neon": ("NEON", "generic")}
+ARM = {"dotprod": ("DOTPROD", "generic+dotprod"), "neon": ("NEON", "generic")}
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,14 @@ def odd_layers(layers: htdemucs_simd.Simd) -> Iterable[np.ndarray]:
         yield out
 
 
+@pytest.mark.parametrize("name", kernels.PLATFORMS)
+def test_every_platform_s_processor_can_be_asked(name: str, tmp_path: Path) -> None:
+    platform = kernels.PLATFORMS[name]
+    for meaning, _ in platform.variants.values():
+        options = ["-target", platform.target, f"-DVARIANT={meaning}", "-o", tmp_path / "checked.o"]
+        kernels.zig(*kernels.COMPILE, *options, "-c", "processor.c")
+
+
 MODULES = {"kernels": simd, "htdemucs": htdemucs_simd}
 
 

@@ -35,14 +35,14 @@ EXPORT int supported(void) {
 // Bit 20 of the processor's capabilities, as Linux lists them.
 static int dot_products(void) { return getauxval(AT_HWCAP) >> 20 & 1; }
 #elif defined(_WIN32)
-#include <windows.h>
-// 43: PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE, which older headers lack.
+// Declared here, since <windows.h> takes such names as DOTPROD. 43: PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE.
+__declspec(dllimport) int __stdcall IsProcessorFeaturePresent(unsigned long feature);
 static int dot_products(void) { return IsProcessorFeaturePresent(43); }
 #else
 static int dot_products(void) { return 1; } // every Mac's processor has them
 #endif
 
-enum { NEON, DOT_PRODUCTS };
+enum { NEON, DOTPROD };
 
 EXPORT int supported(void) { return VARIANT == NEON || dot_products(); }
 #endif
