@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
@@ -18,6 +19,7 @@ from distributed import Client, LocalCluster
 import umx
 from scripts.common.environment import ROOT
 from tests.music import band
+from tests.stem_file import tracks_of
 from umx.desktop.audio import FORMS
 from umx.desktop.cli import main, prepare
 from umx.desktop.cluster import Job, Run, SeparatorPlugin, run
@@ -35,6 +37,12 @@ TITLES = ("vocals", "drums", "bass", "melody", "karaoke")
 def cluster() -> Iterator[LocalCluster]:
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def plugin() -> SeparatorPlugin:
+    model = load_model(MINI)
+    return SeparatorPlugin(model, **prepare(model.manifest, [], False), threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +73,11 @@ def samples(folder: Path) -> dict[str, np.ndarray]:
     }
 
 
+def places(folder: str | Path, name: str) -> dict[str, str]:
+    """Where a song's stems go."""
+    return {title: f"{folder}/{name} - {title}.wav" for title in TITLES}
+
+
 def expect(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
     """Expect every stem, and nothing else. Another number of BLAS's threads may round otherwise."""
     assert found.keys() == expected.keys()
@@ -80,6 +93,16 @@ def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 def command(cluster: LocalCluster, *words: object) -> list[str]:
     options = ["--model", str(MINI), "--json", "--dask", cluster.scheduler_address]
     return ["separate", *map(str, words), *options]
+
+
+class Heard(list):
+    """Lengths of the songs that are done."""
+
+    def done(self, song: str, paths: dict[str, str], outcome: Outcome) -> None:
+        self.append(outcome.seconds)
+
+    def failed(self, song: str, why: str) -> None:
+        raise AssertionError(why)
 
 
 class Killer:
@@ -104,15 +127,17 @@ class Killer:
 
 
 def test_a_worker_that_dies_loses_no_song(
-    cluster: LocalCluster, music: Path, expected: dict[str, np.ndarray], tmp_path: Path
+    cluster: LocalCluster,
+    plugin: SeparatorPlugin,
+    music: Path,
+    expected: dict[str, np.ndarray],
+    tmp_path: Path,
 ) -> None:
-    model = load_model(MINI)
-    plugin = SeparatorPlugin(model, **prepare(model.manifest, [], False), threads=1)
     killer = Killer(cluster)
     jobs = []
     for path in sorted(music.rglob("*.flac")):
-        place = tmp_path / path.relative_to(music).with_suffix("")
-        jobs.append(Job(str(path), {title: f"{place} - {title}.wav" for title in TITLES}, SHAPE))
+        folder = tmp_path / path.parent.relative_to(music)
+        jobs.append(Job(str(path), places(folder, path.stem), SHAPE))
     assert run(cluster.scheduler_address, jobs, plugin, killer) == 0
     assert killer.killed
     assert not psutil.pid_exists(killer.killed)
@@ -163,22 +188,15 @@ def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("count", [2, 4])
 def test_a_long_song_is_shared_out(
     cluster: LocalCluster,
+    plugin: SeparatorPlugin,
     long_song: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     count: int,
 ) -> None:
     """Two batches are two parts; where more are asked for, some are empty."""
-    model = load_model(MINI)
-    plugin = SeparatorPlugin(model, **prepare(model.manifest, [], False), threads=1)
-
-    class Heard(list):
-        def done(self, song: str, paths: dict[str, str], outcome: Outcome) -> None:
-            self.append(outcome.seconds)
-
     heard = Heard()
-    places = {title: str(tmp_path / f"long - {title}.wav") for title in TITLES}
-    job = Job(str(long_song), places, SHAPE, seconds=62 / count)
+    job = Job(str(long_song), places(tmp_path, "long"), SHAPE, seconds=62 / count)
     split, parts = Run.split, []
     monkeypatch.setattr(
         Run, "split", lambda run, *rest: [split(run, *rest), parts.extend(*run.parts.values())]
@@ -218,6 +236,72 @@ def test_addresses_tags_and_songs_that_fail(
         assert read_tags(file).texts == {"TITLE": ["0 (vocals)"]}
 
 
+def test_a_song_as_one_file(
+    cluster: LocalCluster, music: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    songs = [music / "0.flac", "--format", "stem.mp4", "-o"]
+    alone = ["separate", *map(str, songs), str(tmp_path / "alone"), "--model", str(MINI)]
+    assert main(alone) == 0
+    capsys.readouterr()
+    assert main(command(cluster, *songs, tmp_path / "out")) == 0
+    done, _ = told(capsys)
+    assert done["stems"] == {"mix": str(tmp_path / "out" / "0.stem.mp4")}
+    (path,) = (tmp_path / "out").iterdir()
+    for found, expected in zip(
+        *map(tracks_of, (path, tmp_path / "alone" / path.name)), strict=True
+    ):
+        assert found.shape == expected.shape == (2, SECONDS * 44100)
+        assert np.abs(found - expected).max() < 1e-3
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty bucket of an S3 server, as s3fs sees it; processes that are started find the server."""
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0)
+    s3fs = pytest.importorskip("s3fs")
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "anyone")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        system = s3fs.S3FileSystem()
+        system.mkdir("bucket")
+        yield system
+    finally:
+        server.stop()
+
+
+def test_songs_and_stems_in_an_object_store(
+    bucket: Any,
+    plugin: SeparatorPlugin,
+    music: Path,
+    long_song: Path,
+    expected: dict[str, np.ndarray],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bucket.put(str(music), "bucket/Music", recursive=True)
+    bucket.put_file(str(long_song), "bucket/long.wav")
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        words = command(cluster, "s3://bucket/Music", "-o", "s3://bucket/stems")
+        assert main(words) == 0
+        bucket.get("bucket/stems", str(tmp_path / "stems"), recursive=True)
+        expect(samples(tmp_path / "stems"), expected)
+        bucket.rm_file("bucket/stems/0 - bass.wav")
+        capsys.readouterr()
+        assert main([*words, "--skip-existing"]) == 0
+        counts = told(capsys)[-1]
+        assert (counts["done"], counts["skipped"]) == (1, SONGS - 1)
+
+        stems = places("s3://bucket/long", "long")
+        job = Job("s3://bucket/long.wav", stems, SHAPE, seconds=31)
+        assert run(cluster.scheduler_address, [job], plugin, Heard()) == 0
+        bucket.get("bucket/long", str(tmp_path / "long"), recursive=True)
+        expect(samples(tmp_path / "long"), samples(long_song.parent / "out"))
+
+
 def page_faults() -> int:
     """How often memory is new to a worker that makes and drops arrays of 1 MB, 100 times."""
     import resource
@@ -229,9 +313,7 @@ def page_faults() -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
-def test_workers_use_memory_again() -> None:
-    model = load_model(MINI)
-    plugin = SeparatorPlugin(model, **prepare(model.manifest, [], False), threads=1)
+def test_workers_use_memory_again(plugin: SeparatorPlugin) -> None:
     quiet = {"dashboard_address": None, "threads_per_worker": 1}
     with LocalCluster(n_workers=1, **quiet) as cluster, Client(cluster) as client:
         assert client.submit(page_faults).result() > 20_000
@@ -240,10 +322,8 @@ def test_workers_use_memory_again() -> None:
 
 
 def test_workers_of_another_version_are_refused(
-    cluster: LocalCluster, music: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: LocalCluster, plugin: SeparatorPlugin, music: Path, tmp_path: Path
 ) -> None:
-    model = load_model(MINI)
-    plugin = SeparatorPlugin(model, **prepare(model.manifest, [], False), threads=1)
     plugin.version = "0.0.1"
     song = next(music.glob("*.flac"))
     job = Job(str(song), {"bass": str(tmp_path / "bass.wav")}, SHAPE)

@@ -18,6 +18,7 @@ from mutagen.mp4 import MP4
 
 from scripts.common.environment import ROOT
 from tests.music import band
+from tests.stem_file import tracks_of
 from umx import stem_atom
 from umx.desktop import audio, collection
 from umx.desktop.cli import main
@@ -41,18 +42,6 @@ def song(tmp_path: Path) -> Path:
     path = tmp_path / "Söng.flac"
     soundfile.write(path, sum(band(4).values()).T, 44100)
     return path
-
-
-def tracks_of(path: Path) -> list[np.ndarray]:
-    """Samples (2, n) of each track, as players hear them: without AAC's delay, by the edit list."""
-    found = []
-    for number in range(5):
-        with path.open("rb") as file, av.open(file) as container:
-            assert len(container.streams.audio) == 5
-            assert container.streams[number].codec_context.name == "aac"
-            frames = [frame.to_ndarray() for frame in container.decode(audio=number)]
-            found.append(np.concatenate(frames, axis=1)[:, : container.streams[number].duration])
-    return found
 
 
 def atom_of(path: Path) -> dict:
