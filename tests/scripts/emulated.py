@@ -13,13 +13,16 @@ from scripts import kernels
 from tests.unit.side_module import bytes_at
 
 WHOLE, FLOAT = -1, -2  # as in emulated.c
+VARIANTS = {name: ("aarch64", *options) for name, options in kernels.ARM.items()}
+VARIANTS["plain"] = ("riscv64", "PLAIN", "baseline")
+"""Machines, and what is compiled for them, as `kernels.ARM` says it. The source has no instructions for "plain"."""
 
 
 def build(name: str, variant: str, folder: Path) -> Path:
-    """A program for Linux on arm64 that has the functions of `name`.c, compiled as its library is."""
+    """A program for Linux that has the functions of `name`.c, compiled as its library is."""
     functions = (*kernels.EXPORTS[name], "supported")
-    meaning, processor = kernels.PLATFORMS["linux-aarch64"].variants[variant]
-    target = ["-target", "aarch64-linux-musl"]
+    machine, meaning, processor = VARIANTS[variant]
+    target = ["-target", f"{machine}-linux-musl"]
     given = [f"-DFUNCTIONS={' '.join(f'F({function})' for function in functions)}"]
     sources = {
         kernels.FOLDER / f"{name}.c": [*kernels.NATIVE, f"-mcpu={processor}"],
@@ -43,11 +46,14 @@ class Emulated:
     array's bytes. The answer is the result and the arrays. Numbers have 8 bytes; floats have 4.
     """
 
-    def __init__(self, program: Path, name: str, processor: str) -> None:
-        """name: of the functions' source; processor: as qemu calls it."""
+    def __init__(self, program: Path, processor: str) -> None:
+        """program: as `build` makes it; processor: as qemu calls it."""
+        name, variant = program.name.split("-")
         self.functions = [*kernels.EXPORTS[name], "supported"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.process = subprocess.Popen(["qemu-aarch64", "-cpu", processor, program], **pipes)
+        self.process = subprocess.Popen(
+            [f"qemu-{VARIANTS[variant][0]}", "-cpu", processor, program], **pipes
+        )
 
     def __enter__(self) -> "Emulated":
         return self

@@ -165,11 +165,18 @@ MODULES = {"kernels": simd, "htdemucs": htdemucs_simd}
 
 
 @pytest.mark.skipif(not shutil.which("qemu-aarch64"), reason="Debian's qemu-user has it")
-@pytest.mark.parametrize(("name", "variant"), kernels.libraries(kernels.PLATFORMS["linux-aarch64"]))
-def test_bits_on_arm_are_the_page_s(name: str, variant: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "variant", "processor"),
+    [
+        *[(*each, "max") for each in kernels.libraries(kernels.PLATFORMS["linux-aarch64"])],
+        *[(name, "plain", "rv64") for name in kernels.EXPORTS],
+    ],
+)
+def test_other_machines_bits_are_the_page_s(
+    name: str, variant: str, processor: str, tmp_path: Path
+) -> None:
     page = MODULES[name].Simd(SideModule(512, name))
-    program = emulated.build(name, variant, tmp_path)
-    with emulated.Emulated(program, name, "max") as library:
+    with emulated.Emulated(emulated.build(name, variant, tmp_path), processor) as library:
         assert library.supported()
         here = MODULES[name].Simd(library)
         if name == "kernels":
@@ -179,7 +186,13 @@ def test_bits_on_arm_are_the_page_s(name: str, variant: str, tmp_path: Path) -> 
         else:
             assert_same(htdemucs._try(here), htdemucs._try(page))
             assert_same(odd_layers(here), odd_layers(page))
-    with emulated.Emulated(program, name, "cortex-a53") as library:
+
+
+@pytest.mark.skipif(not shutil.which("qemu-aarch64"), reason="Debian's qemu-user has it")
+@pytest.mark.parametrize("variant", kernels.ARM)
+def test_arm_is_asked_for_dot_products(variant: str, tmp_path: Path) -> None:
+    program = emulated.build("kernels", variant, tmp_path)
+    with emulated.Emulated(program, "cortex-a53") as library:
         assert library.supported() == (variant == "neon")
 
 

@@ -45,4 +45,6 @@ static int dot_products(void) { return 1; } // every Mac's processor has them
 enum { NEON, DOTPROD };
 
 EXPORT int supported(void) { return VARIANT == NEON || dot_products(); }
+#else
+EXPORT int supported(void) { return 1; } // plain C
 #endif
