@@ -63,6 +63,10 @@ def test_the_kernels_were_compiled_for_this_machine(installed: Path) -> None:
     assert all(f"Tag: py3-none-{tag}" in tags for tag in here.tag.split("."))
 
 
+def test_type_checkers_see_its_annotations(installed: Path) -> None:
+    assert (installed / "umx" / "py.typed").exists()
+
+
 def test_nothing_else_is_installed(installed: Path) -> None:
     names = {path.name for path in installed.iterdir()} - {"__pycache__"}
     assert names == {"bin", "umx", f"umx-{umx.__version__}.dist-info"}
