@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.common.environment import ROOT
 from tests.tiny import FIELDS, SEEDS, tensors
+from umx.format import library
 from umx.format.library import read_manifest, write_model
 from umx.format.manifest import Manifest
 
@@ -24,3 +26,13 @@ def manifest(tiny: Path) -> Manifest:
 def packed(tiny: Path) -> bytes:
     """The file with its vocals' network."""
     return (tiny / "vocals.safetensors.gz").read_bytes()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the user's own models. It is there, and so it isn't the first run."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(library, "model_places", lambda: [library.user_models(), ROOT / "weights"])
+    folder = library.user_models()
+    folder.mkdir(parents=True)
+    return folder

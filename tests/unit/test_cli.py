@@ -17,25 +17,16 @@ import tqdm
 from mutagen.flac import FLAC
 
 import umx
-from scripts.common.environment import ROOT
+from tests.listening import snr
 from tests.music import band
 from umx.desktop.audio import FORMS
 from umx.desktop.cli import main
 from umx.desktop.separating import Shape, separate_song
 from umx.desktop.tags import read_tags
 from umx.desktop.telling import Sentences
-from umx.format import library
 from umx.separator import Separator
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the user's own models. It is there, and so it isn't the first run."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(library, "model_places", lambda: [library.user_models(), ROOT / "weights"])
-    folder = library.user_models()
-    folder.mkdir(parents=True)
-    return folder
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
@@ -153,12 +144,6 @@ def test_what_can_not_be_had_is_said(
 ) -> None:
     assert main(["separate", str(song), *extra]) == 2
     assert message in capsys.readouterr().err
-
-
-def snr(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """In dB."""
-    noise = np.sum((estimate - reference) ** 2)
-    return float(10 * np.log10(np.sum(reference**2) / max(noise, 1e-20)))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.checkpoints import GOLDEN, golden_state, pth
+from tests.listening import snr
 from tests.memory import cheaply
 from tests.reference import AsTheReference
 from umx.errors import CheckpointError, ConvertError, WeightsError
@@ -48,10 +49,6 @@ def add(
     return converter.add((target,), io.BytesIO(pth(state)))
 
 
-def snr(wanted: np.ndarray, got: np.ndarray) -> float:
-    return float(10 * np.log10(np.square(wanted).sum() / np.square(wanted - got).sum()))
-
-
 def test_a_checkpoint_that_doesn_t_say_its_target_needs_to_be_told() -> None:
     with pytest.raises(ConvertError, match="doesn't say which stems"):
         Converter("web", {}, **FIELDS).add((), io.BytesIO(pth(golden_state("vocals"))))
@@ -69,7 +66,7 @@ def test_a_converted_model_separates_as_the_reference_does(
     with np.load(GOLDEN) as golden:
         mixture, wanted = golden["mixture"], golden["estimates"]
     (got,) = Separator(model, AsTheReference()).process(mixture[np.newaxis])
-    assert snr(wanted, got) > least
+    assert snr(got, wanted) > least
 
 
 def test_the_same_checkpoints_give_the_same_bytes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.checkpoints import th
 from tests.htdemucs import ARGUMENTS, FOUR, odd_state, signal, state
+from tests.listening import snr
 from umx.errors import ConvertError
 from umx.format import library
 from umx.format.checkpoint import Checkpoint
@@ -36,12 +37,6 @@ SMALL = {**ARGUMENTS["four"], "segment": Fraction(1, 5)}
 
 def ignore(done: float) -> None:
     pass
-
-
-def snr(estimate: np.ndarray, truth: np.ndarray) -> float:
-    truth = truth.astype(float)
-    noise = np.square(estimate - truth).sum() + 1e-30
-    return float(10 * np.log10(np.square(truth).sum() / noise))
 
 
 def checkpoint(state: dict[str, np.ndarray], **arguments: Any) -> Checkpoint:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mutagen.flac import FLAC, Picture
 from mutagen.mp4 import MP4
 
-from scripts.common.environment import ROOT
+from tests.listening import snr
 from tests.music import band
 from tests.stem_file import tracks_of
 from umx import stem_atom
@@ -24,17 +24,12 @@ from umx.desktop import audio, collection
 from umx.desktop.cli import main
 from umx.desktop.stem_file import TITLES, side_by_side
 from umx.desktop.tags import ATOMS, Tags, write_tags
-from umx.format import library
 from umx.names import MIX
 
 FORM = audio.find_form("stem.mp4", None)
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(library, "model_places", lambda: [library.user_models(), ROOT / "weights"])
-    library.user_models().mkdir(parents=True)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture
@@ -52,10 +47,6 @@ def atom_of(path: Path) -> dict:
         inside = stem_atom.boxes(lambda begin, end: data[begin:end], place, end)
         place, end = next((begin + 8, end) for found, begin, end in inside if found == name)
     return json.loads(data[place:end])
-
-
-def snr(found: np.ndarray, expected: np.ndarray) -> float:
-    return 10 * np.log10(np.sum(expected**2) / np.sum((found - expected) ** 2))
 
 
 def test_it_has_the_mix_and_the_stems_in_step(song: Path, tmp_path: Path) -> None:
@@ -165,7 +156,7 @@ def test_nothing_is_left_of_a_file_that_was_given_up(tmp_path: Path) -> None:
     def interrupted() -> Iterator[dict[str, np.ndarray]]:
         yield {MIX: np.zeros((10, 50000), np.float32)}
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.stem.mp4.part"]
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # in this thread, before the next line
         yield {MIX: np.zeros((10, 50000), np.float32)}
 
     with pytest.raises(KeyboardInterrupt):

@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 
 import umx
+from tests.listening import snr
 from tests.music import RATE, band
 from umx.stems import RESERVED, named, targets_for, titles_of
 
 TARGETS = ("vocals", "drums", "bass", "other")
-
-
-def snr(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """In dB."""
-    noise = np.sum((estimate.astype(float) - reference) ** 2)
-    return float(10 * np.log10(np.sum(reference.astype(float) ** 2) / max(noise, 1e-20)))
 
 
 @pytest.fixture(scope="module")
