@@ -5,7 +5,6 @@ import os
 import shutil
 import threading
 import zipfile
-from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
-from songs import PATIENCE, expect_state
+from songs import PATIENCE, content, expect_state
 
 from scripts.build import SERVICE_WORKER, build, service_worker
 from scripts.common.index import write_index
@@ -184,21 +183,10 @@ def within_a_second(page: Page, expression: str) -> Iterator[None]:
     assert page.evaluate("took") < 1000
 
 
-# The content of a link's Blob, as a data URL.
-CONTENT = """async link => {
-  const blob = await (await fetch(link.href)).blob();
-  const reader = new FileReader();
-  return new Promise(done => {
-    reader.onload = () => done(reader.result);
-    reader.readAsDataURL(blob);
-  });
-}"""
-
-
 def stems(song: Locator, count: int = 5) -> dict[str, bytes]:
     """The WAV files of a card by stem, once they are there."""
     expect(song.locator("a[download]")).to_have_count(count, timeout=PATIENCE)
     return {
-        str(link.get_attribute("data-stem")): b64decode(link.evaluate(CONTENT).partition(",")[2])
+        str(link.get_attribute("data-stem")): content(song.page, str(link.get_attribute("href")))
         for link in song.locator("a[download]").all()
     }

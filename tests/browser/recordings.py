@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from playwright.sync_api import Locator
-from songs import PATIENCE, Sound, snr
+from playwright.sync_api import Locator, Page
+from songs import PATIENCE, Sound, floats, snr
 
 BLOCK = 16384
 RECORD = """
@@ -64,8 +64,12 @@ def listen(song: Locator, seconds: int, begin: int = 0) -> list[Sound]:
         timeout=PATIENCE,
     )
     song.get_by_role("button", name="Pause", exact=True).click()
-    blocks = page.evaluate("recorded.map((sides) => sides.map((side) => Array.from(side)))")
-    return [np.array(block, np.float32).T for block in blocks]
+    return blocks_of(page)
+
+
+def blocks_of(page: Page) -> list[Sound]:
+    """The blocks (samples, 2) that the page has recorded."""
+    return [block.T for block in floats(page, "recorded.flat()").reshape(-1, 2, BLOCK)]
 
 
 def blocks_that_are_of(sound: Sound, blocks: list[Sound]) -> list[int]:

@@ -12,7 +12,7 @@ import soxr
 from corpus import encoded
 from pages import stems
 from playwright.sync_api import Page, expect
-from songs import PATIENCE, RATE, Sound, compose, drop, expect_state
+from songs import PATIENCE, RATE, Sound, compose, drop, expect_state, floats
 from test_long_files import DECODE, LONG
 
 from scripts.common.environment import ROOT
@@ -166,8 +166,9 @@ def decoded(page: Page, folder: Path, contents: Mapping[str, bytes]) -> list[Sou
         DECODE_EACH.format(length=int(SECONDS * RATE)),
     )
     expect(page.locator("#probe")).to_have_attribute("data-state", "done", timeout=PATIENCE)
-    arrays = page.evaluate("found.map(array => Array.from(array))")
-    return [np.array(array, np.float32).reshape(2, -1).T for array in arrays]
+    sizes = page.evaluate("found.map(array => array.length)")
+    arrays = np.split(floats(page, "found"), np.cumsum(sizes)[:-1])
+    return [array.reshape(2, -1).T for array in arrays]
 
 
 def idle(page: Page) -> None:

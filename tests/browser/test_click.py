@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pages import opened
 from playwright.sync_api import Browser, Locator, Page, expect
-from recordings import RECORD, blocks_that_are_of, listen
+from recordings import RECORD, blocks_of, blocks_that_are_of, listen
 from songs import PATIENCE, RATE, SONG, Sound, card, download, drop, expect_state, read, wav
 
 from page.listen.click import LENGTH, sound
@@ -105,10 +105,7 @@ def test_a_bar_is_counted_in_where_the_loop_begins_again(
     page.wait_for_function("recorded.length > 24", timeout=PATIENCE)
     press(recording, "Pause")
     loop.click()
-    blocks = [
-        np.array(block, np.float32).T
-        for block in page.evaluate("recorded.map(sides => sides.map(side => Array.from(side)))")
-    ]
+    blocks = blocks_of(page)
     expected = np.concatenate([counted, played, counted, played, counted, played])
     # Two turns take 19 blocks; a busy machine leaves some out.
     places = blocks_that_are_of(expected, blocks)

@@ -9,7 +9,7 @@ import soundfile
 from corpus import encoded
 from pages import TURN, Hold, at_work, opened, stems, wait_until
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
-from recordings import BLOCK, RECORD, blocks_that_are_of, listen
+from recordings import BLOCK, RECORD, blocks_of, blocks_that_are_of, listen
 from songs import COVER, PATIENCE, RATE, card, compose, drop, expect_state, mp3_with_id3, snr, wav
 from test_access import TOO_SMALL, check, is_for_phones_too
 from test_keep import OWN_FILE
@@ -234,8 +234,7 @@ def test_a_part_is_heard_before_it_is_separated(visit: Callable) -> None:
     page.evaluate("recorded.length = 0")
     page.wait_for_function("recorded.length >= 12", timeout=PATIENCE)  # more than two seconds twice
     hear.click()
-    blocks = page.evaluate("recorded.map((sides) => sides.map((side) => Array.from(side)))")
-    places = blocks_that_are_of(SONG, [np.array(block, np.float32).T for block in blocks])
+    places = blocks_that_are_of(SONG, blocks_of(page))
     assert len(places) >= 4
     assert all(10 * RATE - 1 <= place <= 12 * RATE - BLOCK + 1 for place in places)
     assert min(np.diff(places)) < 0  # it has begun again
