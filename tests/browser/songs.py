@@ -131,7 +131,7 @@ def download(page: Page, control: Locator, folder: Path) -> Path:
     return path
 
 
-# Downloads what a Blob URL holds, in a frame of its own: of one frame, Chromium drops the eleventh download in a second.
+# Downloads what a Blob URL holds, in a frame of its own: of one frame, Chromium drops the eleventh in a second.
 SAVE = """href => {
   const frame = Object.assign(document.createElement("iframe"), { id: "saving", hidden: true });
   document.body.append(frame);

@@ -26,7 +26,7 @@ from songs import (
 from scripts.common.environment import ROOT
 
 SHORT = compose(3)
-LONG = wav(np.tile(compose(20), (6, 1)))
+LONG = wav(compose(40))
 # Every folder and file of the songs, as paths.
 PATHS = """async () => {
   const found = [];

@@ -650,7 +650,7 @@ def test_what_is_set_while_a_song_waits_stays(visit: Callable) -> None:
 
 def test_playback_starts_before_the_work_is_done(page: Page) -> None:
     with at_work(page):
-        drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
+        drop(page, ("long.wav", wav(np.tile(SONG, (4, 1)))))
         song = card(page, "long")
         # At once: it begins to be heard as soon as the first stems are there.
         song.get_by_role("button", name="Play", exact=True).click(timeout=PATIENCE)
@@ -661,18 +661,18 @@ def test_playback_starts_before_the_work_is_done(page: Page) -> None:
 
 def test_playback_waits_at_the_edge_of_what_is_there_and_goes_on(page: Page) -> None:
     with at_work(page) as work:
-        drop(page, ("long.wav", wav(np.tile(SONG, (12, 1)))))
+        drop(page, ("long.wav", wav(np.tile(SONG, (4, 1)))))
         song = card(page, "long")
         expect(song.locator(".play")).to_be_enabled(timeout=PATIENCE)
-        song.locator(".seek").fill("230")
+        song.locator(".seek").fill("70")
         song.locator(".play").click()
         waiting = re.compile("waiting")
         expect(song.locator(".play")).to_have_class(waiting)
         expect(song.get_by_role("button", name="Pause")).to_be_visible()
-        expect(song.locator(".clock")).to_have_text("3:50")
+        expect(song.locator(".clock")).to_have_text("1:10")
         work.release()
         expect(song.locator(".play")).not_to_have_class(waiting, timeout=PATIENCE)
-        expect(song.locator(".clock")).to_have_text("3:51", timeout=PATIENCE)
+        expect(song.locator(".clock")).to_have_text("1:11", timeout=PATIENCE)
 
 
 def choose(page: Page, stems: list[str], kind: str) -> None:
