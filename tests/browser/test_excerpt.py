@@ -10,7 +10,19 @@ from corpus import encoded
 from pages import TURN, Hold, at_work, opened, stems, wait_until
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from recordings import BLOCK, RECORD, blocks_of, blocks_that_are_of, listen
-from songs import COVER, PATIENCE, RATE, card, compose, drop, expect_state, mp3_with_id3, snr, wav
+from songs import (
+    COVER,
+    PATIENCE,
+    RATE,
+    card,
+    compose,
+    drop,
+    expect_state,
+    mp3_with_id3,
+    options,
+    snr,
+    wav,
+)
 from test_access import TOO_SMALL, check, is_for_phones_too
 from test_keep import OWN_FILE
 from test_long_files import LONG
@@ -82,13 +94,11 @@ def test_the_stems_of_a_part_are_those_of_the_whole_song(page: Page) -> None:
     sound = SONG.copy()
     sound[11 * RATE : 30 * RATE] *= 0.05
     content = encoded(sound, "WAV", "FLOAT")
-    page.locator("#options > summary").click()
-    page.locator("#format").select_option("float")
+    options(page).locator("#format").select_option("float")
     drop(page, ("whole.wav", content))
     whole = sounds(card(page, "whole"))
     part = separate(choosing(page, "part.wav", content), "0:12", "0:27")
-    page.locator("#format").select_option("16")
-    page.locator("#options > summary").click()
+    options(page).locator("#format").select_option("16")
     assert part.keys() == whole.keys()
     begin, end, edge = 12 * RATE, 27 * RATE, RATE // 2
     for name, stem in part.items():

@@ -18,7 +18,6 @@ from playwright.sync_api import Page, expect
 from songs import (
     COVER,
     RATE,
-    SONG,
     Sound,
     card,
     compose,
@@ -136,7 +135,7 @@ def atom(path: Path) -> Any:
 def test_a_stem_file_has_the_mix_and_four_stems(visit: Callable, tmp_path: Path, form: str) -> None:
     page, _ = visit(f"?workers=1&format={form}", with_encoder)
     said = {"TIT2": "Söng", "TPE1": "Björk 東京"}
-    drop(page, ("song.mp3", mp3_with_id3(SONG, COVER, **said)))
+    drop(page, ("song.mp3", mp3_with_id3(compose(12), COVER, **said)))
     expect_state(page, "done")
     song = card(page, "Söng")
     expected = {name: read(io.BytesIO(data)) for name, data in stems(song).items()}
