@@ -20,7 +20,7 @@ TRIES = 3
 """How often the page has a request made."""
 SONG = ("song.wav", wav(compose(40)))
 """Four segments, two a worker."""
-LONG = wav(np.tile(compose(20), (6, 1)))
+LONG = wav(np.tile(compose(20), (3, 1)))
 WORKER = (
     (ROOT / "app" / "worker" / "worker.py")
     .read_text()
