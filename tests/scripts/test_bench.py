@@ -159,7 +159,9 @@ def test_memory_is_looked_at_in_all_runs(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(bench, name, stand_in)
     context = MagicMock()
     context.new_cdp_session.return_value.send.return_value = {"product": "HeadlessChrome/156.0"}
-    context.pages[0].locator.return_value.text_content.return_value = "Engine: numpy; workers: 2"
+    context.new_page.return_value.locator.return_value.text_content.return_value = (
+        "Engine: numpy; workers: 2"
+    )
     (result,) = bench.in_browser(context, "umx-mini", 2, {10: Path("10 s.wav")})
     assert runs == [True] * (1 + bench.RUNS)
     assert (result.peak_memory_mb, result.megabytes_loaded) == (400, 17.5)
