@@ -377,15 +377,10 @@ class Job:
         song, writes = self.song, self.writes
         if song.state != DONE or self.is_writing or downloads.needs_library(song):
             return
-
-        def writing(fraction):
-            if writes != self.writes:
-                raise Cancelled()
-
         self.is_writing = True
         try:
             while tempo(song.analysis) != self.tempo_in_files:
-                await self.offer(writing)
+                await self.offer(lambda fraction: self.check_writes(writes))
         except Cancelled:
             return  # they are written in another format, or gone
         except NOT_WRITTEN as error:
@@ -423,8 +418,7 @@ class Job:
         self.offer_files()
 
         def writing(fraction):
-            if writes != self.writes:
-                raise Cancelled()
+            self.check_writes(writes)
             self.writing(fraction)
 
         self.song.write_as(form)
@@ -444,6 +438,11 @@ class Job:
             self.is_writing = False
             self.offer_files()
             await self.write_tempo()  # if it has become known meanwhile
+
+    def check_writes(self, writes):
+        """Raise Cancelled if the files were asked for otherwise since, or are gone. writes: their number before."""
+        if writes != self.writes:
+            raise Cancelled()
 
     def could_not_write(self, error):
         self.say(tr("The files could not be written as chosen: {}").format(error))
