@@ -17,7 +17,8 @@ const SHARE = "share"; // the manifest says so, and names the form's field "song
 
 // Files that only some visitors need are kept when a page asks for them.
 const isOptional = (path) => /^weights\/.+\/|\/(openblas|scipy|micropip|packaging)-/.test(path);
-// Weights that aren't kept pass through unchecked, so that the page sees progress; the engine checks their hashes.
+// Weights pass through unchecked, kept or not, so that the page sees progress: the engine checks their hashes, and asks
+// anew for a file that is wrong. A check here would take twice a file's size of memory, which browsers free late.
 const isWeights = (path) => /^weights\/.+\.gz$/.test(path);
 const key = (path) => `${SCOPE}${path}?sha256=${FILES[path][0]}`;
 
@@ -33,7 +34,8 @@ async function genuine(path, response) {
 
 async function kept(path) {
   const cache = await caches.open(CACHE);
-  return genuine(path, await cache.match(key(path)));
+  const response = await cache.match(key(path));
+  return isWeights(path) ? response : genuine(path, response);
 }
 
 // Downloads a whole file. A broken download is resumed with a Range request, as long as each attempt gets further.
@@ -78,7 +80,13 @@ async function current() {
 
 async function answered(path, request) {
   if (path === INDEX) return current().catch(async () => (await kept(path)) ?? fetched(path));
-  return (await kept(path)) ?? (isWeights(path) ? fetch(request) : fetched(path));
+  if (!isWeights(path)) return (await kept(path)) ?? fetched(path);
+  const isWrong = request.cache === "reload"; // what is kept
+  const copy = isWrong ? undefined : await kept(path);
+  if (copy) return copy;
+  const response = await fetch(request);
+  if (isWrong && response.ok) await (await caches.open(CACHE)).delete(key(path));
+  return response;
 }
 
 async function keep(path, file) {

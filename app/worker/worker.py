@@ -127,7 +127,8 @@ async def brought(
         for entry in manifest.files:
             # One at a time: the engine packs its own copy, and the file's copy is freed.
             blob = await blobs.pop(entry.file)
-            made.add(entry.targets, await unpacking.read(blob, entry, manifest))
+            async with unpacking.opened(blob, entry, manifest) as tensors:
+                made.add(entry.targets, tensors)
     finally:
         for task in blobs.values():
             task.cancel()

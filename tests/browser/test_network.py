@@ -2,15 +2,18 @@
 
 import gzip
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from asking import asking, load
-from pages import ENGINE
+from pages import ENGINE, serving
 from playwright.sync_api import Browser, Page, Route, expect
 from songs import PATIENCE, compose, drop, expect_state, wav
 
 from scripts.common.environment import ROOT
+from scripts.serve import server
 from umx.version import WHEEL
 
 VOCALS = (ROOT / "weights" / "umx-mini" / "vocals.safetensors.gz").read_bytes()
@@ -66,10 +69,24 @@ def test_weights_that_stay_damaged_are_told_of(visit: Callable) -> None:
     expect(page.locator("#error")).to_be_hidden()
 
 
-@pytest.fixture(scope="module")
-def engine(browser: Browser, real: str) -> Iterator[Page]:
-    """A page with a worker to ask."""
-    with asking(browser, real) as page:
+@pytest.fixture(
+    scope="module",
+    params=["LARGEST = 32 << 20", "LARGEST = 0"],
+    ids=["by the browser", "by Python"],
+)
+def engine(
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    built: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Page]:
+    """A page with a worker to ask, which has files hashed by the browser, or as if they were too large for that."""
+    site = shutil.copytree(built, tmp_path_factory.mktemp("hashing") / "site")
+    path = site / "app" / "worker" / "unpacking.py"
+    code = path.read_text().replace("LARGEST = 32 << 20", request.param)
+    assert request.param in code
+    path.write_text(code)
+    with serving(server(site)) as url, asking(browser, url) as page:
         yield page
 
 

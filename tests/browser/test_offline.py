@@ -169,18 +169,20 @@ def test_file_that_was_tampered_with_is_never_kept(
         assert not page.locator("#offline").is_visible()
 
 
+@pytest.mark.engine
 def test_damaged_copy_is_fetched_again(site: Path, open_page: Callable[..., Page]) -> None:
+    """That of weights, too, which only the engine checks."""
     with serving(server(site)) as url:
         page = open_page(url)
         expect_kept(page)
         page.evaluate(
             """async () => {
               const cache = await caches.open((await caches.keys()).find((name) => name.startsWith("umx at ")));
-              const keys = (await cache.keys()).filter(key => /stand-in.js|vocals/.test(key.url));
+              const keys = (await cache.keys()).filter(key => /worker.py|vocals/.test(key.url));
               for (const key of keys) await cache.put(key, new Response("an error page"));
             }"""
         )
-        worker = "app/worker/stand-in.js"
+        worker = "app/worker/worker.py"
         assert page.evaluate(KEPT)[worker] not in hashes(site / worker)
         page.reload()
         expect_state(page, "ready")
