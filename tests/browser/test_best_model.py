@@ -184,12 +184,13 @@ def test_the_small_model_stands_in_and_its_song_is_made_again_better(
 
 
 def test_a_song_that_goes_on_without_a_better_model_may_still_wait(visit: Visit) -> None:
-    """Others that are dropped wait meanwhile."""
+    """Others that are dropped wait meanwhile. The first one is open."""
     hold = Hold("**/umxl/*.gz")
     page, _ = visit("?workers=1", hold)
     expect_news(page, "Using the small model until UMX-L is here (")
     drop(page, ("one.wav", wav(compose(1))), ("two.wav", wav(compose(1))))
     expect(card(page, "two").locator(".status")).to_contain_text("Waiting for UMX-L")
+    expect(page.locator(".title[aria-expanded=true]")).to_have_text("one")
     for title in ("one", "two"):
         page.get_by_role("button", name=f"Don't wait: {title}").click()
     page.get_by_role("button", name="Wait for UMX-L: two").click()

@@ -329,16 +329,17 @@ def test_a_song_at_work_is_left_to_its_page(context: BrowserContext) -> None:
     expect(page.locator(".card")).to_have_count(0)
 
 
-# Whether a song's own file lies on the device as a whole. What a file is written to goes away while this looks.
+# Whether a song's own file lies on the device as a whole. Folders and files may go away while this looks.
 OWN_FILE = """async size => {
   const root = await navigator.storage.getDirectory();
   const songs = await root.getDirectoryHandle("umx songs", { create: true });
   for await (const song of songs.values())
-    for await (const entry of song.values())
-      if (entry.name.startsWith("own ")) {
-        const found = await entry.getFile().catch(() => undefined);
-        if (found?.size === size) return true;
-      }
+    try {
+      for await (const entry of song.values())
+        if (entry.name.startsWith("own ") && (await entry.getFile()).size === size) return true;
+    } catch (error) {
+      if (error.name !== "NotFoundError") throw error;
+    }
 }"""
 
 

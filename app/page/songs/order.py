@@ -24,6 +24,10 @@ class Order:
                 return job
         return None
 
+    def has_work(self):
+        """Whether a song is at work or waits, be it for a better model."""
+        return bool(self.in_state(*TO_DO))
+
     def opened(self):
         """The job whose mixer the visitor sees, or None."""
         for job in self.jobs:
@@ -41,7 +45,7 @@ class Order:
 
         is_ready, has_failed: whether the engine has loaded its model, or could not.
         """
-        if self.in_state(*TO_DO):
+        if self.has_work():
             return "running"
         if self.last:
             return PAGE_STATES[self.last.song.state]

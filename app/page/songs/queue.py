@@ -43,9 +43,9 @@ class Queue(Order):
         self.folded = False  # whether the visitor has closed the open job, and wants none opened
 
     def add(self, song):
-        job = self.job(song)
+        job, is_alone = self.job(song), not self.has_work()
         self.insert(job, self.place())
-        if not self.working and not self.listening():
+        if is_alone and not self.listening():
             self.open(job)
         asyncio.create_task(job.keep())
         self.start()
