@@ -1,5 +1,7 @@
 """Errors that a program can tell apart, and a page can say in its visitor's language."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 
@@ -10,6 +12,10 @@ class CodedError(ValueError):
         """sentence: English, with the fields' names in braces."""
         super().__init__(sentence.format(**fields))
         self.code, self.sentence, self.fields = code, sentence, fields
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[()]]:
+        """Made anew of its parts where it is copied, or comes from another process."""
+        return partial(type(self), self.code, self.sentence, **self.fields), ()
 
     def within(self, place: str) -> Self:
         """The same error, said of a file by its name."""

@@ -1,5 +1,6 @@
 """Errors that carry a code and fields beside their sentence."""
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_said_of_a_file_it_is_the_same_error() -> None:
     assert named.code == "convert.not-finite"
     assert named.fields == {"tensor": "fc1{}", "place": "folder/{bass}.pth"}
     assert str(error) == "its fc1{} is not finite."
+
+
+def test_it_crosses_processes_whole() -> None:
+    error = ConvertError("convert.not-finite", "its {tensor} is not finite.", tensor="fc1{}")
+    copied = pickle.loads(pickle.dumps(error))
+    assert type(copied) is ConvertError
+    assert str(copied) == str(error)
+    assert (copied.code, copied.fields) == (error.code, error.fields)
 
 
 def test_kinds_are_told_apart() -> None:
