@@ -34,5 +34,19 @@ class ConvertError(CodedError):
     """Checkpoints that can't become a model; says which and why."""
 
 
+def unusable(reason: object) -> ConvertError:
+    """The error for a checkpoint of a network that can't be used here."""
+    return ConvertError(
+        "convert.network", "it is no network that can be used: {reason}.", reason=reason
+    )
+
+
+def misfit(reason: object) -> ConvertError:
+    """The error for a checkpoint whose tensors don't fit together."""
+    return ConvertError(
+        "convert.shapes", "its tensors don't fit together: {reason}.", reason=reason
+    )
+
+
 class AnalysisError(CodedError):
     """A song that can't be analysed; says why."""

@@ -169,8 +169,8 @@ async def recognised(
             return Converter(PRESET, {}, name=OWN + slug, **fields), [((), file)]
         raise ConvertError(
             "convert.not-official",
-            "No file of {models}, whole and unchanged, is among these: {files}.",
-            models=" or ".join(dict.fromkeys(o.title.split(",")[0] for o in OFFICIAL.values())),
+            "No whole, unchanged file of {models} is among these: {files}.",
+            models=", ".join(dict.fromkeys(o.title.split(",")[0] for o in OFFICIAL.values())),
             files=", ".join(file.name for file in files),
         )
     name, checkpoints = found

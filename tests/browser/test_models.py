@@ -284,7 +284,7 @@ def test_files_that_lack_or_are_others_are_named_and_leave_nothing(
     pick(unchanged, [other])
     expect_conversion(
         unchanged,
-        "No file of UMX-L or UMX-HQ or HTDemucs, whole and unchanged, is among these: other.pth",
+        "No whole, unchanged file of UMX-L, UMX-HQ, HTDemucs is among these: other.pth",
     )
     expect(unchanged.locator("#model-list li")).to_have_count(1)
     expect(unchanged.locator("#umxl-official .pick")).to_be_enabled()

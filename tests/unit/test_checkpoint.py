@@ -169,7 +169,7 @@ def test_a_cut_file_is_refused(format: str, data: st.DataObject) -> None:
 def test_a_cut_download_is_called_so(tmp_path: Path) -> None:
     path = tmp_path / "vocals.pth"
     path.write_bytes(pth(golden_state("vocals"))[:-1000])
-    with pytest.raises(CheckpointError, match=r"vocals\.pth: the archive ends early"):
+    with pytest.raises(CheckpointError, match=r"vocals\.pth: it ends early"):
         checkpoint.read(path)
 
 
@@ -202,7 +202,7 @@ def test_any_program_is_read_or_refused(program: bytes, format: str) -> None:
         (pickle.dumps({"a": 1}), "it is no PyTorch checkpoint"),
         (pickle.dumps(checkpoint.LEGACY_MAGIC, 2) + pickle.dumps(7, 2), "unknown protocol"),
         (zipped(state()), "no tensors"),
-        (zipped(pickle.dumps([], 2)), "no dictionary"),
+        (zipped(pickle.dumps([], 2)), "no tensors"),
         (zipped(pickle.dumps({"a": 1}, 2)), "no tensors"),
         (legacy(pickle.dumps({"a": 1}, 2)), "no tensors"),
         (zipped(state(tensor()), FOUR, compression=zipfile.ZIP_DEFLATED), "compressed"),
@@ -341,7 +341,7 @@ def test_a_storage_holds_whole_numbers() -> None:
 def test_tensors_can_not_multiply_their_storage(write: Callable[..., bytes]) -> None:
     storage = bytes(4 * 50_000)
     programs = [tensor((50_000,), length=50_000)] * 1000
-    with cheaply(), pytest.raises(CheckpointError, match="more than there is"):
+    with cheaply(), pytest.raises(CheckpointError, match="more numbers than"):
         read(write(state(*programs), storage))
 
 
@@ -349,7 +349,7 @@ def test_a_tensor_may_have_two_names(write: Callable[..., bytes]) -> None:
     """As the window has in Open-Unmix's first models."""
     found = read(write(state(tensor((4,)), tensor(key="1"), tensor((4,))), FOUR, FOUR))
     assert found["tensor 0"].tolist() == found["tensor 2"].tolist() == [0, 1, 2, 3]
-    with pytest.raises(CheckpointError, match="more than there is"):
+    with pytest.raises(CheckpointError, match="more numbers than"):
         read(write(state(*[tensor((4,))] * 3), FOUR))
 
 

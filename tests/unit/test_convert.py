@@ -188,7 +188,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None
     paths["drums",].unlink()
     with pytest.raises(ConvertError, match=r"drums\.pth can't be read: No such file") as caught:
         convert(paths, tmp_path / "model", "best", KNOWN, **FIELDS)
-    assert caught.value.code == "convert.unreadable"
+    assert caught.value.code == "file.unreadable"
 
 
 def test_what_no_architecture_knows_is_refused() -> None:

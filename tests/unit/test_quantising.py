@@ -135,12 +135,16 @@ def test_tensors_of_the_right_shapes_pass() -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_tensors_that_lack_are_more_or_other_are_named(name: str) -> None:
     lacking = {n: tensor for n, tensor in whole().items() if n != name}
-    refused(lacking, "convert.shapes", f"its {re.escape(name)} has shape None instead of")
+    refused(lacking, "convert.tensor-shape", f"its {re.escape(name)} has shape None instead of")
     refused(
-        whole() | {name: whole()[name][:-1]}, "convert.shapes", f"its {re.escape(name)} has shape"
+        whole() | {name: whole()[name][:-1]},
+        "convert.tensor-shape",
+        f"its {re.escape(name)} has shape",
     )
     more = whole() | {f"{name}.more": whole()[name]}
-    refused(more, "convert.shapes", rf"its {re.escape(name)}\.more has shape .* instead of None")
+    refused(
+        more, "convert.tensor-shape", rf"its {re.escape(name)}\.more has shape .* instead of None"
+    )
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])

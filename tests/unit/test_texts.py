@@ -19,11 +19,14 @@ ON_THE_PAGE = ("offline", "page", "start")
 """The folders of app/ whose code speaks to the visitor."""
 FROM_WORKERS = [
     *sorted((APP / "worker").glob("*.py")),
-    ROOT / "umx" / "format" / "packing.py",
-    ROOT / "umx" / "format" / "manifest.py",
+    ROOT / "umx" / "errors.py",
+    *sorted((ROOT / "umx" / "format").glob("*.py")),
+    *sorted((ROOT / "umx" / "models").glob("*/convert.py")),
 ]
-CODE = re.compile(r"(weights|convert|analysis)\.[a-z-]+")
+CODE = re.compile(r"(weights|checkpoint|convert|analysis)\.[a-z-]+")
 """Errors that visitors may come to see; those of other kinds mean a fault of the site's and stay in English."""
+OF_FOLDERS = {"weights.no-model", "weights.unreadable"}
+"""Errors of `format.library`, which looks for models in folders; the page has none."""
 SPOKEN = ("aria-label", "title")
 SAME = {"umx", "❚❚", "stem.mp4"}
 """What is the same in every language."""
@@ -82,8 +85,9 @@ def errors_of_workers() -> dict[str, list[str]]:
                 code, sentence = node.args
                 if isinstance(code, ast.Constant) and CODE.fullmatch(str(code.value)):
                     assert isinstance(sentence, ast.Constant)
-                    found[code.value] = sorted(names(sentence.value))
-    return found
+                    fields = sorted(names(sentence.value))
+                    assert found.setdefault(code.value, fields) == fields, code.value
+    return {code: fields for code, fields in found.items() if code not in OF_FOLDERS}
 
 
 def names(sentence: str) -> set[str]:
@@ -161,3 +165,6 @@ def test_what_workers_say_is_translated_by_its_code(monkeypatch: pytest.MonkeyPa
         monkeypatch.setitem(chosen, text, german)
     assert said(*error) == "bass.gz ist beschädigt: its end is lost; noch einmal holen."
     assert said("of.nobody", {}, "Nobody knows.") == "Nobody knows."
+    fields = {"place": "a{}.th", "tensor": "fc1"}
+    english = "a{}.th: its fc1 holds numbers that are not finite."
+    assert said("convert.not-finite", fields, english) == "a{}.th: fc1 enthält unendliche Zahlen."

@@ -82,7 +82,7 @@ def read(path: Path) -> Checkpoint:
             return read_file(file)
     except OSError as error:
         raise CheckpointError(
-            "checkpoint.unreadable",
+            "file.unreadable",
             "{file} can't be read: {reason}.",
             file=path,
             reason=error.strerror or error,
@@ -100,7 +100,7 @@ def read_file(file: BinaryIO) -> Checkpoint:
         return _read_zip(file)
     file.seek(0)
     if file.read(len(ZIP_MAGIC)) == ZIP_MAGIC:
-        raise CheckpointError("checkpoint.ends-early", "the archive ends early; fetch it again")
+        raise _ends_early()
     file.seek(0)
     return _read_legacy(file)
 
@@ -122,9 +122,7 @@ def _read_safetensors(file: BinaryIO) -> Checkpoint:
         try:
             arguments = safetensors.load_json(metadata["kwargs"])
         except ValueError as error:
-            raise CheckpointError(
-                "checkpoint.damaged", "its list of arguments is no JSON"
-            ) from error
+            raise _damaged("its list of arguments is no JSON") from error
         if isinstance(arguments, dict):
             checkpoint.arguments = {
                 name: _fraction(value["numerator"], value["denominator"])
@@ -141,25 +139,17 @@ def _read_zip(file: BinaryIO) -> Checkpoint:
             names = archive.namelist()
             pickles = [name for name in names if name.endswith("/data.pkl")]
             if len(pickles) != 1:
-                raise CheckpointError("checkpoint.none", "this zip file is no PyTorch checkpoint")
+                raise _no_checkpoint()
             folder = pickles[0].removesuffix("data.pkl")
             order = folder + "byteorder"
             if order in names and _member(archive, order, 16) != b"little":
-                raise CheckpointError(
-                    "checkpoint.big-endian", "its numbers are big-endian, which is not supported"
-                )
+                raise _big_endian()
 
             def load(storage: Storage) -> NDArray[Any]:
                 size = storage.length * storage.dtype.itemsize
                 data = _member(archive, f"{folder}data/{storage.key}", size)
                 if len(data) != size:
-                    raise CheckpointError(
-                        "checkpoint.damaged",
-                        "storage {key} has {found} bytes, not {size}",
-                        key=storage.key,
-                        found=len(data),
-                        size=size,
-                    )
+                    raise _damaged(f"storage {storage.key} has {len(data)} bytes, not {size}")
                 return np.frombuffer(data, storage.dtype)
 
             program = BytesIO(_member(archive, pickles[0], LARGEST_PICKLE))
@@ -169,10 +159,7 @@ def _read_zip(file: BinaryIO) -> Checkpoint:
             storages = {view.storage for view in views.values()}
             size = sum(storage.length * storage.dtype.itemsize for storage in storages)
             if size > file.seek(0, 2):
-                raise CheckpointError(
-                    "checkpoint.asks-too-much",
-                    "its tensors ask for more numbers than the file holds",
-                )
+                raise _asks_too_much()
             return _described(Checkpoint(_tensors(views, load)), content)
     except CheckpointError:
         raise
@@ -184,9 +171,7 @@ def _read_zip(file: BinaryIO) -> Checkpoint:
         EOFError,
         ValueError,
     ) as error:
-        raise CheckpointError(
-            "checkpoint.damaged", "the archive is damaged: {reason}", reason=error
-        ) from error
+        raise _damaged(f"the archive is damaged: {error}") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -196,51 +181,35 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
             "checkpoint.compressed", "{name} is compressed, which PyTorch never does", name=name
         )
     if info.file_size > limit:
-        raise CheckpointError(
-            "checkpoint.damaged",
-            "{name} has {file_size} bytes, more than the {limit} it should",
-            name=name,
-            file_size=info.file_size,
-            limit=limit,
-        )
+        raise _damaged(f"{name} has {info.file_size} bytes, more than the {limit} it should")
     return archive.read(info)
 
 
 def _read_legacy(file: BinaryIO) -> Checkpoint:
     head = BytesIO(file.read(LARGEST_PICKLE))
     if _interpret(head) != LEGACY_MAGIC:
-        raise CheckpointError("checkpoint.none", "it is no PyTorch checkpoint")
+        raise _no_checkpoint()
     if _interpret(head) != LEGACY_PROTOCOL:
         raise CheckpointError(
             "checkpoint.protocol", "it is a PyTorch checkpoint of an unknown protocol"
         )
     system = _interpret(head)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise CheckpointError(
-            "checkpoint.big-endian", "its numbers are big-endian, which is not supported"
-        )
+        raise _big_endian()
     content = _interpret(head)
     views = _views(content)
     keys = _interpret(head)
     storages = {view.storage.key: view.storage for view in views.values()}
     are_keys = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
     if not are_keys or sorted(keys) != sorted(storages):
-        raise CheckpointError(
-            "checkpoint.damaged", "its list of storages is not that of its tensors"
-        )
+        raise _damaged("its list of storages is not that of its tensors")
     file.seek(head.tell())
     loaded = {}
     for key in keys:
         storage = storages[key]
         count = int.from_bytes(file.read(8), "little")
         if count != storage.length:
-            raise CheckpointError(
-                "checkpoint.damaged",
-                "storage {key} has {count} numbers instead of {length}",
-                key=key,
-                count=count,
-                length=storage.length,
-            )
+            raise _damaged(f"storage {key} has {count} numbers instead of {storage.length}")
         loaded[key] = np.frombuffer(_exactly(file, count * storage.dtype.itemsize), storage.dtype)
     tensors = _tensors(views, lambda storage: loaded[storage.key])
     return _described(Checkpoint(tensors), content)
@@ -260,7 +229,7 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
     end = file.seek(0, 2)
     file.seek(here)
     if end - here < size:
-        raise CheckpointError("checkpoint.ends-early", "the file ends early")
+        raise _ends_early()
     return file.read(size)
 
 
@@ -274,31 +243,21 @@ def _views(content: Any) -> dict[str, View]:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict):
-        raise CheckpointError("checkpoint.no-tensors", "it holds no dictionary of tensors")
+        raise _no_tensors()
     views = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, View)}
     if not views:
-        raise CheckpointError("checkpoint.no-tensors", "it holds no tensors")
+        raise _no_tensors()
     storages: dict[str, Storage] = {}
     used: Counter[str] = Counter()
     for name, (storage, offset, shape, strides) in views.items():
         if storages.setdefault(storage.key, storage) != storage:
-            raise CheckpointError(
-                "checkpoint.damaged", "storage {key} has two types or sizes", key=storage.key
-            )
+            raise _damaged(f"storage {storage.key} has two types or sizes")
         reach = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
         if prod(shape) and offset + reach >= storage.length:
-            raise CheckpointError(
-                "checkpoint.damaged",
-                "tensor {name!r} reaches past the end of its storage",
-                name=name,
-            )
+            raise _damaged(f"tensor {name!r} reaches past the end of its storage")
         used[storage.key] += prod(shape)
         if used[storage.key] > 2 * storage.length:
-            raise CheckpointError(
-                "checkpoint.asks-too-much",
-                "tensors ask for more than there is in storage {key}",
-                key=storage.key,
-            )
+            raise _asks_too_much()
     return views
 
 
@@ -314,12 +273,7 @@ def _tensors(
         try:
             view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
         except (ValueError, OverflowError) as error:
-            raise CheckpointError(
-                "checkpoint.damaged",
-                "tensor {name!r} has an impossible shape: {reason}",
-                name=name,
-                reason=error,
-            ) from error
+            raise _damaged(f"tensor {name!r} has an impossible shape: {error}") from error
         is_whole = view.size == numbers.size and view.flags.c_contiguous
         out[name] = view if is_whole else view.copy()
     return out
@@ -400,36 +354,26 @@ def _interpret(file: BinaryIO) -> Any:
                     if type(stack[-1]) is not Ignored:
                         _a(dict, stack[-1])
                 case other:
-                    raise CheckpointError(
-                        "checkpoint.hostile", "its pickle has the instruction {other}", other=other
-                    )
+                    raise _hostile(f"its pickle has the instruction {other}")
     except CheckpointError:
         raise
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
-        raise CheckpointError(
-            "checkpoint.damaged", "its pickle is damaged or none at all ({reason})", reason=error
-        ) from error
-    raise CheckpointError("checkpoint.damaged", "its pickle has no end")
+        raise _damaged(f"its pickle is damaged or none at all ({error})") from error
+    raise _damaged("its pickle has no end")
 
 
 def _a(kind: type, value: Any) -> Any:
     """Return `value`. Raises CheckpointError unless it is of exactly this type, not of a subclass."""
     if type(value) is not kind:
-        raise CheckpointError(
-            "checkpoint.hostile",
-            "its pickle uses a {kind} as if it were a {wanted}",
-            kind=type(value).__name__,
-            wanted=kind.__name__,
-        )
+        found, wanted = type(value).__name__, kind.__name__
+        raise _hostile(f"its pickle uses a {found} as if it were a {wanted}")
     return value
 
 
 def _put(target: Any, keys: list[Any], values: list[Any]) -> None:
     """Put items into a dictionary. Keys are never tuples: hashing one can take for ever, or all of the stack."""
     if not all(type(key) in (str, int) for key in keys):
-        raise CheckpointError(
-            "checkpoint.hostile", "its pickle has a key that is neither a name nor a number"
-        )
+        raise _hostile("its pickle has a key that is neither a name nor a number")
     _a(dict, target).update(zip(keys, values, strict=True))
 
 
@@ -440,11 +384,7 @@ def _storage(reference: Any) -> Storage:
         ):
             return Storage(key, STORAGES[path], length)
     kind = reference[1] if type(reference) is tuple and len(reference) > 1 else reference
-    raise CheckpointError(
-        "checkpoint.hostile",
-        "its pickle refers to {kind}, which is no storage of numbers",
-        kind=_title(kind),
-    )
+    raise _hostile(f"its pickle refers to {_title(kind)}, which is no storage of numbers")
 
 
 def _call(function: Any, arguments: Any) -> Any:
@@ -476,20 +416,49 @@ def _call(function: Any, arguments: Any) -> Any:
             numbers = (offset, *shape, *strides)
             if len(shape) == len(strides) and all(type(n) is int and n >= 0 for n in numbers):
                 return View(storage, offset, shape, strides)
-    raise CheckpointError(
-        "checkpoint.hostile",
-        "its pickle calls {function}, which is not needed for tensors",
-        function=_title(function),
-    )
+    raise _hostile(f"its pickle calls {_title(function)}, which is not needed for tensors")
 
 
 def _fraction(over: Any, under: Any) -> Fraction:
     """A fraction of two reasonable whole numbers. Raises CheckpointError for any others."""
     if type(over) is int and type(under) is int and 0 < over < 1 << 20 and 0 < under < 1 << 20:
         return Fraction(over, under)
-    raise CheckpointError("checkpoint.damaged", "it holds a fraction that is none")
+    raise _damaged("it holds a fraction that is none")
 
 
 def _title(value: Any) -> str:
     """A value's description in error messages: never the value itself, which may be endless."""
     return value.path if isinstance(value, Name) else f"a {type(value).__name__}"
+
+
+def _damaged(reason: str) -> CheckpointError:
+    return CheckpointError("checkpoint.damaged", "{reason}", reason=reason)
+
+
+def _hostile(reason: str) -> CheckpointError:
+    """The error for a pickle that does more than tensors need."""
+    return CheckpointError("checkpoint.hostile", "{reason}", reason=reason)
+
+
+def _asks_too_much() -> CheckpointError:
+    return CheckpointError(
+        "checkpoint.asks-too-much", "its tensors ask for more numbers than it holds"
+    )
+
+
+def _big_endian() -> CheckpointError:
+    return CheckpointError(
+        "checkpoint.big-endian", "its numbers are big-endian, which is not supported"
+    )
+
+
+def _ends_early() -> CheckpointError:
+    return CheckpointError("checkpoint.ends-early", "it ends early; fetch it again")
+
+
+def _no_checkpoint() -> CheckpointError:
+    return CheckpointError("checkpoint.none", "it is no PyTorch checkpoint")
+
+
+def _no_tensors() -> CheckpointError:
+    return CheckpointError("checkpoint.no-tensors", "it holds no tensors")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .. import models
-from ..errors import CheckpointError, ConvertError
+from ..errors import CheckpointError, ConvertError, unusable
 from ..names import MANIFEST
 from . import checkpoint
 from .manifest import Manifest, WeightFile
@@ -43,7 +43,7 @@ def convert(
                 entry, data = converter.add(targets, file)
         except OSError as error:
             raise ConvertError(
-                "convert.unreadable",
+                "file.unreadable",
                 "{file} can't be read: {reason}.",
                 file=path,
                 reason=error.strerror,
@@ -84,9 +84,7 @@ class Converter:
         try:
             manifest.check_network()
         except ValueError as error:
-            raise ConvertError(
-                "convert.network", "it is no network that can be used: {reason}.", reason=error
-            ) from error
+            raise unusable(error) from error
         tensors = architecture.tensors(state, network, self.preset, targets)
         if tensors.snr is not None:
             self.snrs.append(round(tensors.snr, 1))

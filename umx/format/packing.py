@@ -34,15 +34,31 @@ def read_weights(data: bytes | bytearray, entry: WeightFile, manifest: Manifest)
     """
     refuse_page(data, entry.file)
     if data[:2] == GZIP_MAGIC:
-        _expect(data, _hash(data), entry.size, entry.sha256, entry.file)
+        if len(data) != entry.size:
+            raise WeightsError(
+                "weights.size", "{file} has {found} bytes instead of {size}; fetch it again.",
+                file=entry.file, found=len(data), size=entry.size,
+            )  # fmt: skip
+        if _hash(data) != entry.sha256:
+            raise WeightsError(
+                "weights.hash",
+                "{file} is not the file that the manifest names; fetch it again.",
+                file=entry.file,
+            )
         data = _unpack(data, entry)
     return read_unpacked(data, _hash(data), entry, manifest)
 
 
 def read_unpacked(data: Bytes, sha256: str, entry: WeightFile, manifest: Manifest) -> Tensors:
     """As `read_weights`, of decompressed data whose sha256 is known already, in hex."""
-    where = f"{entry.file}, unpacked,"
-    _expect(data, sha256, entry.unpacked_size, entry.unpacked_sha256, where)
+    if len(data) != entry.unpacked_size:
+        raise _unpacked_size(entry)
+    if sha256 != entry.unpacked_sha256:
+        raise WeightsError(
+            "weights.unpacked-hash",
+            "{file} does not unpack to the file that the manifest names; fetch it again.",
+            file=entry.file,
+        )
     return parse(data, manifest.shapes, entry.file)
 
 
@@ -64,8 +80,8 @@ def _unpack(data: bytes | bytearray, entry: WeightFile) -> bytearray:
     unpacker, out, end = zlib.decompressobj(wbits=31), bytearray(entry.unpacked_size), 0
     try:
         for begin in range(0, len(data), CHUNK):
-            stretch = memoryview(data)[begin : begin + CHUNK]
-            piece = unpacker.decompress(stretch, len(out) - end + 1)
+            packed = memoryview(data)[begin : begin + CHUNK]
+            piece = unpacker.decompress(packed, len(out) - end + 1)
             out[end : end + len(piece)] = piece  # a file that is too long makes it grow by one byte
             end += len(piece)
             if end > entry.unpacked_size:
@@ -73,27 +89,17 @@ def _unpack(data: bytes | bytearray, entry: WeightFile) -> bytearray:
     except zlib.error as error:
         raise damaged(entry, error) from error
     if end != entry.unpacked_size or not unpacker.eof or unpacker.unused_data:
-        raise WeightsError(
-            "weights.unpacked-size",
-            "{file} does not unpack to the size that the manifest names.",
-            file=entry.file,
-        )
+        raise _unpacked_size(entry)
     return out
+
+
+def _unpacked_size(entry: WeightFile) -> WeightsError:
+    return WeightsError(
+        "weights.unpacked-size",
+        "{file} does not unpack to the size that the manifest names; fetch it again.",
+        file=entry.file,
+    )
 
 
 def _hash(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _expect(data: Bytes, found: str, size: int, sha256: str, where: str) -> None:
-    if len(data) != size:
-        raise WeightsError(
-            "weights.size", "{file} has {found} bytes instead of {size}; fetch it again.",
-            file=where, found=len(data), size=size,
-        )  # fmt: skip
-    if found != sha256:
-        raise WeightsError(
-            "weights.hash",
-            "{file} is not the file that the manifest names; fetch it again.",
-            file=where,
-        )

@@ -23,7 +23,7 @@ def check(tensors: Tensors, expected: Shapes) -> None:
         shape = expected[name][1] if name in expected else None
         if found.get(name) != shape:
             raise ConvertError(
-                "convert.shapes", "its {tensor} has shape {found} instead of {shape}.",
+                "convert.tensor-shape", "its {tensor} has shape {found} instead of {shape}.",
                 tensor=name, found=found.get(name), shape=shape,
             )  # fmt: skip
         if not np.isfinite(tensors[name]).all():

@@ -147,9 +147,8 @@ def read_checkpoint(file: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[A
     """
 
     def damaged(what: str) -> CheckpointError:
-        return CheckpointError(
-            "checkpoint.damaged", "it is no whole safetensors file ({reason})", reason=what
-        )
+        reason = f"it is no whole safetensors file ({what})"
+        return CheckpointError("checkpoint.damaged", "{reason}", reason=reason)
 
     end = file.seek(0, 2)
     file.seek(0)

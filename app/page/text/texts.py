@@ -14,6 +14,12 @@ def tr(text):
 
 
 def said(code, fields, english):
-    """An error of a worker in the visitor's language, by its code and fields; in English where it isn't translated."""
+    """An error of a worker in the visitor's language, by its code and fields; in English where it isn't translated.
+
+    A field "place" is the file of which it is said, see `CodedError.within`.
+    """
     text = translations.get(code)
-    return text.format(**fields) if text else english
+    if not text:
+        return english
+    place = fields.get("place")
+    return (place + ": " if place else "") + text.format(**fields)

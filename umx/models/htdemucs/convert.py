@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConvertError
+from ...errors import misfit, unusable
 from ...format.quantising import check
 from ...types import Float
 from .. import Rounded
@@ -35,9 +35,9 @@ def describe(
     sources, network = _parsed(state)
     for target in targets:
         if target not in sources:
-            raise _unusable(f"it doesn't estimate {target}")
+            raise unusable(f"it doesn't estimate {target}")
     if preset not in PRESETS:
-        raise _unusable(f"it knows no preset {preset}")
+        raise unusable(f"it knows no preset {preset}")
     count = len(targets) if targets else len(sources)
     return replace(network, sources=count, weight_bits=PRESETS[preset].bits)
 
@@ -62,11 +62,9 @@ def folded_for(
     try:
         folded = fold(state, whole)
     except KeyError as error:
-        raise _unusable(f"it has no {error}") from error
+        raise unusable(f"it has no {error}") from error
     except (ValueError, IndexError, TypeError) as error:
-        raise ConvertError(
-            "convert.shapes", "its tensors don't fit together: {reason}.", reason=error
-        ) from error
+        raise misfit(error) from error
     expected = shapes(whole)
     check(
         folded,
@@ -99,14 +97,8 @@ def _maker(state: Mapping[str, Any]) -> str:
 def _parsed(state: Mapping[str, Any]) -> tuple[tuple[str, ...], Network]:
     """Sources and network. Raises ConvertError where the checkpoint doesn't tell them, or can't be used."""
     if _maker(state) != CLASS:
-        raise _unusable("its file doesn't say that it is an HTDemucs, and how it was made")
+        raise unusable("its file doesn't say that it is an HTDemucs, and how it was made")
     try:
         return parse(getattr(state, "arguments", {}))
     except ValueError as error:
-        raise _unusable(str(error)) from error
-
-
-def _unusable(reason: str) -> ConvertError:
-    return ConvertError(
-        "convert.network", "it is no network that can be used: {reason}.", reason=reason
-    )
+        raise unusable(error) from error

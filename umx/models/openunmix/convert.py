@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConvertError
+from ...errors import ConvertError, misfit, unusable
 from ...format.quantising import PRESETS, check, round_weights
 from ...format.safetensors import Tensor
 from ...format.step_sizes import coarse_steps
@@ -50,14 +50,12 @@ def describe(
     for pattern, dimensions in ((VECTOR, 1), (MATRIX, 2)):
         for name, tensor in state.items():
             if pattern.fullmatch(name) and (tensor.ndim != dimensions or not tensor.size):
-                raise _no_openunmix(
-                    "its {tensor} has shape {shape}", tensor=name, shape=tensor.shape
-                )
+                raise _no_openunmix(f"its {name} has shape {tensor.shape}")
     try:
         max_bin, bins = len(state["input_mean"]), len(state["output_mean"])
         hidden, inputs = state["fc1.weight"].shape
     except KeyError as error:
-        raise _no_openunmix("{tensor} is missing", tensor=error) from error
+        raise _no_openunmix(f"{error} is missing") from error
     # The first nine digits are enough to see that there are too many.
     layers = [int(match[1]) for key in state if (match := re.match(r"lstm\.\w+_l(\d{1,9})", key))]
     return Network(
@@ -71,8 +69,8 @@ def describe(
     )
 
 
-def _no_openunmix(why: str, **fields: object) -> ConvertError:
-    return ConvertError("convert.no-openunmix", f"it is no Open-Unmix: {why}.", **fields)
+def _no_openunmix(reason: str) -> ConvertError:
+    return ConvertError("convert.no-openunmix", "it is no Open-Unmix: {reason}.", reason=reason)
 
 
 def tensors(
@@ -110,11 +108,9 @@ def fold(state: Mapping[str, Float]) -> dict[str, Float]:
     try:
         return _fold({key: _precise(value) for key, value in state.items()})
     except KeyError as error:
-        raise _no_openunmix("{tensor} is missing", tensor=error) from error
+        raise _no_openunmix(f"{error} is missing") from error
     except ValueError as error:
-        raise ConvertError(
-            "convert.shapes", "its tensors don't fit together: {reason}.", reason=error
-        ) from error
+        raise misfit(error) from error
 
 
 def mean_inputs(state: Mapping[str, NDArray[Any]]) -> dict[str, Float]:
@@ -135,10 +131,7 @@ def mean_inputs(state: Mapping[str, NDArray[Any]]) -> dict[str, Float]:
 def choose_steps(folded: Mapping[str, Float], preset: str) -> dict[str, Float]:
     """Step sizes for one of PRESETS, as `round_weights` takes them."""
     if preset not in PRESETS:
-        raise ConvertError(
-            "convert.network", "it is no network that can be used: {reason}.",
-            reason=f"it knows no preset {preset}",
-        )  # fmt: skip
+        raise unusable(f"it knows no preset {preset}")
     bits = PRESETS[preset]
     return coarse(folded, bits) if bits else {}
 
