@@ -17,6 +17,10 @@ class CodedError(ValueError):
         """Made anew of its parts where it is copied, or comes from another process."""
         return partial(type(self), self.code, self.sentence, **self.fields), ()
 
+    def naming(self, **fields: object) -> Self:
+        """The same error with some of its fields changed."""
+        return type(self)(self.code, self.sentence, **self.fields | fields)
+
     def within(self, place: str) -> Self:
         """The same error, said of a file by its name."""
         return type(self)(self.code, "{place}: " + self.sentence, **self.fields | {"place": place})

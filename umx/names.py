@@ -2,6 +2,8 @@
 
 MANIFEST = "manifest.json"
 """The file that describes a model, in the model's folder."""
+CHECKPOINTS = (".pth", ".th", ".safetensors")
+"""How the names of the makers' files end."""
 VOCALS, KARAOKE, RESIDUAL = "vocals", "karaoke", "residual"
 MIX = "mix"
 """The file that has all stems of a song as its tracks, where others have one each."""

@@ -13,14 +13,18 @@ PATIENCE = 5
 
 
 class RejectedError(Exception):
-    """Why a promise was rejected."""
+    """Why a promise was rejected, and the name that JavaScript gives such an error."""
+
+    def __init__(self, reason, name=""):
+        super().__init__(reason)
+        self.name = name
 
 
 async def settle(promise):
     """Await a promise. Gives its value; raises RejectedError."""
     outcome = (await js.Promise.allSettled(to_js([promise])))[0]
     if outcome.status == "rejected":
-        raise RejectedError(js.String(outcome.reason))
+        raise RejectedError(js.String(outcome.reason), getattr(outcome.reason, "name", ""))
     return outcome.value
 
 

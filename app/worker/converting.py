@@ -25,8 +25,8 @@ UNFINISHED = ".unfinished"
 PRESET = "web"
 OWN = "own-"
 """Begins the names of models that nobody has published, so that none is taken for one of the site's."""
-OWN_ENDINGS = (".th", ".safetensors")
-"""Of files that may say by themselves what they are. The other kind, .pth, doesn't tell its target."""
+MUTE = ".pth"
+"""Ends the names of checkpoints that don't tell their target. The other kinds may say by themselves what they are."""
 LONGEST_NAME = 60
 CHUNK = 1 << 20
 HASHING = 0.1
@@ -162,7 +162,7 @@ async def recognised(
     found = recognise(digests)
     if found is None:
         (first, file) = next(iter(digests.items()))
-        if len(digests) == 1 and file.name.lower().endswith(OWN_ENDINGS):
+        if len(digests) == 1 and not file.name.lower().endswith(MUTE):
             title = file.name.rpartition(".")[0]
             slug = re.sub(r"[^A-Za-z0-9_]+", "-", title)[:LONGEST_NAME].strip("-") or first[:8]
             fields = undescribed(title) | {"sample_rate": SAMPLE_RATE}

@@ -40,6 +40,13 @@ def test_said_of_a_file_it_is_the_same_error() -> None:
     assert str(error) == "its fc1{} is not finite."
 
 
+def test_a_file_may_get_another_name() -> None:
+    error = CodedError("song.empty", "{song} holds no audio: {reason}.", song="/tmp/a", reason="b")
+    named = error.naming(song="s3://songs/{a}.wav")
+    assert str(named) == "s3://songs/{a}.wav holds no audio: b."
+    assert named.fields == {"song": "s3://songs/{a}.wav", "reason": "b"}
+
+
 def test_it_crosses_processes_whole() -> None:
     error = ConvertError("convert.not-finite", "its {tensor} is not finite.", tensor="fc1{}")
     copied = pickle.loads(pickle.dumps(error))

@@ -475,6 +475,30 @@ async def test_replacements_end_with_those_that_they_were_for() -> None:
     assert len(house.made) == 7
 
 
+@in_a_loop
+async def test_a_song_that_fails_ends_what_the_workers_are_at() -> None:
+    house = House(2)
+    await house.load()
+    at_work = later()
+    task = house.run(at_work)
+    await soon()
+    house.pool.give_up(WRONG)
+    at_work.set_exception(Cancelled())
+    with pytest.raises(Cancelled):
+        await task
+    await house.load()
+    assert [worker.ended for worker in house.made] == [True, True, False, False]
+
+
+@in_a_loop
+async def test_where_memory_was_too_little_the_next_song_has_half_the_workers() -> None:
+    house = House(3)
+    for size in (1, 1):
+        await house.load()
+        house.pool.give_up(NO_MEMORY)
+        assert house.pool.size == len(house.pool.workers) == size
+
+
 # Between songs
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import CodedError
 from ..signal.samples import to_int16, to_int24
 from ..types import Float
 
 
-class AudioError(ValueError):
-    """A file that can't be read as audio, or can't be written."""
+class AudioError(CodedError):
+    """A file that can't be read as audio, or can't be written. A song's error has its place in the field `song`."""
 
 
 class UnwritableError(AudioError):
@@ -143,9 +144,11 @@ def write_stems(
             part.replace(paths[name])
     except (OSError, soundfile.LibsndfileError) as error:
         folders = ", ".join(sorted({str(path.parent) for path in paths.values()}))
-        why = f" ({error.strerror})" if isinstance(error, OSError) else ""
         raise UnwritableError(
-            f"The stems can't be written to {folders}{why}: see that it is there and has room left."
+            "stems.unwritable",
+            "The stems can't be written to {folders} ({reason}): see that it is there and has room left.",
+            folders=folders,
+            reason=error.strerror if isinstance(error, OSError) else error.error_string,
         ) from error
     finally:
         with ExitStack() as stack:
@@ -178,7 +181,9 @@ def stem_file() -> ModuleType:
     try:
         from . import stem_file
     except ImportError as error:
-        raise UnwritableError("stem.mp4 needs PyAV: pip install 'umx[stems]'") from error
+        raise UnwritableError(
+            "stems.no-pyav", "stem.mp4 needs PyAV: pip install 'umx[stems]'"
+        ) from error
     return stem_file
 
 

@@ -31,7 +31,7 @@ from ..types import Float
 from ..version import VERSION
 from .audio import AudioError, UnwritableError
 from .separating import Outcome, Shape, write_song
-from .song import Measure, Song
+from .song import Measure, Song, reason, unreadable
 from .telling import Hearing, say
 
 Result = TypeVar("Result")
@@ -191,7 +191,7 @@ def _with_song(
         except UnwritableError:
             raise  # another worker may have room
         except AudioError as error:
-            return Failed(str(error).replace(str(path), job.song))
+            return Failed(str(error.naming(song=job.song)))
 
 
 def _from(blocks: Iterable[Float], first: int) -> Iterator[Float]:
@@ -216,7 +216,7 @@ def _get(place: str, local: Path) -> None:
     try:
         system.get_file(path, str(local))
     except FileNotFoundError as error:
-        raise AudioError(f"{place} can't be read: there is no such file.") from error
+        raise unreadable(place, reason(error)) from error
 
 
 def _put(local: Path, place: str) -> None:

@@ -25,11 +25,9 @@ from ..format.library import DEFAULT_MODEL, load_model, read_manifest
 from ..format.manifest import USUAL_SNR, Manifest
 from ..models.official import OFFICIAL, Official
 from ..models.openunmix.training_folder import read_folder
-from ..names import MANIFEST
+from ..names import CHECKPOINTS, MANIFEST
 from .download import DownloadError, Report, fetch, matches, sha256, terminal_report
 
-CHECKPOINTS = (".pth", ".th", ".safetensors")
-"""How the names of the makers' files end."""
 DOWNLOAD = 0.9
 """The share of downloads in the progress of `get`; converting is the rest."""
 CONVERSION_SECONDS = 4.0

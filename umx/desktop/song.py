@@ -72,7 +72,7 @@ class Song:
                 else:
                     self.kept.clear()
             if not self.samples:
-                raise AudioError(f"{path} holds no audio.")
+                raise AudioError("song.empty", "{song} holds no audio.", song=path)
         except BaseException:
             self.close()
             raise
@@ -105,7 +105,9 @@ class Song:
             count += block.shape[1]
             yield block
         if count != self.samples:
-            raise AudioError(f"{self.path} was changed while it was read.")
+            raise AudioError(
+                "song.changed", "{song} was changed while it was read.", song=self.path
+            )
 
     def own_blocks(self) -> Iterator[Float]:
         """As `blocks`, but at `own_rate`. May be read by turns with them. Raises AudioError."""
@@ -115,7 +117,7 @@ class Song:
         try:
             headers = read_headers(self.file)
         except OSError as error:
-            raise AudioError(f"{self.path} can't be read: {reason(error)}.") from error
+            raise unreadable(self.path, reason(error)) from error
         seconds, broken = 0.0, None
         for header in headers:
             resampler = None
@@ -169,11 +171,13 @@ class Song:
     def _failure(self, source: Patched, error: Any) -> AudioError:
         """Exception to raise for an error of libsndfile's, which may have come from reading the file."""
         if source.error:
-            return AudioError(f"{self.path} can't be read: {reason(source.error)}.")
+            return unreadable(self.path, reason(source.error))
         why = error.error_string
         if error.code == UNRECOGNISED:
             why = "it is none of WAV, AIFF, FLAC, MP3, Ogg Vorbis, Opus and their kind."
-        return DamagedError(f"{self.path} can't be read as audio: {why}")
+        return DamagedError(
+            "song.damaged", "{song} can't be read as audio: {reason}", song=self.path, reason=why
+        )
 
 
 class _Sound(soundfile.SoundFile):  # type: ignore[misc]
@@ -206,7 +210,11 @@ def _open(path: Path) -> BinaryIO:
             shutil.copyfileobj(file, spool)
         return spool
     except OSError as error:
-        raise AudioError(f"{path} can't be read: {reason(error)}.") from error
+        raise unreadable(path, reason(error)) from error
+
+
+def unreadable(path: Path | str, why: str) -> AudioError:
+    return AudioError("song.unreadable", "{song} can't be read: {reason}.", song=path, reason=why)
 
 
 def reason(error: OSError) -> str:

@@ -28,7 +28,7 @@ async def shared(files):
     try:
         await settle(js.navigator.share(given(some)))
     except RejectedError as error:
-        if "AbortError" in str(error):
+        if error.name == "AbortError":
             return False  # the visitor has closed the dialog
         raise
     return True

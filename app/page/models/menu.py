@@ -31,15 +31,13 @@ from page.text.texts import tr
 from page.workers.client import cores, memory
 from page.workers.pool import Cancelled
 from shared.facts import MODEL_SCHEME, MODELS_FOLDER, SAMPLE_RATE
-from umx.names import MANIFEST
+from umx.names import CHECKPOINTS, MANIFEST
 
 INDEX = "weights/index.json"
 RECOMMENDED = ("umxl", "htdemucs")
 """The official models that the menu offers to make here, each in a block of index.html with its name."""
 DEFAULT = "umx-mini"
 """The model that every site has. It stands in until a better one is here."""
-ENDINGS = (".pth", ".th", ".safetensors")
-"""How the names of checkpoints end."""
 EVERY = 15
 """Seconds after which an open page looks again for a better model, where it has none."""
 SHORTEST = 3
@@ -153,13 +151,13 @@ async def measured(worker):
 
 
 def is_checkpoint(file):
-    return any(file.name.lower().endswith(ending) for ending in ENDINGS)
+    return any(file.name.lower().endswith(ending) for ending in CHECKPOINTS)
 
 
 def pick():
     """Have the visitor choose checkpoints, by the page's one way to choose files."""
     chooser = view.element("file")
-    usual, chooser.accept = chooser.accept, ",".join(ENDINGS)
+    usual, chooser.accept = chooser.accept, ",".join(CHECKPOINTS)
     chooser.click()
     chooser.accept = usual  # so that phones offer music the next time
 

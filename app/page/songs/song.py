@@ -191,9 +191,7 @@ class Song:
                 self.is_broken = True
             elif not self.is_broken:
                 self.is_broken = True
-                if isinstance(error, OutOfMemoryError):
-                    pool.size = max(1, pool.size // 2)  # for the next attempt
-                pool.start()
+                pool.give_up(error)
             raise
 
     async def separate_batch(self, worker, index, batch, count):

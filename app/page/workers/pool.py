@@ -99,6 +99,13 @@ class Pool:
         asyncio.create_task(self.load(workers))
         self.on_change()
 
+    def give_up(self, error):
+        """End what the workers are at, for a song that an error has ended. The next has half the workers where memory
+        was too little."""
+        if isinstance(error, OutOfMemoryError):
+            self.size = max(1, self.size // 2)
+        self.start()
+
     def change(self, model_url, files):
         """Between songs: have the workers load another model.
 
