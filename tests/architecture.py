@@ -32,7 +32,7 @@ def shapes(network: Network) -> Shapes:
 
 
 class Estimator:
-    cutting = Cutting(segment=5000, overlap=500, lanes=2)
+    cutting = Cutting(segment=5000, overlap=500, batch_size=2)
 
     def __init__(self, network: Network, engine: Engine):
         self.parts: dict[str, np.float32] = {}

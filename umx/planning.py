@@ -14,16 +14,16 @@ def batches(
     samples: int,
     segment: int,
     overlap: int,
-    lanes: int,
+    batch_size: int,
     fixed: bool,
     workers: int,
     excerpt: "tuple[int, int] | None" = None,
 ) -> "list[tuple[tuple[int, ...], int, tuple[int, ...], int]]":
     """Cut a song into batches of equal size, as many for one worker as for the next, in the song's order.
 
-    segment, overlap, lanes, fixed: as `models.Cutting` has them; excerpt: begin and end in samples, to have only the
-    segments of the whole song that reach into it. So an excerpt's stems are those of the song. Its last batch may be
-    smaller than the others. Gives the fields of `segments.Batch` for each.
+    segment, overlap, batch_size, fixed: as `models.Cutting` has them; excerpt: begin and end in samples, to have only
+    the segments of the whole song that reach into it. So an excerpt's stems are those of the song. Its last batch may
+    be smaller than the others. Gives the fields of `segments.Batch` for each.
 
     Segments get as much shorter than `segment` as it takes for the work to come out even, so that no worker is left
     alone with the end of the song. The last one may reach past the end by less than one sample a segment.
@@ -35,7 +35,7 @@ def batches(
     if fixed:
         workers = 1  # shorter segments would take as long
     count = max(1, -(-(samples - overlap) // (segment - overlap)))
-    number, each = shares(count, lanes, workers)
+    number, each = shares(count, batch_size, workers)
     count = each * number
     if count == 1:
         return [((0,), samples, (0,), samples)]
@@ -46,7 +46,7 @@ def batches(
     starts = [index * stride for index in range(count)]
     if excerpt:
         starts = [start for start in starts if start < excerpt[1] and excerpt[0] < start + length]
-        number, each = shares(len(starts), lanes, workers)
+        number, each = shares(len(starts), batch_size, workers)
     cuts = [min(max(0, start - (span - length) // 2), last) for start in starts]
     return [
         (tuple(starts[first : first + each]), length, tuple(cuts[first : first + each]), span)
@@ -54,9 +54,9 @@ def batches(
     ]
 
 
-def shares(count: int, lanes: int, workers: int) -> "tuple[int, int]":
+def shares(count: int, batch_size: int, workers: int) -> "tuple[int, int]":
     """How many batches segments make, and how many of them each batch has at most."""
-    number = count if count < workers else -(-count // (lanes * workers)) * workers
+    number = count if count < workers else -(-count // (batch_size * workers)) * workers
     return number, -(-count // number)
 
 

@@ -114,10 +114,6 @@ def state(name):
     document.documentElement.dataset.state = name
 
 
-def get_state():
-    return document.documentElement.dataset.state
-
-
 def say(node, text):
     if node.textContent != text:
         node.textContent = text

@@ -86,6 +86,7 @@ class Page:
         self.options = Options()
         self.wake_lock, self.notifications = WakeLock(), Notifications()
         self.awake = self.is_quick = False
+        self.state = "loading"
         view.warn_before_leaving(self.queue.unsaved)
         Shortcuts(self.queue.mixer)
 
@@ -277,8 +278,8 @@ class Page:
 
     def refresh(self):
         """Have the page's state follow the songs and the engine."""
-        before = view.get_state()
         state = self.queue.page_state(bool(self.pool.model), bool(self.pool.failure))
+        before, self.state = self.state, state
         view.state(state)
         if self.pool.model:
             self.introduce(self.pool.model)

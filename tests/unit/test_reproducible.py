@@ -31,7 +31,7 @@ def song() -> np.ndarray:
 def separator() -> Separator:
     """One whose segments are short, so that a song of seconds has many."""
     separator = Separator(MINI)
-    separator.cutting = replace(separator.cutting, segment=44100, overlap=6000, lanes=2)
+    separator.cutting = replace(separator.cutting, segment=44100, overlap=6000, batch_size=2)
     return separator
 
 
@@ -81,10 +81,10 @@ def test_parts_on_their_own_give_the_same_stems(
     st.integers(1, 3000),
 )
 def test_parts_cover_the_song(
-    samples: int, count: int, lanes: int, fixed: bool, block: int
+    samples: int, count: int, batch_size: int, fixed: bool, block: int
 ) -> None:
     song = np.random.default_rng(samples).standard_normal((2, samples)).astype(np.float32)
-    cutting = Cutting(1000, 120, lanes, fixed)
+    cutting = Cutting(1000, 120, batch_size, fixed)
     parts = segments.split(samples, cutting, count)
     assert [part.is_first for part in parts] == [True] + [False] * (len(parts) - 1)
     assert [part.is_last for part in parts] == [False] * (len(parts) - 1) + [True]
@@ -107,7 +107,7 @@ def test_any_number_of_threads_gives_the_same_stems(
     separator = Separator(MINI, threads=threads)
     if separator.engine.name == "numpy":
         pytest.skip("BLAS sums as it likes")
-    separator.cutting = replace(separator.cutting, segment=44100, overlap=6000, lanes=2)
+    separator.cutting = replace(separator.cutting, segment=44100, overlap=6000, batch_size=2)
     np.testing.assert_array_equal(separator.separate(song), whole)
 
 

@@ -12,17 +12,17 @@ from umx.models import Cutting
 @given(
     samples=st.integers(1, 100_000),
     workers=st.integers(1, 9),
-    lanes=st.integers(1, 5),
+    batch_size=st.integers(1, 5),
     overlap=st.integers(1, 200),
 )
 def test_plan_covers_the_song_with_even_work(
-    samples: int, workers: int, lanes: int, overlap: int
+    samples: int, workers: int, batch_size: int, overlap: int
 ) -> None:
-    batches = segments.plan(samples, Cutting(1000, overlap, lanes), workers)
+    batches = segments.plan(samples, Cutting(1000, overlap, batch_size), workers)
     starts = [start for batch in batches for start in batch.starts]
     length = batches[0].length
     assert {(len(b.starts), b.length) for b in batches} == {(len(batches[0].starts), length)}
-    assert len(batches[0].starts) <= lanes
+    assert len(batches[0].starts) <= batch_size
     assert length <= max(1000, overlap + 1)
     assert starts[0] == 0
     assert set(np.diff(starts)) <= {length - overlap}
@@ -51,7 +51,7 @@ def test_cut_fills_up_with_silence() -> None:
 @given(samples=st.integers(2000, 20_000), workers=st.integers(1, 3))
 def test_faded_segments_add_up_to_the_song(samples: int, workers: int) -> None:
     audio = np.random.default_rng(1).standard_normal((2, samples)).astype(np.float32)
-    batches = segments.plan(samples, Cutting(1500, 300, lanes=4), workers)
+    batches = segments.plan(samples, Cutting(1500, 300, batch_size=4), workers)
     pieces = [piece for batch in batches for piece in segments.cut(audio, batch)]
     joiner = segments.Joiner(300)
     stretches = []
@@ -71,12 +71,12 @@ def test_fade_is_triangular() -> None:
 
 @given(st.integers(1, 400), st.lists(st.integers(0, 90), max_size=40), st.integers(1, 3))
 def test_a_song_in_blocks_is_cut_like_a_whole_one(
-    samples: int, sizes: list[int], lanes: int
+    samples: int, sizes: list[int], batch_size: int
 ) -> None:
     song = np.arange(2 * samples, dtype=np.float32).reshape(2, -1)
     places = np.minimum(np.cumsum(sizes), samples).astype(int)
     cutter = segments.Cutter(np.split(song, places, axis=1))
-    for batch in segments.plan(samples, Cutting(50, 8, lanes)):
+    for batch in segments.plan(samples, Cutting(50, 8, batch_size)):
         np.testing.assert_array_equal(cutter.cut(batch), segments.cut(song, batch))
 
 
@@ -141,16 +141,16 @@ def test_fixed_segments_hear_the_song_around_what_is_kept(
     data=st.data(),
     samples=st.integers(1, 30_000),
     workers=st.integers(1, 4),
-    lanes=st.integers(1, 4),
+    batch_size=st.integers(1, 4),
     fixed=st.booleans(),
 )
 def test_an_excerpt_is_made_of_the_songs_own_segments(
-    data: st.DataObject, samples: int, workers: int, lanes: int, fixed: bool
+    data: st.DataObject, samples: int, workers: int, batch_size: int, fixed: bool
 ) -> None:
     """Its stems are the song's, to its first and last sample: the same segments fade into each other there."""
     begin = data.draw(st.integers(0, samples - 1))
     end = data.draw(st.integers(begin + 1, samples))
-    how = 1000, 100, lanes, fixed, workers
+    how = 1000, 100, batch_size, fixed, workers
     whole = planning.batches(samples, *how)
     part = planning.batches(samples, *how, (begin, end))
     length, span = whole[0][1], whole[0][3]
@@ -158,7 +158,7 @@ def test_an_excerpt_is_made_of_the_songs_own_segments(
     reaching = [place for place in places if place[0] < end and begin < place[0] + length]
     assert reaching == [place for s, _, cuts, _ in part for place in zip(s, cuts, strict=True)]
     assert {batch[1::2] for batch in part} == {(length, span)}
-    assert all(1 <= len(starts) <= lanes for starts, *_ in part)
+    assert all(1 <= len(starts) <= batch_size for starts, *_ in part)
     assert planning.batches(samples, *how, (0, samples)) == whole
     # Where the excerpt begins and ends, no neighbour is missing that would be faded in or out.
     first, last = reaching[0][0], reaching[-1][0]

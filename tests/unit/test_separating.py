@@ -24,7 +24,7 @@ def test_long_songs_take_no_more_memory(
 ) -> None:
     monkeypatch.setattr(song, "KEPT", 0)
     separator = Separator(ROOT / "weights" / "umx-mini", threads=1)
-    separator.cutting = replace(separator.cutting, segment=2 * 44100, lanes=1)
+    separator.cutting = replace(separator.cutting, segment=2 * 44100, batch_size=1)
     shape = Shape(find_form(form, None), own_rate=True)
     some = sum(band(4).values()).T
 

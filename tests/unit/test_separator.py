@@ -41,7 +41,7 @@ def test_segments_join_to_what_one_pass_gives_at_their_middle(model: Model) -> N
     mixture = np.stack([0.3 * beats + 0.1 * chord, 0.2 * beats + 0.12 * chord]).astype(np.float32)
     separator = Separator(model, Numpy(), targets=["drums"])
     whole = separator.separate(mixture)
-    separator.cutting = replace(separator.cutting, segment=3 * 44100, lanes=2)
+    separator.cutting = replace(separator.cutting, segment=3 * 44100, batch_size=2)
     fractions: list[float] = []
     joined = separator.separate(mixture, fractions.append)
     assert joined.shape == whole.shape
@@ -147,7 +147,7 @@ def test_memory_beside_the_weights_is_a_few_times_the_audio(model: Model) -> Non
 def test_memory_does_not_grow_with_the_song(model: Model) -> None:
     separator = Separator(model, Simd(Idle()))
     cutting = separator.cutting
-    batch = cutting.lanes * (cutting.segment - cutting.overlap)
+    batch = cutting.batch_size * (cutting.segment - cutting.overlap)
 
     def most(batches: int) -> int:
         song = np.zeros((2, batches * batch), np.float32)

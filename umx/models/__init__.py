@@ -28,7 +28,7 @@ class Cutting:
     """The longest segment."""
     overlap: int
     """Samples that neighbouring segments share."""
-    lanes: int = 1
+    batch_size: int = 1
     """Segments that are separated in lockstep, to save time."""
     fixed: bool = False
     """Whether the network always takes `segment` samples: then it may hear the song around a piece at no cost."""

@@ -117,7 +117,7 @@ class Song:
         await pool.ready()  # if its workers are made anew just now
         how = pool.cutting
         callbacks = on_plan, on_progress, on_piece
-        await self.work(pool, self.audio.length, self.span(), how, how.lanes, *callbacks)
+        await self.work(pool, self.audio.length, self.span(), how, how.batch_size, *callbacks)
         self.previews = []
 
     async def preview(self, pool, small, samples, on_piece):
@@ -138,10 +138,10 @@ class Song:
         except WorkerError:
             pass
 
-    async def work(self, pool, samples, span, how, lanes, on_plan, on_progress, on_piece):
+    async def work(self, pool, samples, span, how, batch_size, on_plan, on_progress, on_piece):
         """Have the pool separate a span of so many samples, cut as a model wants it; see `separate`."""
         self.on_progress, self.on_piece, self.wanted = on_progress, on_piece, list(span)
-        cutting = how.segment, how.overlap, lanes, how.fixed
+        cutting = how.segment, how.overlap, batch_size, how.fixed
         batches = planning.batches(samples, *cutting, pool.size, span)
         on_plan(len(batches))
         if self.level is None:

@@ -58,11 +58,13 @@ class SongLibrary:
         self.opened = asyncio.Event()
         self.channel = None  # to the site's other pages
         self.box = view.element("keep")
-        self.box.checked = settings.get("keep", settings.one_of(("on", "off")), "on") == "on"
+        self.keeps = settings.get("keep", settings.one_of(("on", "off")), "on") == "on"
+        self.box.checked = self.keeps
         view.on(self.box, "change", self.changed)
 
     def changed(self, event):
-        settings.store("keep", "on" if self.box.checked else "off")
+        self.keeps = self.box.checked
+        settings.store("keep", "on" if self.keeps else "off")
         self.on_change()
 
     async def open(self):
@@ -108,7 +110,7 @@ class SongLibrary:
         """A folder for a new song, or "" where nothing is to be kept."""
         if not self.opened.is_set():
             await in_time(self.opened.wait(), PATIENCE)
-        if not (self.opened.is_set() and self.root and self.box.checked):
+        if not (self.opened.is_set() and self.root and self.keeps):
             return ""
         self.count += 1
         name = self.page + SEPARATOR + str(self.count)
@@ -117,7 +119,7 @@ class SongLibrary:
 
     def is_place(self, folder):
         """Whether this page may keep a song there: its folder is another page's, or nothing is to be kept by now."""
-        return self.box.checked and folder.split(SEPARATOR)[0] == self.page
+        return self.keeps and folder.split(SEPARATOR)[0] == self.page
 
     async def keep_own_file(self, song):
         """Write a song's own file into its folder, if that has room for it, after those that were asked for before."""
@@ -234,7 +236,7 @@ class SongLibrary:
             if len(kept) == 1:
                 text = tr("Kept on this device until you remove it: {} song, {}.")
             said.append(text.format(len(kept), megabytes(sum(kept))))
-        if not self.box.checked:
+        if not self.keeps:
             said.append(
                 tr("New songs are not kept: download their stems before you close the page.")
             )

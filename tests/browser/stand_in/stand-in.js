@@ -2,7 +2,7 @@
 // Each stem is the song times a gain; together they are the song. test_stand_in.py holds both to the same messages.
 
 const PEAK_SAMPLES = 2205;
-const CUTTING = { segment: 600 * 1024, overlap: 22050, lanes: 4, fixed: false };
+const CUTTING = { segment: 600 * 1024, overlap: 22050, batch_size: 4, fixed: false };
 // Their sum is 1. Drums are louder than the song, so that a song of full scale has a stem that is too loud.
 const GAINS = { vocals: 0.5, drums: 1.1, bass: -0.4, other: -0.2 };
 

@@ -18,8 +18,8 @@ FIXED, FILTERING = 4_000_000, 9_500_000
 class Estimator:
     """The networks of one model, each of one target."""
 
-    cutting = Cutting(segment=600 * 1024, overlap=22050, lanes=4)
-    """Segments are two windows of the Wiener filter, 13.9 seconds; the kernels' registers take four lanes at a time."""
+    cutting = Cutting(segment=600 * 1024, overlap=22050, batch_size=4)
+    """Segments are two windows of the Wiener filter, 13.9 seconds; the kernels' registers take four of them."""
 
     def __init__(self, network: Network, engine: Engine):
         self.network, self.engine = network, engine
