@@ -201,7 +201,7 @@ def random_model(folder: Path, shape: str, most: int = 60) -> None:
                 out[key] = rng.uniform(-0.1, 0.1, size).astype(np.float32) + (kind == "gain")
                 continue
             if f"{name}.low" in layout:
-                # Of as many bits as trained weights have where they travel.
+                # They take as many bits as trained weights do in a file.
                 whole = np.clip(rng.normal(0, 950, size), -4095, 4095).astype(np.int16)
                 low = whole.astype(np.int8)  # wraps around
                 out[f"{name}.low"], out[key], spread = (

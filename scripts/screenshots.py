@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "docs" / "screenshots"
 QUALITY = 70
-"""Of WebP, in percent: text stays sharp."""
+"""WebP's quality in percent; text stays sharp."""
 SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
 SCHEMES = ("light", "dark")
 TITLES = ("Evening light", "Paper boats", "The slow river")

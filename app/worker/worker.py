@@ -46,7 +46,7 @@ TRIAL = 6
 
 separator: Separator | None = None
 preview_separator: Separator | None = None
-"""Of the small model, beside the other one only as long as previews are made."""
+"""The small model's separator. It is there only as long as previews are made."""
 
 
 def post(kind: str, **content: object) -> None:

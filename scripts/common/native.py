@@ -23,7 +23,7 @@ from umx.separator import Separator
 
 @dataclass
 class Speed:
-    """Of one model and song, on some threads."""
+    """How fast one model separates one song, on some threads."""
 
     variant: str
     """The instructions that the kernels were compiled for; "numpy" where no library is right."""

@@ -167,7 +167,7 @@ FILMS = """async () => {
 
 
 def films(made: dict[str, str]) -> Iterator[Case]:
-    """Of what FILMS gives."""
+    """Cases of the files that FILMS makes. made: as it returns them."""
     for name, text in made.items():
         content, silent = base64.b64decode(text), name.startswith("silent")
         yield Case(name, content, refused=silent, played=not silent)

@@ -20,11 +20,11 @@ FOLDER = TemporaryDirectory()
 Sound = NDArray[np.float32]
 
 FORMANTS = np.array([[1, 700, 200], [0.6, 1100, 250], [0.3, 2500, 350], [0.2, 3400, 400]])
-"""Of ah: how loud, where in Hz, how wide."""
+"""The formants of "ah": level, frequency in Hz, width in Hz."""
 
 
 def loudness(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of what is sung at frequencies in Hz."""
+    """Level of a sung partial at frequencies in Hz."""
     level, middle, width = FORMANTS.T[..., np.newaxis]
     return np.sum(level * np.exp(-(((frequency - middle) / width) ** 2)), axis=0)
 

@@ -14,7 +14,7 @@ import umx
 
 SONG = Path("/usr/share/games/fretsonfire/data/songs/sectoid/Metal madness")
 SECONDS = 20
-"""Of which the page makes the same segments as the package: longer songs are cut for as many workers as there are."""
+"""Length of the part that is used. The page cuts it as the package does, and longer songs as it has workers."""
 STEMS = ("vocals", "drums", "bass", "melody", "karaoke")
 
 

@@ -4,7 +4,10 @@ History of the format:
 
 1. Open-Unmix only: the network's shape beside all else, and a file for each entry of "targets".
 2. Any architecture: "architecture" names it, "network" has its own fields, and each of "files" names the targets that
-   its network estimates. Format 1 is still read, since visitors keep such models on their devices.
+   its network estimates. Format 1 is still read, since visitors keep such models on their devices. "snr" came later:
+   it is left out where it isn't known, and versions from before can read the manifest then.
+
+The page looks up the names of files in both formats by itself: `app/page/models/arrival.py`, `app/offline/offline.py`.
 """
 
 import json

@@ -38,6 +38,7 @@ INLINE Ints low_halves(Ints a, Ints b) {
 // GELU(x) = x (1 + erf(x / sqrt 2)) / 2, with erf(c / sqrt 2) = c p(c^2) / q(c^2), p and q cubic, and c = x clamped to
 // +-4.6. The coefficients are the minimax fit of GELU to |x| <= 4.6: the error alternates between equal extremes of
 // 2.9e-6, and is 3.7e-6 at most with float32 rounding. Beyond 4.6 it is 1.5e-6 |x|. NaN becomes NaN.
+// Cost: a division and ten multiplications.
 INLINE Many gelu_of(Many x) {
     Many c = larger_many(many_of(-4.6f), smaller_many(many_of(4.6f), x));
     Many y = c * c;
@@ -257,7 +258,7 @@ static Moments moments_of(double sum, double square, double count) {
     return (Moments){(float)mean, 1 / __builtin_sqrtf((float)(variance > 0 ? variance : 0) + 1e-5f)};
 }
 
-// Sums and squares over (rows, width); each row is summed up in floats, rows in doubles.
+// Sums and squares over (rows, width); each row is summed up in floats, rows in doubles. Cost: x is read once.
 static Moments moments_over(const float *x, int rows, int width, double count) {
     double sum = 0, square = 0;
     for (int r = 0; r < rows; r++, x += width) {
@@ -280,7 +281,7 @@ enum { SUMMED = 128 }; // rows whose products are summed in floats
 //   sum y = (sum W) s + frames sum b,    sum y^2 = tr(G W'W) + 2 (b'W) s + frames b'b
 // h: (frames, width). known: W'W (width, width), sum W, b'W (width each), sum b, b'b.
 // So the norm becomes part of the product's scale and bias, and y, which would be the largest array of all, is never
-// in memory.
+// in memory. Cost: width / 2 products for each of h, where y would take `outputs`.
 static Moments moments_of_product(const float *h, int frames, int width, const float *known, int outputs) {
     const float *sums = known + width * width, *mixed = sums + width, *biases = mixed + width;
     double sum = (double)frames * biases[0], square = (double)frames * biases[1];

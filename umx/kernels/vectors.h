@@ -245,7 +245,7 @@ INLINE void put(Many x, float *to, int count) {
 
 // tanh(x) = x p(x^2) / q(x^2), p and q cubic. The coefficients are the minimax fit of that form to |x| <= 7.5: the
 // error alternates between equal extremes of 1.5e-6, and is 1.8e-6 at most with float32 rounding.
-// Arguments are clamped to +-7.5 first; NaN becomes 7.5.
+// Arguments are clamped to +-7.5 first; NaN becomes 7.5. Cost: a division and eight multiplications.
 INLINE Many tanh_of(Many x) {
     x = larger_many(many_of(-7.5f), smaller_many(many_of(7.5f), x));
     Many y = x * x;

@@ -17,7 +17,7 @@ LEAST = 0.3
 
 
 def names() -> list[str]:
-    """Of all chords, such as "C" and "F♯m"."""
+    """Names of all chords, such as "C" and "F♯m"."""
     return [*MAJOR_NAMES, *(name + "m" for name in MINOR_NAMES)]
 
 

@@ -470,7 +470,7 @@ class Menu:
         return text.format(name, percent, ", " + words if words else "")
 
     def show_how(self):
-        """To a better model, where there is none."""
+        """Show the visitor how to get a better model, where there is none."""
         view.element("model-menu").open = True
         self.picks[0].focus()
 

@@ -20,7 +20,7 @@ from .description import SAMPLE_RATE, Network
 from .network import Arena, Forward
 
 SAMPLES = SAMPLE_RATE
-"""Of music. A network takes as few as it is given; with floats a second takes half a minute in a browser."""
+"""Length of the music that is compared. With floats a second of it takes half a minute in a browser."""
 MOST = 120.0
 """dB, where the two hardly differ."""
 
