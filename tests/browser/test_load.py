@@ -148,16 +148,20 @@ def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
 
 
 @pytest.mark.engine
-def test_a_removed_card_is_collected_with_nothing_done_after(page: Page) -> None:
-    drop(page, ("no song.wav", b""))
-    expect(page.locator(".card")).to_have_attribute("data-state", "failed")
-    page.evaluate("window.gone = new WeakRef(document.querySelector('.card'))")
-    page.locator(".remove").click()
+def test_removed_cards_are_collected_with_nothing_done_after(page: Page) -> None:
+    """All but one at most: a word of MicroPython's memory may look like a pointer to a card by chance."""
+    drop(page, *[(f"no song {number}.wav", b"") for number in range(4)])
+    expect(page.locator(".card[data-state=failed]")).to_have_count(4)
+    page.evaluate(
+        "window.gone = [...document.querySelectorAll('.card')].map(card => new WeakRef(card))"
+    )
+    page.evaluate("document.querySelectorAll('.remove').forEach(button => button.click())")
+    expect(page.locator(".card")).to_have_count(0)
     session = page.context.new_cdp_session(page)
     for _ in range(PATIENCE // 500):
         session.send("HeapProfiler.collectGarbage")
-        if page.evaluate("gone.deref() === undefined"):
+        if page.evaluate("gone.filter(card => card.deref()).length <= 1"):
             break
         page.wait_for_timeout(500)
     else:
-        pytest.fail("the card is still held")
+        pytest.fail("the cards are still held")
