@@ -48,8 +48,8 @@ async function load({ url, files }) {
   for (const [index, { file, size }] of described.files.entries()) {
     const { size: found } = files?.[file] ?? (await fetched(url + file));
     if (found !== size) {
-      const fields = { file, found, size };
-      throw new CodedError("weights.size", "{file} has {found} bytes instead of {size}; fetch it again.", fields);
+      const sentence = "{file} does not unpack to the size that the manifest names; fetch it again.";
+      throw new CodedError("weights.unpacked-size", sentence, { file });
     }
     post("progress", { fraction: 0.7 + (0.3 * (index + 1)) / described.files.length });
   }
