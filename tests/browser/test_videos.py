@@ -114,6 +114,7 @@ def test_videos_in_a_folder_are_taken_whatever_type_the_browser_says(
     visit: Callable, folder: Path
 ) -> None:
     page, _ = visit("?workers=1", lambda page: page.add_init_script(f"({DROP_ENTRY})()"))
+    expect_state(page, "ready")
     data = (folder / "clip.webm").read_bytes()
     page.evaluate(
         """(bytes) => {
