@@ -155,7 +155,15 @@ def at_work(page: Page) -> Iterator[Hold]:
         yield hold
     finally:
         hold.release()
-        page.unroute(TURN)
+
+
+def let_through(page: Page | BrowserContext, pattern: str) -> None:
+    """Have the server answer again what a route of a test has answered.
+
+    The newest route counts. Without any, Playwright would stop to intercept requests, and one that is on its way just
+    then may never be answered.
+    """
+    page.route(pattern, lambda route: route.continue_())
 
 
 # Measures the milliseconds from the next click until an expression is true of the page.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from pages import ENGINE, at_work
+from pages import ENGINE, at_work, let_through
 from playwright.sync_api import Page, expect
 from songs import PATIENCE, RATE, SONG, card, compose, drop, expect_state, read, wav
 
@@ -99,7 +99,7 @@ def test_axe_finds_nothing_in_german(visit: Callable, width: int, tmp_path: Path
         page.get_by_role("button", name=f"{title} abbrechen").click()
     check(page, "cancelled")
     is_for_phones_too(page)
-    page.unroute(ENGINE)
+    let_through(page, ENGINE)
     page.reload()
     expect(page.locator(".status")).to_contain_text("Unterbrochen", timeout=PATIENCE)
     check(page, "interrupted")
@@ -127,7 +127,7 @@ def test_axe_finds_nothing_before_the_engine_and_without_one(visit: Callable) ->
         "?workers=1", lambda p: p.route("**/manifest.json", lambda route: None)
     )
     check(page, "loading")
-    page.unroute("**/manifest.json")
+    let_through(page, "**/manifest.json")
     page.route("**/manifest.json", lambda route: route.fulfill(status=404))
     page.reload()
     expect_state(page, "error")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import ENGINE, TURN, Hold, at_work, opened, stems, wait_until
+from pages import ENGINE, TURN, Hold, at_work, let_through, opened, stems, wait_until
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from recordings import BLOCK, place, showing
 from songs import (
@@ -380,7 +380,7 @@ def test_songs_that_waited_when_the_page_was_closed_are_offered_again(
     page.get_by_role("button", name="Remove 2").click()
     expect_paths(page, 6)  # folders, files
     page.close(run_before_unload=False)
-    context.unroute(ENGINE)
+    let_through(context, ENGINE)
     page = opened(context)
     expect(page.locator(".card .title")).to_have_text(["1", "3", "4"], timeout=PATIENCE)
     expect(page.locator(".status")).to_have_text(3 * ["Interrupted: the page was closed"])
@@ -431,7 +431,7 @@ def test_what_is_offered_again_in_two_pages_is_gone_where_it_is_not_begun(
     drop(page, ("song.wav", content))
     wait_until(page, OWN_FILE, len(content))
     page.close(run_before_unload=False)
-    context.unroute(ENGINE)
+    let_through(context, ENGINE)
     page, other = opened(context), opened(context)
     expect(card(other, "song").locator(".status")).to_contain_text("Interrupted")
     page.get_by_role("button", name="Retry song").click()

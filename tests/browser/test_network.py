@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from asking import asking, load
-from pages import ENGINE, serving
+from pages import ENGINE, let_through, serving
 from playwright.sync_api import Browser, Page, Route, expect
 from songs import PATIENCE, compose, drop, expect_state, wav
 
@@ -95,7 +95,7 @@ def test_whatever_comes_in_place_of_weights_is_refused(body: bytes, engine: Page
     """And the same worker loads them when they come."""
     answer_wrongly(engine, body, 2)
     refusal, success = load(engine)[-1], load(engine)[-1]
-    engine.unroute("**/vocals.safetensors.gz")
+    let_through(engine, "**/vocals.safetensors.gz")
     assert refusal["kind"] == "error"
     assert "vocals.safetensors.gz" in refusal["message"]
     assert refusal["code"].startswith("weights.")
@@ -130,7 +130,7 @@ def test_page_that_cannot_start_says_so(path: str, how: str, visit: Callable) ->
     page, complaints = visit("", prepare)
     expect(page.locator("#no-start")).to_be_visible(timeout=PATIENCE)
     complaints.clear()
-    page.unroute(f"**/{path}")
+    let_through(page, f"**/{path}")
     page.reload()
     expect(page.locator("#demo")).to_be_enabled(timeout=PATIENCE)
     expect(page.locator("#no-start")).to_be_hidden()
@@ -148,7 +148,7 @@ def test_a_demo_song_that_can_not_be_fetched_may_be_another_time(visit: Callable
         "Demo song can't be fetched: the server answered 404.", timeout=PATIENCE
     )
     complaints.clear()
-    page.unroute("**/demo.mp3")
+    let_through(page, "**/demo.mp3")
     song.get_by_role("button", name="Retry Demo song").click()
     expect(song.locator(".title")).to_have_text("Hydrogen (excerpt)", timeout=PATIENCE)
     song.locator(".cancel").click()
