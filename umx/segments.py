@@ -39,8 +39,8 @@ def plan(samples: int, cutting: Cutting, workers: int = 1) -> list[Batch]:
 class Part:
     """Consecutive batches of a song, to be separated by themselves.
 
-    first: the song's sample with which its mixture begins. samples: of its estimates. is_first, is_last: of the song's
-    parts. Its estimates share `Cutting.overlap` samples with those of the next, where they fade.
+    first: the first sample of the song that its batches read. samples: length of its estimates. is_first, is_last:
+    whether it begins or ends the song. Neighbours' estimates share `Cutting.overlap` samples, over which they fade.
     """
 
     batches: tuple[Batch, ...]

@@ -172,7 +172,7 @@ def separate(
     """Separate a song into stems: one per target, and karaoke, which is all but the vocals.
 
     audio: (samples,) or (channels, samples), at any sample rate; one channel is given to both sides. Integers are
-    divided by the largest number of their type. NaN counts as silence. The array is not changed.
+    scaled as `signal.samples.to_float` does it. NaN counts as silence. The array is not changed.
     model: a model's name or folder, see `library.find_model`; targets: those to give, all by default.
     residual: give what these targets leave of the mixture as "residual", too. threads: as for `Separator`.
     progress: called with the fraction of the work that is done; True draws a bar, in a notebook or on a terminal.

@@ -76,8 +76,8 @@ def with_atom(
 ) -> "list[bytes | tuple[int, int]]":
     """The parts of a file's "moov" box with the atom in it: bytes, and begin and end of what stays as it is.
 
-    read: as `boxes` takes it, in places of the box; size: its. It must be the file's last, so that nothing moves behind
-    it. content: the atom's, bytes. Raises ValueError if the box is no such.
+    read: gives the bytes between two places of the box, see `boxes`; size: the box's, in bytes; content: the atom's.
+    The box must be the last of its file, so that nothing behind it moves. Raises ValueError if it is no "moov" box.
     """
     if [name for name, _, _ in boxes(read, 0, size)] != [b"moov"]:
         raise ValueError("It is no moov box.")

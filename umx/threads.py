@@ -78,7 +78,7 @@ class Threads:
 
 
 def parts(count: int, most: int) -> list[slice]:
-    """0 to `count` in as many even slices as there are to be at most."""
+    """Split 0 to `count` into at most `most` slices, whose lengths differ by one at most."""
     number = max(1, min(count, most))
     edges = [count * index // number for index in range(number + 1)]
     return [slice(*pair) for pair in pairwise(edges)]

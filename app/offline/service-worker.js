@@ -81,7 +81,7 @@ async function current() {
 async function answered(path, request) {
   if (path === INDEX) return current().catch(async () => (await kept(path)) ?? fetched(path));
   if (!isWeights(path)) return (await kept(path)) ?? fetched(path);
-  const isWrong = request.cache === "reload"; // what is kept
+  const isWrong = request.cache === "reload"; // the engine asks anew for weights whose kept copy failed its checks
   const copy = isWrong ? undefined : await kept(path);
   if (copy) return copy;
   const response = await fetch(request);

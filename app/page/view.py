@@ -47,7 +47,7 @@ def copy(template):
 def on(target, event, handler):
     """Call a function with every such event.
 
-    The function returns None: MicroPython may free an object that it returns before JavaScript has it.
+    The handler must return None: MicroPython may free an object that it returns before JavaScript has it.
     """
     if not getattr(target, "listeners", None):
         target.listeners = AbortController.new()

@@ -151,7 +151,7 @@ async def download(name: str, report: Callable[[float], None]) -> dict[str, obje
 async def recognised(
     files: list[Any], report: Callable[[float], None]
 ) -> tuple[Converter, list[tuple[tuple[str, ...], Any]]]:
-    """What makes a model of the files, and for which targets each of them is; official ones are known by their hashes.
+    """A Converter for the files, and pairs of targets and file; official files are known by their hashes.
 
     Raises ConvertError where they are of none, or not all of one.
     """

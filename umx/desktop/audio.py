@@ -29,7 +29,7 @@ class Form:
 
     bits: of a sample; None where samples are floats, or become what a lossy codec makes of them.
     rates: the sample rates that such files can have; () for any.
-    compression: from 0, the most bits a second, to 1; mode: whether they are as many at any time; None for libsndfile's
+    compression: from 0, the most bits a second, to 1; mode: libsndfile's bitrate mode, such as "CONSTANT"; None for its
     own choice.
     """
 

@@ -96,8 +96,8 @@ class SeparatorPlugin(WorkerPlugin):  # type: ignore[misc]
 def keep_memory() -> None:
     """Have freed memory used again, as usual where the C library is glibc.
 
-    Dask starts workers with a MALLOC_TRIM_THRESHOLD_, and so has them give every larger array's memory back to the
-    system and ask for it anew, page by page: with a small model, that takes two thirds of the time of its work.
+    Dask starts workers with a MALLOC_TRIM_THRESHOLD_, so glibc gives every larger array's memory back to the system and
+    asks for it anew, page by page. With a small model that doubles the processor's time, see docs/cluster.md.
     """
     trim, use_mmap = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):

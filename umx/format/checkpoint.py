@@ -236,8 +236,8 @@ def _exactly(file: BinaryIO, size: int) -> bytes:
 def _views(content: Any) -> dict[str, View]:
     """The tensors in a state dict, or in the one that a checkpoint keeps under "state_dict" or, of Demucs, "state".
 
-    No number belongs to more than two of them, as many as the names of the window in Open-Unmix's first models:
-    otherwise a small file could ask for any amount of memory.
+    Tensors may use the numbers of a storage twice at most, or a small file could ask for any amount of memory. Twice,
+    because Open-Unmix's first models hold the STFT's window under two names.
     """
     for key in ("state_dict", "state"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

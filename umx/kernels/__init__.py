@@ -25,7 +25,7 @@ class Engine(Protocol):
 
     name: str
     threads: Threads
-    """Those that a model's parts may be computed on: calls of the engine leave the interpreter to others."""
+    """Threads on which parts of a model may be computed at the same time: calls of the engine release the GIL."""
 
     def product(self, x: Float, weight: Float) -> Float:
         """x @ weight.T of floats: (rows, inputs) with (outputs, inputs) to (rows, outputs)."""

@@ -20,7 +20,7 @@ enum {
     ROWS = TILES * LANES,
 };
 
-// Outputs that callers pad packed weights, scales and biases to a multiple of.
+// Callers pad the outputs of packed weights, scales and biases to a multiple of this.
 EXPORT int block_size(void) { return BLOCK; }
 
 INLINE float sum_of(Floats x) { return x[0] + x[1] + x[2] + x[3]; }
@@ -128,8 +128,9 @@ INLINE void dot(const int16_t *w, const Rows *tile, int step, int depth, Sums su
     }
 }
 
-// What becomes of a block of a row's outputs, see `htdemucs.py`. For GLU the first half of a block is of the first half
-// of all outputs, the other of the second, and half a block is written. GLU_ADD is a DConv's end: GLU, times a factor an output, is added.
+// What is done with a block of a row's outputs, see `htdemucs.py`. For GLU, the first half of a block is of the first
+// half of all outputs and the second half of the second, and half a block is written. GLU_ADD ends a DConv: GLU, times
+// a factor for each output, is added.
 typedef enum { WRITE, GELU, GLU, ADD, GELU_ADD, GLU_ADD } Then;
 
 // some: how many outputs are left, a multiple of 8.
@@ -237,7 +238,7 @@ static void multiply(const View *v, int rows, const Matrix *m, Then then, const 
     }
 }
 
-// then(scale * (rows @ weight.T) + bias). outputs: a multiple of BLOCK.
+// then(scale * (rows @ weight.T) + bias). outputs: a multiple of 8. Weight, scale and bias go on to whole blocks.
 EXPORT void product(
     const float *x, int outer, int inner, int outer_step, int inner_step, int pieces, int piece_step, int piece,
     const int16_t *weight, const float *scale, const float *bias, int outputs, Then then, float *out,
@@ -310,7 +311,8 @@ static Moments moments_of_product(const float *h, int frames, int width, const f
 // One residual branch, in place: x += layer_scale * GLU(norm(W2 GELU(norm(W1 x)))). Norms are over a signal.
 // x: `signals` of 2 + `frames` + 2 rows of `width`; the first and last two are zeros.
 // squeezed: channels in between, `inner` padded to a multiple of 8; the padding's scale, bias, gain and offset are 0.
-// W2's outputs take turns, four of GLU's first half and four of its second, and so do their gain and offset.
+// W2's outputs take turns, half a block of GLU's first half and half a block of its second, and so do their gain and
+// offset.
 // group: signals done at a time. h: scratch of group * frames * inner floats; folded: of 4 * width floats;
 // tiles: of CHUNK * max(3 * width, inner) 16-bit integers.
 // Cost: a third each for the two products, and for GELU and GLU.

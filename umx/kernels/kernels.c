@@ -18,7 +18,7 @@ enum {
     BLOCK = PARTS * WIDTH,  // outputs multiplied at a time; weights are packed in such blocks
 };
 
-// Outputs that callers pad packed weights, scales and biases to a multiple of.
+// Callers pad the outputs of packed weights, scales and biases to a multiple of this.
 EXPORT int block_size(void) { return BLOCK; }
 
 typedef enum { NONE, TANH, RELU } Activation;

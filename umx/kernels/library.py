@@ -25,8 +25,8 @@ def load(
 ) -> Any:
     """The functions of a library; results: the types of those that return something, by name.
 
-    Calls of them leave the interpreter to other threads. Raises OSError where the library can't be loaded, or needs
-    instructions that this processor lacks.
+    Calls release the GIL. Raises OSError where the library can't be loaded, or needs instructions that this processor
+    lacks.
     """
     library = ctypes.CDLL(str(path))
     if path.parent != FOLDER and not library.supported():

@@ -90,9 +90,10 @@ enum {
 };
 
 // Factor: what the inner loop multiplies, SIDE inputs at a time. Rows: the same SIDE inputs of LANES rows.
-// ARM's dot product multiplies bytes. An input is 256 high + low there, both of them signed, and has two products with
-// each weight; a quarter of the instructions does. MOST is the largest input whose high fits a byte: other targets keep
-// to it as well, to give the same bits. Weights of 16 bits would need four products, so htdemucs.c isn't compiled so.
+// ARM's dot product multiplies bytes, so an input is 256 high + low there, both of them signed. That takes two products
+// with each weight, and still 43 instructions instead of 116. MOST is the largest input whose high fits a byte: other
+// targets keep to it as well, to give the same bits. Weights of 16 bits would need four products, so htdemucs.c isn't
+// compiled so.
 #if defined(__ARM_FEATURE_DOTPROD)
 typedef int8_t Factor;
 enum { SIDE = 4, BYTES = 2 }; // high of all four, then low
@@ -123,8 +124,8 @@ INLINE void put_eight(Shorts x, Rows *tile, int lane) {
 
 // Weights: those of SIDE inputs side by side, for WIDTH outputs. Many: as many floats, at any address.
 // Sums: what the products are added to. plus_products adds the products with a row's SIDE inputs, `totals_of` ends it.
-// Stored: 8-bit weights as inner loops read them. Vectors of 16 bytes want them widened to 16 bits before, since that
-// takes as long as the multiply; wider vectors wait for memory rather, and narrow weights ask less of it.
+// Stored: 8-bit weights as inner loops read them. For vectors of 16 bytes they are widened to 16 bits before the loop:
+// inside, that would take as long as the multiply. Wider vectors wait for memory, so weights stay narrow there.
 #if defined(__AVX512VNNI__)
 enum { WIDTH = 16 };
 typedef int8_t Stored;

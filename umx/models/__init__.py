@@ -38,7 +38,8 @@ class Rounded(dict[str, "Tensor"]):
     """A network's tensors as a file of ours holds them."""
 
     snr: float | None = None
-    """dB of what they make of some music, held to what the checkpoint's floats make of it; None if nobody measured."""
+    """Signal-to-noise ratio in dB of the stems that a network makes with these tensors, against those that it makes
+    with the checkpoint's floats; None if it wasn't measured."""
 
 
 class Network(Protocol):

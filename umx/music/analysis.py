@@ -46,7 +46,7 @@ class Analyser:
         self.has_drums = False
 
     def add(self, stems: Mapping[str, Float]) -> None:
-        """Hear the next stretch of every stem, float32 (2, samples), by the names that people or the field use.
+        """Hear the next stretch of every stem: float32 (2, samples) at 44.1 kHz, by people's or the field's names.
 
         The same stems must come each time. Karaoke counts only where it is not the sum of others.
         """

@@ -61,7 +61,7 @@ def onset_strength(bands: Array, loudest: Array) -> Array:
 
 
 def normalised(strength: Array) -> Array:
-    """Without its slow changes, and 1 where it is usual: (frames,)."""
+    """Onset strength without its slow changes, smoothed, with a standard deviation of 1: (frames,)."""
     slow = signal.oaconvolve(strength, signal.get_window("hann", FRAMES), mode="same")
     flat = np.maximum(strength - slow / (FRAMES / 2), 0)
     smooth: Array = np.convolve(flat, signal.get_window(("gaussian", 1.5), 7), mode="same")

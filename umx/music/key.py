@@ -1,4 +1,4 @@
-"""Key and chords of a song, from how much there is of each pitch class."""
+"""The key of a song, from how much there is of each pitch class, and how tonics are spelt."""
 
 import numpy as np
 

@@ -36,8 +36,9 @@ def downmix(layout: list[str] | None, channels: int) -> Float:
 
 
 def to_float(audio: ArrayLike) -> Float:
-    """A copy of (samples,) or (channels, samples) as float32. Integers are divided by the largest of their type.
+    """A copy of (samples,) or (channels, samples) as float32. Integers are scaled to -1 to 1.
 
+    Signed ones are divided by half of their type's range, such as 32768; unsigned ones are centred first.
     Raises ValueError for anything but real numbers, and for (samples, channels).
     """
     given = np.asarray(audio)

@@ -1,4 +1,4 @@
-"""What estimates leave of the mixture, shared out among them."""
+"""Shares the residual, what estimates leave of the mixture, out among them."""
 
 import numpy as np
 
@@ -11,7 +11,8 @@ BLOCK = 1024
 def share_out(estimates: Float, mixture: Float) -> None:
     """Have estimates (targets, channels, samples) sum to the mixture (channels, samples), in place.
 
-    Each estimate gets of the rest what it has of the power around a sample, so that silent stems stay silent.
+    Each estimate gets a share of the residual in proportion to its power around a sample, so that silent stems stay
+    silent. Both arrays are float32.
     """
     targets, _, samples = estimates.shape
     blocks = -(-samples // BLOCK)

@@ -1,7 +1,7 @@
 """Another speed and another key: which stems are shifted together, and by how much. Pure Python, on MicroPython too.
 
-At another speed the sources change the pitch, all alike, and shifters take it back. In another key they shift it on, of
-all stems but drums, and leave the formants of a voice where they were.
+Speed: sources play faster or slower, which changes the pitch of all stems alike, and shifters undo that. Key: shifters
+change the pitch of all stems but drums, and keep the formants of vocals.
 """
 
 import math
@@ -15,7 +15,7 @@ def group(stem, key):
 
 
 def shifts(speed, key):
-    """What the shifters of groups are to do, as they take it. A group that isn't in it has none in its way."""
+    """Settings of the shifters by group, see `shift`. A group that isn't listed bypasses its shifter."""
     back = -12 * math.log(speed) / math.log(2)
     if not key:
         return {OTHERS: shift(back)} if speed != 1 else {}

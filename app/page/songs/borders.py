@@ -1,6 +1,7 @@
 """Where the batches of a song meet: their faded ends, which are added up there. Pure Python, on MicroPython too.
 
-A border has the number of the batch before it, whose end is its "tail"; the "head" is the end of the batch behind it.
+Border n lies between batches n and n + 1. Its "tail" is the faded end of batch n, its "head" the faded beginning of
+batch n + 1.
 """
 
 SIDES = ("tail", "head")

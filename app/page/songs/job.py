@@ -146,9 +146,12 @@ class Job:
             begun = seconds()
             await song.separate(pool, self.planned, self.progressed, self.piece_finished)
             self.mixer.say_kind()  # there is no preview any longer
-            if not song.excerpt:  # it takes time for what is around it, too
+            # Segments reach beyond an excerpt, so its time says too little of a whole song's.
+            if not song.excerpt:
                 self.models.learn(song, seconds() - begun)
-            await self.copied  # before what else lies in the folder is removed
+            await (
+                self.copied
+            )  # `finish` removes the song's own file, which must not be written any longer then
             await self.library.finish(song, pool)
             self.mixer_changed()
             await self.finish()

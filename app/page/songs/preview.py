@@ -29,7 +29,10 @@ def reach(seconds, pace, small):
 
 
 def suits(lanes, stems):
-    """Whether what a song's lanes give is all there in a preview of these stems, and nothing else is."""
+    """Whether a preview of these stems sounds like the whole song in these lanes.
+
+    At least one of its stems must be a lane. Those that are none need a last lane, "karaoke" or "rest", to go into.
+    """
     heard = [stem for stem in lanes if stem in stems]
     return bool(heard) and (len(heard) == len(stems) or lanes[-1] in ("karaoke", "rest"))
 
@@ -51,7 +54,7 @@ def lacking(lanes, stems):
 
 
 def as_lanes(found, lanes):
-    """What a preview has by stem, with the names of the song's lanes: all beside the vocals may be the rest there."""
+    """A preview's stems by the names of lanes. Where they are vocals and karaoke, a lane "rest" gets the karaoke."""
     if lanes[-1] == "rest" and sorted(found) == ["karaoke", "vocals"]:
         return {"vocals": found["vocals"], "rest": found["karaoke"]}
     return found

@@ -24,8 +24,8 @@ LONGEST_TITLE = 300
 
 class Song:
     def __init__(self, title, source, targets, form):
-        """source: async, gives the decoded mixture, a Sound or a Stream, the file's tags, see `files.tags`,
-        and the samples a second and the samples that files of it should have.
+        """source: async, gives the decoded mixture (a Sound or a Stream), the file's tags (see `files.tags`), and the
+        sample rate in Hz and the length in samples that files of its stems should have.
 
         form: the format of the stems' files, by its name in `formats`.
         targets: the stems that the visitor wants, by the names that people use; a model's others make up one residual.
@@ -161,7 +161,8 @@ class Song:
     async def ask(self, worker, *request, **content):
         """Ask a worker for a step of the work with the pool's model, or with the small one.
 
-        One that has no memory for both at once has enough for what comes after: the pool needn't drop it.
+        A worker without memory for both models has enough for the pool's own later. So its error becomes a plain
+        WorkerError, after which the pool keeps it.
         """
         try:
             return await worker.ask(*request, preview=self.small, **content)

@@ -29,7 +29,7 @@ SEPARATOR = "."
 DOOMED = "removed"
 """The setting with the folder of a song that will be removed unless the visitor undoes it."""
 MIX, EXCERPT = "mix ", "excerpt "
-"""Prefixes of a song's folder in the names of its settings, and of what is wanted of it."""
+"""Settings are named by one of these and a song's folder: its mixer's settings, and the chosen excerpt."""
 ANALYSIS = "analysis "
 """The prefix in the name of its analysis."""
 OWN = "own "
@@ -48,8 +48,8 @@ class SongLibrary:
         self.on_change, self.on_gone = on_change, on_gone
         self.root = None  # where the songs' folders are, if this browser keeps anything
         self.page, self.count = "", 0
-        # Of songs that a page was at work on, or would have been, when it was closed, in the order of its work: their
-        # folder, the name of their own file, and what gives it, see `Song.find`.
+        # Songs that a closed page had not finished, in the order of its work: their folder, the name of their own file,
+        # and a function that gives that file, see `Song.find`.
         self.interrupted = []
         self.copying = asyncio.Lock()
         self.has_asked = (

@@ -1,4 +1,4 @@
-"""How well a network does in integers: what it makes of some music, held to what its floats make of it.
+"""Fidelity of a network in integers: the signal-to-noise ratio of its stems against those that its floats make.
 
 Weights are the loudest source of error, and how loud depends on how they are spread: within rows, and over what the
 activations need. No statistic of the weights alone tells it.

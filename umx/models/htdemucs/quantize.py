@@ -1,8 +1,9 @@
 """Quantising: float matrices become integers of 13 bits, or of 8, with a scale a row.
 
-The largest weight of a row decides its step, unless the row is so even that its integers would travel badly. A Huffman
-code takes hardly more than the entropy, and of all distributions with a deviation the normal one has the largest:
-log2(4.13 deviation) bits. So a bound on the deviation, in steps, bounds the size of a file whatever its weights are.
+A row's step is its largest weight divided by `Preset.largest`, but no less than its deviation divided by
+`Preset.deviation`. The second bound limits a file's size whatever its weights are: a Huffman code takes hardly more
+than the entropy, and of all distributions with a deviation the normal one has the largest, log2(4.13 deviation) bits,
+the deviation in steps.
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ PRESETS = {
     "best": Preset(16, 4095, 4095),
     "small": Preset(8, 127, 31),
 }
-"""12.0, at most 13 and 7.0 bits a weight as they travel: htdemucs is 63, up to 68, or 37 MB."""
+"""Bits a weight in a file: 12.0, at most 13, and 7.0. docs/quantising.md has what that makes in MB."""
 
 
 def quantize(folded: Mapping[str, Float], preset: str) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ class Estimator:
     """The networks of one model, each of one target."""
 
     cutting = Cutting(segment=600 * 1024, overlap=22050, batch_size=4)
-    """Segments are two windows of the Wiener filter, 13.9 seconds; the kernels' registers take four of them."""
+    """Segments are two windows of the Wiener filter, 13.9 seconds. Four in lockstep fill the rows that the kernels take
+    at a time, `LANES` in `vectors.h`."""
 
     def __init__(self, network: Network, engine: Engine):
         self.network, self.engine = network, engine

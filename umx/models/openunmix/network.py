@@ -84,7 +84,7 @@ def shapes(network: Network) -> Shapes:
 
 
 class OpenUnmix:
-    """fc1, tanh, three LSTM layers, skip connection, fc2, relu, fc3, relu."""
+    """fc1, tanh, the LSTM's layers, skip connection, fc2, relu, fc3, relu: magnitudes in, a mask out."""
 
     def __init__(self, tensors: Tensors, network: Network, engine: Engine):
         """tensors: one target's weights by name, as `shapes` has them."""
