@@ -268,7 +268,7 @@ def test_new_version_starts_between_visits(
         assert page.evaluate(REGISTER) == "installed"
         page.close()
         page = context.new_page()
-        page.goto(url)
+        page.goto(url, timeout=PATIENCE)
         page.locator("meta[name=version][content='3']").wait_for(state="attached", timeout=PATIENCE)
 
 
