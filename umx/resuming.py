@@ -1,6 +1,6 @@
 """How a broken download goes on: when to try again, and from which byte. Each place that fetches asks in its own way.
 
-Pure Python: the page imports it, too. The service worker has its own in JavaScript.
+Pure Python: the page imports PAUSES, too. The service worker has its own in JavaScript.
 """
 
 PAUSES = (1, 2, 4, 8)

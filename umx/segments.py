@@ -125,6 +125,8 @@ class Cutter:
 def fade(estimates: Float, overlap: int, first: bool, last: bool) -> None:
     """Fade a segment's estimates (…, length) in and out where it has neighbours, in place.
 
+    This is one half of a cross-fade. `Joiner` adds the halves; between batches, the page's `worker.join` does.
+
     first, last: whether the segment begins or ends the song; those ends stay as they are.
     """
     rising = (np.arange(overlap, dtype=np.float32) + np.float32(0.5)) / np.float32(overlap)

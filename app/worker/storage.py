@@ -1,4 +1,7 @@
-"""The origin's private file system, for workers. The page itself has no fast way to write there."""
+"""The origin's private file system, for workers. The page itself has no fast way to write there.
+
+A full disk is an OSError: `worker.stored` keeps the piece in memory then, and `converting` tells the visitor.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,5 +1,7 @@
 """A streaming, stacked LSTM: it takes a chunk of frames and the state it left off with, and returns the new state.
 
+The gates are in the engine's `lstm`: `kernels/reference.py` and `kernels/kernels.c`.
+
 One chunk of everything equals `torch.nn.LSTM`. Many chunks in forward direction equal one; a backward direction can
 only begin at the end of the chunk that it is given, so chunks of a bidirectional network should overlap.
 """
