@@ -38,6 +38,10 @@ class ConvertError(CodedError):
     """Checkpoints that can't become a model; says which and why."""
 
 
+def damaged_checkpoint(reason: str) -> CheckpointError:
+    return CheckpointError("checkpoint.damaged", "{reason}", reason=reason)
+
+
 def unusable(reason: object) -> ConvertError:
     """The error for a checkpoint of a network that can't be used here."""
     return ConvertError(

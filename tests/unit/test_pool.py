@@ -422,14 +422,19 @@ async def test_no_worker_left_is_told_to_all_that_wait() -> None:
     assert house.changes == changes + 1
 
 
+@pytest.mark.parametrize(
+    "anew", [Pool.start, lambda pool: pool.give_up(WRONG)], ids=["started", "given up"]
+)
 @in_a_loop
-async def test_workers_made_anew_cancel_what_waits_and_what_they_were_at() -> None:
+async def test_workers_made_anew_cancel_what_waits_and_what_they_were_at(
+    anew: Callable[[Pool], None],
+) -> None:
     house = House(1)
     await house.load()
     at_work = later()
     tasks = [house.run(at_work), house.run("never")]
     await soon()
-    house.pool.start()
+    anew(house.pool)
     at_work.set_exception(Cancelled())  # as a worker's answer is, once it is ended
     for task in tasks:
         with pytest.raises(Cancelled):
@@ -473,21 +478,6 @@ async def test_replacements_end_with_those_that_they_were_for() -> None:
     await house.load()
     assert house.pool.workers == house.made[-2:]
     assert len(house.made) == 7
-
-
-@in_a_loop
-async def test_a_song_that_fails_ends_what_the_workers_are_at() -> None:
-    house = House(2)
-    await house.load()
-    at_work = later()
-    task = house.run(at_work)
-    await soon()
-    house.pool.give_up(WRONG)
-    at_work.set_exception(Cancelled())
-    with pytest.raises(Cancelled):
-        await task
-    await house.load()
-    assert [worker.ended for worker in house.made] == [True, True, False, False]
 
 
 @in_a_loop

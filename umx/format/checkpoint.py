@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, damaged_checkpoint
 from . import safetensors
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -122,7 +122,7 @@ def _read_safetensors(file: BinaryIO) -> Checkpoint:
         try:
             arguments = safetensors.load_json(metadata["kwargs"])
         except ValueError as error:
-            raise _damaged("its list of arguments is no JSON") from error
+            raise damaged_checkpoint("its list of arguments is no JSON") from error
         if isinstance(arguments, dict):
             checkpoint.arguments = {
                 name: _fraction(value["numerator"], value["denominator"])
@@ -149,7 +149,9 @@ def _read_zip(file: BinaryIO) -> Checkpoint:
                 size = storage.length * storage.dtype.itemsize
                 data = _member(archive, f"{folder}data/{storage.key}", size)
                 if len(data) != size:
-                    raise _damaged(f"storage {storage.key} has {len(data)} bytes, not {size}")
+                    raise damaged_checkpoint(
+                        f"storage {storage.key} has {len(data)} bytes, not {size}"
+                    )
                 return np.frombuffer(data, storage.dtype)
 
             program = BytesIO(_member(archive, pickles[0], LARGEST_PICKLE))
@@ -171,7 +173,7 @@ def _read_zip(file: BinaryIO) -> Checkpoint:
         EOFError,
         ValueError,
     ) as error:
-        raise _damaged(f"the archive is damaged: {error}") from error
+        raise damaged_checkpoint(f"the archive is damaged: {error}") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -181,7 +183,9 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
             "checkpoint.compressed", "{name} is compressed, which PyTorch never does", name=name
         )
     if info.file_size > limit:
-        raise _damaged(f"{name} has {info.file_size} bytes, more than the {limit} it should")
+        raise damaged_checkpoint(
+            f"{name} has {info.file_size} bytes, more than the {limit} it should"
+        )
     return archive.read(info)
 
 
@@ -202,14 +206,16 @@ def _read_legacy(file: BinaryIO) -> Checkpoint:
     storages = {view.storage.key: view.storage for view in views.values()}
     are_keys = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
     if not are_keys or sorted(keys) != sorted(storages):
-        raise _damaged("its list of storages is not that of its tensors")
+        raise damaged_checkpoint("its list of storages is not that of its tensors")
     file.seek(head.tell())
     loaded = {}
     for key in keys:
         storage = storages[key]
         count = int.from_bytes(file.read(8), "little")
         if count != storage.length:
-            raise _damaged(f"storage {key} has {count} numbers instead of {storage.length}")
+            raise damaged_checkpoint(
+                f"storage {key} has {count} numbers instead of {storage.length}"
+            )
         loaded[key] = np.frombuffer(_exactly(file, count * storage.dtype.itemsize), storage.dtype)
     tensors = _tensors(views, lambda storage: loaded[storage.key])
     return _described(Checkpoint(tensors), content)
@@ -251,10 +257,10 @@ def _views(content: Any) -> dict[str, View]:
     used: Counter[str] = Counter()
     for name, (storage, offset, shape, strides) in views.items():
         if storages.setdefault(storage.key, storage) != storage:
-            raise _damaged(f"storage {storage.key} has two types or sizes")
+            raise damaged_checkpoint(f"storage {storage.key} has two types or sizes")
         reach = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
         if prod(shape) and offset + reach >= storage.length:
-            raise _damaged(f"tensor {name!r} reaches past the end of its storage")
+            raise damaged_checkpoint(f"tensor {name!r} reaches past the end of its storage")
         used[storage.key] += prod(shape)
         if used[storage.key] > 2 * storage.length:
             raise _asks_too_much()
@@ -273,7 +279,7 @@ def _tensors(
         try:
             view = np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps, writeable=False)
         except (ValueError, OverflowError) as error:
-            raise _damaged(f"tensor {name!r} has an impossible shape: {error}") from error
+            raise damaged_checkpoint(f"tensor {name!r} has an impossible shape: {error}") from error
         is_whole = view.size == numbers.size and view.flags.c_contiguous
         out[name] = view if is_whole else view.copy()
     return out
@@ -358,8 +364,8 @@ def _interpret(file: BinaryIO) -> Any:
     except CheckpointError:
         raise
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError) as error:
-        raise _damaged(f"its pickle is damaged or none at all ({error})") from error
-    raise _damaged("its pickle has no end")
+        raise damaged_checkpoint(f"its pickle is damaged or none at all ({error})") from error
+    raise damaged_checkpoint("its pickle has no end")
 
 
 def _a(kind: type, value: Any) -> Any:
@@ -423,16 +429,12 @@ def _fraction(over: Any, under: Any) -> Fraction:
     """A fraction of two reasonable whole numbers. Raises CheckpointError for any others."""
     if type(over) is int and type(under) is int and 0 < over < 1 << 20 and 0 < under < 1 << 20:
         return Fraction(over, under)
-    raise _damaged("it holds a fraction that is none")
+    raise damaged_checkpoint("it holds a fraction that is none")
 
 
 def _title(value: Any) -> str:
     """A value's description in error messages: never the value itself, which may be endless."""
     return value.path if isinstance(value, Name) else f"a {type(value).__name__}"
-
-
-def _damaged(reason: str) -> CheckpointError:
-    return CheckpointError("checkpoint.damaged", "{reason}", reason=reason)
 
 
 def _hostile(reason: str) -> CheckpointError:

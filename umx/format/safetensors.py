@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CheckpointError, WeightsError
+from ..errors import CheckpointError, WeightsError, damaged_checkpoint
 from ..types import Float, Int8
 
 LARGEST_HEADER = 1 << 18
@@ -147,8 +147,7 @@ def read_checkpoint(file: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[A
     """
 
     def damaged(what: str) -> CheckpointError:
-        reason = f"it is no whole safetensors file ({what})"
-        return CheckpointError("checkpoint.damaged", "{reason}", reason=reason)
+        return damaged_checkpoint(f"it is no whole safetensors file ({what})")
 
     end = file.seek(0, 2)
     file.seek(0)

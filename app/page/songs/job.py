@@ -149,9 +149,8 @@ class Job:
             # Segments reach beyond an excerpt, so its time says too little of a whole song's.
             if not song.excerpt:
                 self.models.learn(song, seconds() - begun)
-            await (
-                self.copied
-            )  # `finish` removes the song's own file, which must not be written any longer then
+            # `finish` removes the song's own file, which must not be written any longer then.
+            await self.copied
             await self.library.finish(song, pool)
             self.mixer_changed()
             await self.finish()

@@ -100,8 +100,7 @@ class Pool:
         self.on_change()
 
     def give_up(self, error):
-        """End what the workers are at, for a song that an error has ended. The next has half the workers where memory
-        was too little."""
+        """End what the workers are at, since a song has failed; where it found no memory, go on with half as many."""
         if isinstance(error, OutOfMemoryError):
             self.size = max(1, self.size // 2)
         self.start()
