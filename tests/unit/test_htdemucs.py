@@ -234,7 +234,9 @@ def test_all_stems_are_the_mixture_and_a_choice_of_them_is_the_same(four: Checkp
         (estimates,) = whole.estimate(mixture, FOUR, ignore)
         np.testing.assert_allclose(estimates.sum(axis=0), mixture[0], atol=1e-6)
     (two,) = together.estimate(mixture, ["vocals", "drums"], ignore)
-    np.testing.assert_array_equal(two, estimates[[FOUR.index("vocals"), FOUR.index("drums")]])
+    chosen = estimates[[FOUR.index("vocals"), FOUR.index("drums")]]
+    # Products of matrices of other sizes may be rounded otherwise.
+    np.testing.assert_allclose(two, chosen, atol=1e-6)
 
 
 @pytest.mark.usefixtures("unshared")
