@@ -18,10 +18,11 @@ from umx.format.convert import TARGETS
 
 from . import instruments, mix
 from .mix import RATE, Audio, Rng
-from .sources import BACKING, DRUM_LOOPS, GUITAR_TAKES, RECORDED, Recording
+from .sources import BACKING, DRUM_LOOPS, GUITAR_TAKES, RECORDED, SUNG, Recording, Takes
 
 PIECE = 40 * RATE
 LOOPED = 15 * RATE
+PAUSE = round(0.15 * RATE)  # between a singer's takes
 LOUDNESS = 0.05  # leaves drums room for their peaks
 DRIVES = (2.0, 15.0)  # of the amplifiers that a guitar take is played through
 
@@ -45,6 +46,12 @@ def main() -> None:
         if recording.whole:
             for number, piece in enumerate(pieces(np.random.default_rng(0), stems)):
                 save(work / "songs" / f"{name}-{number:02}.npy", piece)
+    for takes in SUNG:
+        audio = joined(songs, takes)
+        if audio.size:
+            save(work / "stems" / "vocals" / f"{takes.name}.npy", repeated(audio))
+        else:
+            print(f"Takes of {takes.name} are not in {songs}: left out.")
     for path in instruments.sounds(songs, GUITAR_TAKES):
         for number, audio in enumerate(amplified(np.random.default_rng(0), path)):
             save(work / "stems" / "other" / f"{path.stem}-{number}.npy", audio)
@@ -91,6 +98,18 @@ def pieces(r: Rng, stems: dict[str, Audio]) -> list[Audio]:
         mix.master(r, song[..., start : start + PIECE])
         for start in range(0, song.shape[-1] - PIECE // 2, PIECE)
     ]
+
+
+def joined(songs: Path, takes: Takes) -> Audio:
+    """A singer's takes behind each other, all at one loudness, with pauses; no samples where there is none."""
+    paths = [path for pattern in takes.files for path in instruments.sounds(songs, pattern)]
+    pause = np.zeros((2, PAUSE), np.float32)
+    parts = [np.zeros((2, 0), np.float32)]
+    for path in paths[takes.every // 2 :: takes.every]:
+        audio = instruments.read(path)
+        if mix.loudness(audio) > 1e-4:
+            parts += [mix.level(audio, LOUDNESS), pause]
+    return np.concatenate(parts, axis=1)
 
 
 def repeated(loop: Audio) -> Audio:

