@@ -167,4 +167,7 @@ def test_what_workers_say_is_translated_by_its_code(monkeypatch: pytest.MonkeyPa
     assert said("of.nobody", {}, "Nobody knows.") == "Nobody knows."
     fields = {"place": "a{}.th", "tensor": "fc1"}
     english = "a{}.th: its fc1 holds numbers that are not finite."
-    assert said("convert.not-finite", fields, english) == "a{}.th: fc1 enthält Zahlen, die nicht endlich sind."
+    assert (
+        said("convert.not-finite", fields, english)
+        == "a{}.th: fc1 enthält Zahlen, die nicht endlich sind."
+    )

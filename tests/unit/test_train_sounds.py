@@ -1,7 +1,10 @@
 """What needs the packages that play sounds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 
 for package in ("scipy", "tinysoundfont", "pyworld", "onnxruntime"):
     pytest.importorskip(package)
@@ -67,6 +70,24 @@ def test_syllables_are_voiced_stretches() -> None:
     assert table[1][0] == 70
     assert table[-1][2] == 190
     assert (table[1:, 0] >= table[:-1, 2]).all()
+
+
+def test_every_sentence_that_is_read_aloud_is_a_voice(tmp_path: Path) -> None:
+    """A voice of one sentence ends with it, where programs that speak go on until there is enough."""
+    folder = tmp_path / "voices" / "libritts"
+    folder.mkdir(parents=True)
+    time = np.arange(24000) / 24000
+    buzz = 0.1 * sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 20))
+    for name in ("b", "a"):
+        soundfile.write(folder / f"{name}.wav", buzz, 24000)
+    readers = speech.readers(tmp_path)
+    assert list(readers) == ["reader-00", "reader-01"]
+    voice = speech.voice(readers["reader-01"]())
+    voiced = voice["pitch"][voice["pitch"] > 0]
+    assert len(voiced) > 150  # of 200 frames
+    assert np.median(voiced) == pytest.approx(150, rel=0.02)
+    assert len(voice["syllables"])
+    assert not speech.readers(tmp_path / "nothing")
 
 
 def test_envelope_goes_on_above_the_band() -> None:
