@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from pages import Hold, build_site, expect_all_kept, put_stand_in, serving, stems
+from pages import Hold, at_work, build_site, expect_all_kept, put_stand_in, serving, stems
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from songs import PATIENCE, RATE, card, compose, drop, expect_state, snr, wav
 
@@ -191,9 +191,10 @@ def test_a_song_that_goes_on_without_a_better_model_may_still_wait(visit: Visit)
     drop(page, ("one.wav", wav(compose(1))), ("two.wav", wav(compose(1))))
     expect(card(page, "two").locator(".status")).to_contain_text("Waiting for UMX-L")
     expect(page.locator(".title[aria-expanded=true]")).to_have_text("one")
-    for title in ("one", "two"):
-        page.get_by_role("button", name=f"Don't wait: {title}").click()
-    page.get_by_role("button", name="Wait for UMX-L: two").click()
+    with at_work(page):  # so that the second is not begun before it is told to wait
+        for title in ("one", "two"):
+            page.get_by_role("button", name=f"Don't wait: {title}").click()
+        page.get_by_role("button", name="Wait for UMX-L: two").click()
     expect(card(page, "one").locator(".status")).to_contain_text("with umx-mini", timeout=PATIENCE)
     expect(card(page, "two").locator(".status")).to_contain_text("Waiting for UMX-L")
     hold.release()
