@@ -130,7 +130,7 @@ class Takes(NamedTuple):
     name: str
     licence: str
     files: tuple[str, ...]  # patterns below the folder of recorded songs
-    every: int = 1  # the so manieth take alone, where others are like it
+    every: int = 1  # one take of so many is used, where they are alike
 
 
 _NOTES = "voices/vocobox/data/voices/martin"
