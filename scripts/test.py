@@ -4,7 +4,7 @@
 what follows a stage's name to its pytest; `test.py --changed` runs what concerns the changes since main.
 
 Makes its own environment in .venv, and anew when what is pinned changes; finds a Chromium, or gets one, and gets other
-browsers and a real song where Debian's packages can be installed without asking.
+browsers, ffmpeg and a real song where Debian's packages can be installed without asking.
 """
 
 import hashlib
@@ -52,9 +52,10 @@ OTHERS = {
     "firefox-esr": ("firefox-esr", "firefox"),
     "webkit2gtk-driver": ("WebKitWebDriver",),
     "xvfb": ("Xvfb",),
+    "ffmpeg": ("ffmpeg",),
     "fretsonfire-songs-sectoid": ("/usr/share/games/fretsonfire/data/songs/sectoid",),
 }
-"""Other browsers and a real song, by Debian's package: programs or folders, one of which must exist."""
+"""What else tests ask for, by Debian's package: programs or folders, one of which must exist."""
 PLAYWRIGHTS_OWN = (
     "from playwright.sync_api import sync_playwright as p\n"
     "with p() as driver: print(driver.chromium.executable_path)"

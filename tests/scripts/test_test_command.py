@@ -122,9 +122,9 @@ def test_others_are_installed_together_where_they_are_missing(
     monkeypatch.setattr(command, "apt_install", lambda *packages: asked.append(packages))
     install("firefox")
     command.bring_others()
-    assert asked == [("webkit2gtk-driver", "xvfb", "fretsonfire-songs-sectoid")]
-    install("WebKitWebDriver")
-    install("Xvfb")
+    assert asked == [("webkit2gtk-driver", "xvfb", "ffmpeg", "fretsonfire-songs-sectoid")]
+    for program in ("WebKitWebDriver", "Xvfb", "ffmpeg"):
+        install(program)
     songs.mkdir()
     command.bring_others()
     assert len(asked) == 1
