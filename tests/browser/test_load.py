@@ -147,21 +147,25 @@ def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
     assert len(made) == 2
 
 
-@pytest.mark.engine
-def test_removed_cards_are_collected_with_nothing_done_after(page: Page) -> None:
-    """All but one at most: a word of MicroPython's memory may look like a pointer to a card by chance."""
-    drop(page, *[(f"no song {number}.wav", b"") for number in range(4)])
-    expect(page.locator(".card[data-state=failed]")).to_have_count(4)
-    page.evaluate(
-        "window.gone = [...document.querySelectorAll('.card')].map(card => new WeakRef(card))"
-    )
-    page.evaluate("document.querySelectorAll('.remove').forEach(button => button.click())")
-    expect(page.locator(".card")).to_have_count(0)
+def is_collected(page: Page, reference: str) -> bool:
+    """Whether what a WeakRef refers to leaves memory within 8 seconds; if the page doesn't see to it, it takes 10."""
     session = page.context.new_cdp_session(page)
-    for _ in range(PATIENCE // 500):
+    for _ in range(16):
         session.send("HeapProfiler.collectGarbage")
-        if page.evaluate("gone.filter(card => card.deref()).length <= 1"):
-            break
+        if page.evaluate(f"{reference}.deref() === undefined"):
+            return True
         page.wait_for_timeout(500)
-    else:
-        pytest.fail("the cards are still held")
+    return False
+
+
+def test_removed_cards_are_collected_with_nothing_done_after(page: Page) -> None:
+    """All but a few: a word of MicroPython's memory may look like a pointer to a card. That happens to one in forty."""
+    collected = []
+    for _ in range(8):
+        drop(page, ("no song.wav", b""))
+        expect(page.locator(".card")).to_have_attribute("data-state", "failed")
+        page.evaluate("window.gone = new WeakRef(document.querySelector('.card'))")
+        page.locator(".remove").click()
+        expect(page.locator(".card")).to_have_count(0)
+        collected.append(is_collected(page, "gone"))
+    assert sum(collected) >= 6, collected
