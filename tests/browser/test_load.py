@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from conftest import watched
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, CDPSession, Page, Route, expect
 from songs import PATIENCE, card, compose, drop, expect_state, wav
 
 from scripts.common.environment import ROOT
@@ -147,12 +147,11 @@ def test_worker_that_has_grown_is_renewed(visit: Callable) -> None:
     assert len(made) == 2
 
 
-def is_collected(page: Page, reference: str) -> bool:
-    """Whether what a WeakRef refers to leaves memory within 8 seconds; if the page doesn't see to it, it takes 10."""
-    session = page.context.new_cdp_session(page)
+def is_collected(page: Page, session: CDPSession) -> bool:
+    """Whether what `window.gone` refers to leaves memory in 8 seconds; if the page doesn't see to it, it takes 10."""
     for _ in range(16):
         session.send("HeapProfiler.collectGarbage")
-        if page.evaluate(f"{reference}.deref() === undefined"):
+        if page.evaluate("gone.deref() === undefined"):
             return True
         page.wait_for_timeout(500)
     return False
@@ -160,6 +159,7 @@ def is_collected(page: Page, reference: str) -> bool:
 
 def test_removed_cards_are_collected_with_nothing_done_after(page: Page) -> None:
     """All but a few: a word of MicroPython's memory may look like a pointer to a card. That happens to one in forty."""
+    session = page.context.new_cdp_session(page)
     collected = []
     for _ in range(8):
         drop(page, ("no song.wav", b""))
@@ -167,5 +167,5 @@ def test_removed_cards_are_collected_with_nothing_done_after(page: Page) -> None
         page.evaluate("window.gone = new WeakRef(document.querySelector('.card'))")
         page.locator(".remove").click()
         expect(page.locator(".card")).to_have_count(0)
-        collected.append(is_collected(page, "gone"))
+        collected.append(is_collected(page, session))
     assert sum(collected) >= 6, collected
