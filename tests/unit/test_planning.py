@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from umx import planning
@@ -38,10 +38,12 @@ def test_an_excerpt_is_made_of_the_songs_own_segments(
 
 
 @given(samples=st.integers(5000, 90_000), workers=st.integers(2, 6), begin=st.integers(0, 4000))
+@example(samples=5000, workers=5, begin=571)
 def test_an_excerpt_is_work_for_all_workers(samples: int, workers: int, begin: int) -> None:
     batches = planning.batches(samples, 1000, 100, 4, False, workers, (begin, begin + 900))
     count = sum(len(starts) for starts, *_ in batches)
-    assert count <= 3
+    # Seven segments of a short song are twelve shorter ones for six workers: an excerpt may reach into four of those.
+    assert count <= 4
     assert len(batches) == min(count, workers)
 
 
